@@ -1,0 +1,32 @@
+//! The coordinator of phasegrid and its command line, without libtorch.
+//!
+//! The modules stand in the order in which data flows: a sweep file becomes a [`spec`], the spec a lazily indexed
+//! [`space`]; the [`scheduler`] leases ranges of it, the [`store`] keeps what workers report, the [`service`] joins the
+//! two, [`rpc`] opens them to the network. On reading, [`results`] turn records into cells and phases, and [`plot`] draws
+//! them. [`cli`] is how people get at it all.
+
+pub mod spec;
+
+pub mod space;
+
+pub mod work;
+
+pub mod scheduler;
+
+pub mod store;
+
+pub mod service;
+
+pub mod rpc;
+
+pub mod results;
+
+pub mod plot;
+
+pub mod cli;
+
+pub mod config;
+
+pub mod clock;
+
+pub mod telemetry;

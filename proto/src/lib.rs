@@ -1,0 +1,16 @@
+//! What travels between coordinator, workers and people.
+//!
+//! - [`v1`]: the messages and services, generated from `phasegrid/v1/*.proto`, which are the specification.
+//! - [`task`]: a task's configuration, which crosses the wire as canonical JSON and names the task's result by content.
+
+pub mod task;
+
+/// The version of everything that decides a task's numbers. Raised whenever the same configuration would give other
+/// results: it is part of a result's digest, and a worker of another version is refused.
+pub const NUMERICS_VERSION: u32 = 1;
+
+/// Package `phasegrid.v1`, generated.
+#[expect(missing_docs, clippy::allow_attributes, reason = "generated; the .proto files carry the documentation")]
+pub mod v1 {
+    tonic::include_proto!("phasegrid.v1");
+}

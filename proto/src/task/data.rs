@@ -1,0 +1,81 @@
+//! The examples that a network is trained on.
+
+use serde::{Deserialize, Serialize};
+
+use super::Problem;
+
+/// Where examples come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Data {
+    /// All p² pairs (a, b) with class `operation(a, b) mod p`; one-hot inputs and targets.
+    Modular {
+        /// How the class follows from the pair.
+        operation: Operation,
+        /// The modulus p.
+        modulus: u32,
+        /// Share of the p² pairs in the training set; the rest validates.
+        train_fraction: f64,
+        /// Share of training labels that are replaced by another class, drawn uniformly.
+        label_noise: f64,
+    },
+    /// Standard normal inputs with the outputs of a linear teacher.
+    Gaussian {
+        /// Number of training examples n.
+        samples: u64,
+    },
+}
+
+/// An operation on residues modulo p.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// a + b
+    Add,
+    /// a − b
+    Subtract,
+    /// a · b
+    Multiply,
+    /// a² + b²
+    SumOfSquares,
+}
+
+impl Data {
+    /// Size N of the training set.
+    #[must_use]
+    pub fn train_examples(&self) -> u64 {
+        match *self {
+            // Truncated, as in the reference implementation: p = 53 and 0.4 give 1123.
+            Self::Modular { modulus, train_fraction, .. } => (train_fraction * f64::from(modulus).powi(2)) as u64,
+            Self::Gaussian { samples } => samples,
+        }
+    }
+
+    pub(super) fn check(&self, problems: &mut Vec<Problem>) {
+        match *self {
+            Self::Modular { modulus, train_fraction, label_noise, .. } => {
+                Problem::unless(problems, (2..=4096).contains(&modulus), "task.data.modulus", || {
+                    format!("{modulus} is no modulus to learn; accepted: 2 to 4096")
+                });
+                Problem::unless(
+                    problems,
+                    train_fraction > 0.0 && train_fraction <= 1.0,
+                    "task.data.train_fraction",
+                    || format!("{train_fraction} is not accepted; accepted: above 0, up to 1"),
+                );
+                Problem::unless(problems, (0.0..=1.0).contains(&label_noise), "task.data.label_noise", || {
+                    format!("{label_noise} is not accepted; accepted: 0 to 1")
+                });
+                let empty = self.train_examples() == 0 && train_fraction > 0.0;
+                Problem::unless(problems, !empty, "task.data.train_fraction", || {
+                    format!("{train_fraction} of {modulus}² pairs leaves no training example")
+                });
+            }
+            Self::Gaussian { samples } => {
+                Problem::unless(problems, (1..=10_000_000).contains(&samples), "task.data.samples", || {
+                    format!("{samples} is not accepted; accepted: 1 to 10000000")
+                });
+            }
+        }
+    }
+}

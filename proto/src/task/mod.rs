@@ -1,0 +1,128 @@
+//! One task: a fully resolved configuration with its seed.
+//!
+//! A sweep file's `[task]` table is read in two steps. [`raw`] knows which keys exist and which of them belong to which
+//! kind of data, model or optimiser; it fills in defaults and presets. [`TaskConfig::check`] knows which values make
+//! sense, alone and together. Both report [`Problem`]s that name the key's full path and what is accepted.
+//!
+//! The canonical JSON of a [`TaskConfig`] is what a worker gets, and its digest names the task's result.
+
+mod checkpoints;
+mod data;
+mod llc;
+mod model;
+mod problem;
+mod raw;
+mod train;
+
+use serde::{Deserialize, Serialize};
+
+pub use checkpoints::Checkpoints;
+pub use data::{Data, Operation};
+pub use llc::{Baseline, Llc, Nbeta, NbetaRule, Preset, Sampler, StepSize};
+pub use model::{Init, Model};
+pub use problem::Problem;
+pub use raw::{Override, SELECTORS, resolve};
+pub use train::{BatchSize, Loss, Optimizer, Stop, Train};
+
+/// Everything that decides one task's numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskConfig {
+    /// The examples.
+    pub data: Data,
+    /// The network and its initial weights.
+    pub model: Model,
+    /// The optimisation.
+    pub train: Train,
+    /// The steps at which metrics are taken.
+    pub checkpoints: Checkpoints,
+    /// How the LLC is estimated; `None` trains only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub llc: Option<Llc>,
+    /// The root of all the task's random streams.
+    pub seed: u64,
+}
+
+impl TaskConfig {
+    /// Reads the canonical JSON that a worker was sent.
+    ///
+    /// # Errors
+    /// One problem at least, if the text is not a task's configuration or makes no sense.
+    pub fn from_json(json: &str) -> Result<Self, Vec<Problem>> {
+        let reader = &mut serde_json::Deserializer::from_str(json);
+        let config: Self =
+            serde_path_to_error::deserialize(reader).map_err(|error| vec![Problem::from_serde("task", &error)])?;
+        let problems = config.check();
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// The canonical form: fields in the order of the structs, numbers in their shortest exact form.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("plain data always serialises: {error}"))
+    }
+
+    /// The name of this task's result: a hash of the canonical form and the numerics version, 32 hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("phasegrid 2026 task configuration");
+        hasher.update(&crate::NUMERICS_VERSION.to_le_bytes());
+        hasher.update(self.to_json().as_bytes());
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
+    /// The task whose estimate at step 0 is the null baseline of this task's sampler number `sampler`: the same data,
+    /// architecture, loss and sampler at weights that know nothing. It does not depend on the seed or the training, so
+    /// all tasks of a cell share it, and it is found again by its digest.
+    ///
+    /// `None` if the task has no such sampler.
+    #[must_use]
+    pub fn baseline(&self, baseline: Baseline, sampler: usize) -> Option<Self> {
+        let mut sampler = self.llc.as_ref()?.samplers.get(sampler)?.clone();
+        sampler.preset = None; // a name, not a setting
+        let init = match baseline {
+            Baseline::Zero => Init::Zero,
+            Baseline::Init => self.model.init(),
+        };
+        Some(Self {
+            data: self.data.clone(),
+            model: self.model.with_init(init),
+            train: Train::none(self.train.loss),
+            checkpoints: Checkpoints::List(vec![0]),
+            llc: Some(Llc { samplers: vec![sampler], baselines: vec![], checkpoints: None }),
+            seed: 0,
+        })
+    }
+
+    /// The steps at which records are made, ascending: the checkpoints and those at which the LLC is estimated.
+    #[must_use]
+    pub fn record_steps(&self) -> Vec<u64> {
+        let mut steps = self.checkpoints.steps(self.train.steps);
+        steps.extend(self.llc_steps());
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+
+    /// The steps at which the LLC is estimated, ascending; none without samplers.
+    #[must_use]
+    pub fn llc_steps(&self) -> Vec<u64> {
+        let checkpoints = |llc: &Llc| llc.checkpoints.as_ref().unwrap_or(&self.checkpoints).steps(self.train.steps);
+        self.llc.as_ref().map(checkpoints).unwrap_or_default()
+    }
+
+    /// Everything that makes no sense in this configuration, alone or together; empty if all is well.
+    #[must_use]
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.data.check(&mut problems);
+        self.model.check(&mut problems);
+        self.model.check_with(&self.data, &mut problems);
+        let examples = self.data.train_examples();
+        self.train.check(examples, &mut problems);
+        self.checkpoints.check("task.checkpoints", self.train.steps, &mut problems);
+        if let Some(llc) = &self.llc {
+            llc.check(examples, self.train.steps, &mut problems);
+        }
+        problems
+    }
+}

@@ -1,0 +1,103 @@
+//! The network and its initial weights.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Data, Problem};
+
+/// An architecture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Model {
+    /// f(x) = V·(Wᵀx)², elementwise square, no biases: 3pK parameters.
+    Quadratic {
+        /// Hidden width K.
+        width: u32,
+        /// Initial weights.
+        init: Init,
+    },
+    /// A product of matrices, no biases.
+    DeepLinear {
+        /// Layer widths from input to output, H¹ … H^{L+1}.
+        widths: Vec<u32>,
+        /// Rank r of the teacher's product, and of each of its layers.
+        rank: u32,
+        /// Initial weights.
+        init: Init,
+    },
+}
+
+/// How weights are initialised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// The default of torch's Linear: uniform in ±1/√(inputs of the layer).
+    TorchLinear,
+    /// Standard normal.
+    Normal,
+    /// The weights of a network whose outputs are the targets: a known zero-loss optimum.
+    Teacher,
+    /// All zero.
+    Zero,
+}
+
+impl Model {
+    /// The initialisation.
+    #[must_use]
+    pub fn init(&self) -> Init {
+        match *self {
+            Self::Quadratic { init, .. } | Self::DeepLinear { init, .. } => init,
+        }
+    }
+
+    /// The same architecture, initialised otherwise.
+    #[must_use]
+    pub fn with_init(&self, init: Init) -> Self {
+        match self.clone() {
+            Self::Quadratic { width, .. } => Self::Quadratic { width, init },
+            Self::DeepLinear { widths, rank, .. } => Self::DeepLinear { widths, rank, init },
+        }
+    }
+
+    pub(super) fn check(&self, problems: &mut Vec<Problem>) {
+        match self {
+            Self::Quadratic { width, .. } => {
+                Problem::unless(problems, (1..=1 << 20).contains(width), "task.model.width", || {
+                    format!("{width} is not accepted; accepted: 1 to 1048576")
+                });
+            }
+            Self::DeepLinear { widths, rank, .. } => {
+                let sizes =
+                    widths.len() >= 2 && widths.len() <= 64 && widths.iter().all(|width| (1..=4096).contains(width));
+                Problem::unless(problems, sizes, "task.model.widths", || {
+                    "accepted: 2 to 64 layer widths from input to output, each 1 to 4096".to_owned()
+                });
+                let least = widths.iter().copied().min().unwrap_or(0);
+                Problem::unless(problems, *rank <= least, "task.model.rank", || {
+                    format!("{rank} is more than the narrowest layer allows; accepted: 0 to {least}")
+                });
+            }
+        }
+    }
+
+    /// What the model asks of the data.
+    pub(super) fn check_with(&self, data: &Data, problems: &mut Vec<Problem>) {
+        let fits = matches!(
+            (self, data),
+            (Self::Quadratic { .. }, Data::Modular { .. }) | (Self::DeepLinear { .. }, Data::Gaussian { .. })
+        );
+        Problem::unless(problems, fits, "task.model.kind", || match self {
+            Self::Quadratic { .. } => {
+                "a quadratic network takes pairs; accepted with it: data.kind = \"modular\"".to_owned()
+            }
+            Self::DeepLinear { .. } => {
+                "a deep linear network takes vectors; accepted with it: data.kind = \"gaussian\"".to_owned()
+            }
+        });
+        // Label noise would be drowned silently: a teacher's targets are its own outputs.
+        if let (Init::Teacher, Data::Modular { label_noise, .. }) = (self.init(), data) {
+            Problem::unless(problems, *label_noise == 0.0, "task.data.label_noise", || {
+                "the targets of model.init = \"teacher\" are the network's own outputs; accepted with it: 0".to_owned()
+            });
+        }
+    }
+}

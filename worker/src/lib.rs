@@ -1,0 +1,37 @@
+//! The worker of phasegrid: trains networks and estimates their local learning coefficients, on libtorch.
+//!
+//! The modules stand in the order in which work flows: [`config`] says where the coordinator is, [`client`] talks to it,
+//! the [`runner`] turns leases into ensembles on slots, the [`engine`] runs an ensemble. Below the engine there is no
+//! network and no clock, only numerics: [`data`] and [`models`] make an [`objective`], which is minimised ([`train`],
+//! [`optimizer`], [`metrics`]) and sampled ([`sampler`], [`estimate`], [`llc`]); [`theory`] has the closed forms.
+//! All chance comes from [`random`].
+
+pub mod config;
+
+pub mod client;
+
+pub mod runner;
+
+pub mod engine;
+
+pub mod data;
+
+pub mod models;
+
+pub mod objective;
+
+pub mod optimizer;
+
+pub mod train;
+
+pub mod metrics;
+
+pub mod sampler;
+
+pub mod estimate;
+
+pub mod llc;
+
+pub mod theory;
+
+pub mod random;
