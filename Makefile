@@ -1,0 +1,37 @@
+# Everything that a fresh machine needs: git, make, a C++ compiler, Rust, Python 3 with pip. `make help` lists the goals.
+
+CARGO ?= cargo
+PHASEGRID = $(CARGO) run --quiet --release --bin phasegrid --
+# libtorch for CUDA in place of the CPU's: make demo DEVICE=cuda
+DEVICE ?= cpu
+
+.PHONY: help demo test paper known-answers build check
+
+help: ## This list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: build ## The main job: run sweeps/demo.toml and leave table and pictures in phasegrid-out/demo
+	$(PHASEGRID) run sweeps/demo.toml
+
+test: .libtorch ## All tests, with real processes, and pandas reading what they leave
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace
+
+paper: build ## The paper's trajectory (minutes), held against independent values
+	$(PHASEGRID) run sweeps/paper-trajectory.toml
+	tests/paper_trajectory.py phasegrid-out/paper-trajectory
+
+known-answers: build ## Estimates beside exact values, as sweeps
+	for sweep in sweeps/known-answers/*.toml; do $(PHASEGRID) run $$sweep || exit; done
+
+build: .libtorch ## Both binaries, optimised
+	$(CARGO) build --release --workspace --bins
+
+check: .libtorch ## Format, lints, documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
+
+# Fetched once and cached outside the build folder; the file is a link into the cache.
+.libtorch: deploy/libtorch.sh
+	deploy/libtorch.sh $(DEVICE)
