@@ -12,6 +12,7 @@ use crate::rpc::{self, MESSAGE_LIMIT};
 use crate::spec::Spec;
 
 use super::failure::Failure;
+use super::input::SweepFile;
 
 /// How long a coordinator may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,6 +55,23 @@ impl Client {
             Code::Unimplemented => Failure::Refused(format!("what answers at {} is no coordinator of this version", self.url)),
             code => Failure::Internal(anyhow::anyhow!("the coordinator answered {code:?}: {}", status.message())),
         }
+    }
+
+    /// Creates the sweep that the file describes, or finds the one that the same request created before.
+    pub(super) async fn create(&mut self, file: &SweepFile, request_id: String, source: String) -> Result<v1::Sweep, Failure> {
+        let request = v1::CreateSweepRequest { request_id, source, overrides: file.overrides.clone() };
+        let answer = self.sweeps.create_sweep(request).await.map_err(|status| match status.code() {
+            Code::InvalidArgument => file.failure(status.message().to_owned()),
+            _ => self.failure(status),
+        })?;
+        Ok(answer.into_inner().sweep.unwrap_or_default())
+    }
+
+    /// Makes failed points pending again; says how many.
+    pub(super) async fn retry(&mut self, id: &str) -> Result<u64, Failure> {
+        let request = v1::RetrySweepRequest { id: id.to_owned() };
+        let answer = self.sweeps.retry_sweep(request).await.map_err(|status| self.failure(status))?;
+        Ok(answer.into_inner().points)
     }
 
     /// The sweep with this id, and its failed points.

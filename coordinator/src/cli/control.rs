@@ -39,9 +39,7 @@ pub(super) struct Retry {
 impl Retry {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut client = Client::connect(&global.coordinator).await?;
-        let request = v1::RetrySweepRequest { id: self.id };
-        let answer = client.sweeps.retry_sweep(request).await.map_err(|status| client.failure(status))?;
-        eprintln!("{} will be tried again", counted(answer.into_inner().points, "failed point"));
+        eprintln!("{} will be tried again", counted(client.retry(&self.id).await?, "failed point"));
         Ok(())
     }
 }

@@ -81,6 +81,8 @@ enum Command {
     Plot(plot::Plot),
     Workers(list::Workers),
     Drain(control::Drain),
+    #[command(hide = true)]
+    Tether(run::tether::Tether),
 }
 
 /// Runs the program.
@@ -119,6 +121,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
             Command::Plot(plot) => plot.run(global).await,
             Command::Workers(workers) => workers.run(global).await,
             Command::Drain(drain) => drain.run(global).await,
+            Command::Tether(tether) => tether.run(),
         }
     });
     // Nothing that still waits, such as a connection being closed, may delay the end.
@@ -145,7 +148,8 @@ mod tests {
     #[test]
     fn every_command_of_the_design_is_there_and_explains_itself() {
         let cli = Cli::command();
-        let names: Vec<_> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
+        let names: Vec<_> = shown.map(|command| command.get_name().to_owned()).collect();
         let design = [
             "run", "plan", "serve", "submit", "list", "show", "watch", "cancel", "retry", "table", "plot", "workers", "drain",
         ];

@@ -3,8 +3,6 @@
 use std::hash::{BuildHasher, RandomState};
 
 use clap::Args;
-use phasegrid_proto::v1;
-use tonic::Code;
 
 use super::Global;
 use super::client::Client;
@@ -29,12 +27,7 @@ impl Submit {
         let source = self.file.read()?;
         let mut client = Client::connect(&global.coordinator).await?;
         let request_id = self.request_id.unwrap_or_else(random_id);
-        let request = v1::CreateSweepRequest { request_id, source, overrides: self.file.overrides.clone() };
-        let answer = client.sweeps.create_sweep(request).await.map_err(|status| match status.code() {
-            Code::InvalidArgument => self.file.failure(status.message().to_owned()),
-            _ => client.failure(status),
-        })?;
-        let sweep = answer.into_inner().sweep.unwrap_or_default();
+        let sweep = client.create(&self.file, request_id, source).await?;
         let size = sweep.progress.unwrap_or_default().size;
         eprintln!("submitted {} with {size} points; `phasegrid watch {}` follows it", sweep.name, sweep.id);
         print_line(&sweep.id)

@@ -13,7 +13,6 @@
 mod convert;
 mod refusal;
 pub mod server;
-mod stopping;
 mod sweeps;
 pub(crate) mod tables;
 mod workers;

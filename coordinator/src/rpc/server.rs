@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
 use super::MESSAGE_LIMIT;
-use super::stopping::Stopper;
+use crate::stopping::Stopper;
 use super::sweeps::Sweeps;
 use super::workers::Workers;
 use crate::service::Coordinator;

@@ -6,7 +6,7 @@ use phasegrid_proto::v1::sweep_service_server::SweepService;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use super::stopping::Stopping;
+use crate::stopping::Stopping;
 use super::{Answers, tables};
 use crate::service::{Coordinator, SweepState, WatchEvent};
 

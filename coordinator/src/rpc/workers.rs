@@ -5,7 +5,7 @@ use phasegrid_proto::v1;
 use phasegrid_proto::v1::worker_service_server::WorkerService;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::stopping::Stopping;
+use crate::stopping::Stopping;
 use super::{Answers, convert};
 use crate::service::Coordinator;
 
