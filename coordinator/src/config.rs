@@ -99,14 +99,18 @@ impl Settings {
                 }),
                 lease_target: keys.duration("lease_target", default.leasing.lease_target),
             },
-            log: keys.take("log", default.log, "a filter as in \"info\" or \"warn,phasegrid_coordinator=debug\"", |text| {
-                crate::telemetry::is_filter(text).then(|| text.to_owned())
-            }),
+            log: keys.take(
+                "log",
+                default.log,
+                "a filter as in \"info\" or \"warn,phasegrid_coordinator=debug\"",
+                |text| crate::telemetry::is_filter(text).then(|| text.to_owned()),
+            ),
             log_format: keys.take("log_format", default.log_format, "\"human\" or \"json\"", |text| text.parse().ok()),
         };
         keys.finish()?;
         if settings.leasing.heartbeat_interval * 2 > settings.leasing.lease_time {
-            let problem = "heartbeat_interval: at most half of lease_time is accepted, or one late heartbeat loses the lease";
+            let problem =
+                "heartbeat_interval: at most half of lease_time is accepted, or one late heartbeat loses the lease";
             return Err(ConfigError(vec![problem.to_owned()]));
         }
         Ok(settings)
@@ -225,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_as_long_as_the_lease_is_refused() {
-        let flags = [("heartbeat_interval", "20s".to_owned())];
+        let flags = [("heartbeat_interval", "40s".to_owned())];
         let problem = Settings::load(None, [], flags).unwrap_err().to_string();
         assert!(problem.starts_with("heartbeat_interval: at most half of lease_time"), "{problem}");
     }

@@ -31,12 +31,14 @@ impl Client {
         let endpoint = Endpoint::from_shared(url.clone())
             .ok()
             .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
-            .ok_or_else(|| Failure::Usage(format!("--coordinator takes a URL as in http://127.0.0.1:7700, not {url}")))?;
+            .ok_or_else(|| {
+                Failure::Usage(format!("--coordinator takes a URL as in http://127.0.0.1:7700, not {url}"))
+            })?;
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|error| Failure::Unreachable {
-            url: url.clone(),
-            reason: root_cause(&error),
-        })?;
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|error| Failure::Unreachable { url: url.clone(), reason: root_cause(&error) })?;
         let sweeps = SweepServiceClient::new(channel)
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
@@ -52,13 +54,20 @@ impl Client {
             Code::Unavailable | Code::Cancelled | Code::Unknown => {
                 Failure::Unreachable { url: self.url.clone(), reason: status.message().to_owned() }
             }
-            Code::Unimplemented => Failure::Refused(format!("what answers at {} is no coordinator of this version", self.url)),
+            Code::Unimplemented => {
+                Failure::Refused(format!("what answers at {} is no coordinator of this version", self.url))
+            }
             code => Failure::Internal(anyhow::anyhow!("the coordinator answered {code:?}: {}", status.message())),
         }
     }
 
     /// Creates the sweep that the file describes, or finds the one that the same request created before.
-    pub(super) async fn create(&mut self, file: &SweepFile, request_id: String, source: String) -> Result<v1::Sweep, Failure> {
+    pub(super) async fn create(
+        &mut self,
+        file: &SweepFile,
+        request_id: String,
+        source: String,
+    ) -> Result<v1::Sweep, Failure> {
         let request = v1::CreateSweepRequest { request_id, source, overrides: file.overrides.clone() };
         let answer = self.sweeps.create_sweep(request).await.map_err(|status| match status.code() {
             Code::InvalidArgument => file.failure(status.message().to_owned()),
@@ -97,7 +106,8 @@ impl Client {
 
     /// The workers that have joined.
     pub(super) async fn workers(&mut self) -> Result<Vec<v1::Worker>, Failure> {
-        let answer = self.sweeps.list_workers(v1::ListWorkersRequest {}).await.map_err(|status| self.failure(status))?;
+        let answer =
+            self.sweeps.list_workers(v1::ListWorkersRequest {}).await.map_err(|status| self.failure(status))?;
         Ok(answer.into_inner().workers)
     }
 
@@ -105,7 +115,10 @@ impl Client {
     pub(super) async fn spec(&mut self, id: &str) -> Result<Spec, Failure> {
         let (sweep, _) = self.sweep(id).await?;
         Spec::parse(&sweep.resolved_source, &[]).map_err(|error| {
-            Failure::Refused(format!("the coordinator at {} writes sweeps that this version cannot read: {error}", self.url))
+            Failure::Refused(format!(
+                "the coordinator at {} writes sweeps that this version cannot read: {error}",
+                self.url
+            ))
         })
     }
 

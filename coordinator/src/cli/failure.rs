@@ -18,7 +18,9 @@ pub(super) enum Failure {
     Config(#[from] ConfigError),
     #[error("{0}")]
     Usage(String),
-    #[error("no coordinator answers at {url}: {reason}; start one with `phasegrid serve` or name it with --coordinator")]
+    #[error(
+        "no coordinator answers at {url}: {reason}; start one with `phasegrid serve` or name it with --coordinator"
+    )]
     Unreachable { url: String, reason: String },
     #[error("{0}")]
     Refused(String),

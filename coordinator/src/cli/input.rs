@@ -41,7 +41,8 @@ impl SweepFile {
             return Err(self.failure(format!("it is larger than {limit} MB, which no coordinator takes")));
         }
         String::from_utf8(bytes).map_err(|error| {
-            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+            let line =
+                error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
             self.failure(format!("line {}: it is not UTF-8 text, as TOML must be", line + 1))
         })
     }
@@ -73,7 +74,10 @@ mod tests {
         let failure = SweepFile { path: file.path().to_owned(), overrides: vec![] }.read().unwrap_err();
         assert_eq!(failure.exit(), Exit::Configuration);
         let name = file.path().display();
-        assert_eq!(failure.to_string(), format!("{name} cannot run as it is:\n  line 2: it is not UTF-8 text, as TOML must be"));
+        assert_eq!(
+            failure.to_string(),
+            format!("{name} cannot run as it is:\n  line 2: it is not UTF-8 text, as TOML must be")
+        );
     }
 
     #[test]

@@ -32,10 +32,10 @@ use failure::Failure;
 
 const EXAMPLES: &str = "\
 Examples:
-  phasegrid run sweeps/demo.toml --workers 2          the whole of it on this machine
-  phasegrid plan sweeps/demo.toml                     what would run, and how long it would take
+  phasegrid plan sweeps/demo.toml      what would run, and how long it would take
+  phasegrid run sweeps/demo.toml       all of it on this machine
 
-  phasegrid serve --data ~/phasegrid                  a coordinator; workers join it with `phasegrid-worker`
+  phasegrid serve --data ~/phasegrid   a coordinator; `phasegrid-worker` joins it
   ID=$(phasegrid submit sweeps/demo.toml)
   phasegrid watch $ID
   phasegrid table $ID --level cells --format csv
@@ -54,15 +54,22 @@ struct Cli {
 
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
     /// The coordinator that client commands talk to
-    #[arg(long, global = true, value_name = "URL", env = "PHASEGRID_COORDINATOR", default_value = "http://127.0.0.1:7700")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PHASEGRID_COORDINATOR",
+        default_value = "http://127.0.0.1:7700"
+    )]
     coordinator: String,
     /// What to log, as in "info" or "warn,phasegrid_coordinator=debug" [default: info for serve, else warn]
     #[arg(long, global = true, value_name = "FILTER", env = "PHASEGRID_LOG", value_parser = filter)]
     log: Option<String>,
-    /// The form of the logs
-    #[arg(long, global = true, value_name = "FORMAT", env = "PHASEGRID_LOG_FORMAT")]
+    /// The form of the logs: human, or json with one object a line
+    #[arg(long, global = true, value_name = "FORMAT", env = "PHASEGRID_LOG_FORMAT", hide_possible_values = true)]
     log_format: Option<LogFormat>,
 }
 
@@ -151,7 +158,8 @@ mod tests {
         let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
         let names: Vec<_> = shown.map(|command| command.get_name().to_owned()).collect();
         let design = [
-            "run", "plan", "serve", "submit", "list", "show", "watch", "cancel", "retry", "table", "plot", "workers", "drain",
+            "run", "plan", "serve", "submit", "list", "show", "watch", "cancel", "retry", "table", "plot", "workers",
+            "drain",
         ];
         assert_eq!(names, design);
         assert!(cli.get_subcommands().all(|command| command.get_about().is_some()));

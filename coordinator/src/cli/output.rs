@@ -10,7 +10,9 @@ use super::failure::Failure;
 pub(super) fn print(data: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(data).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::file("write to", Path::new("stdout"))(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::file("write to", Path::new("stdout"))(error))
+        }
         _ => Ok(()),
     }
 }

@@ -62,7 +62,8 @@ impl Plan {
 
     fn summary(&self, spec: &Spec) -> Result<String, Failure> {
         let totals = self.totals(spec)?;
-        let cores = self.cores.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| n as usize);
+        let cores =
+            self.cores.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| n as usize);
         let work = spec.total_work();
         let time = Duration::try_from_secs_f64(work / (self.rate * cores as f64)).map_or("forever".to_owned(), span);
         let about = if totals.exact { "" } else { "about " };

@@ -1,6 +1,6 @@
 //! `plot`: a sweep's phase diagram as a picture.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -12,9 +12,14 @@ use super::client::Client;
 use super::failure::Failure;
 use super::output::write_file;
 
+/// The width of a PNG, in pixels.
+pub(super) const WIDTH: u32 = 1600;
+
 /// Draw a sweep's phase diagram
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  phasegrid plot $ID --output diagram.svg\n  phasegrid plot $ID --output llc.png --value llc")]
+#[command(
+    after_help = "Examples:\n  phasegrid plot $ID --output diagram.svg\n  phasegrid plot $ID --output llc.png --value llc"
+)]
 pub(super) struct Plot {
     /// The sweep
     id: String,
@@ -31,6 +36,18 @@ impl Plot {
         let mut client = Client::connect(&global.coordinator).await?;
         let spec = client.spec(&self.id).await?;
         let (cells, tasks) = (client.table(&self.id, Level::Cells).await?, client.table(&self.id, Level::Tasks).await?);
-        todo!()
+        let svg = plot::diagram(&spec, &cells, &tasks);
+        let data = if is_png(&self.output) { plot::png(&svg, WIDTH) } else { svg.into_bytes() };
+        write_file(&self.output, &data)
     }
+}
+
+fn is_png(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "png")
+}
+
+fn picture(name: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(name);
+    let svg = path.extension().is_some_and(|extension| extension == "svg");
+    if svg || is_png(&path) { Ok(path) } else { Err("FILE.svg and FILE.png are accepted".to_owned()) }
 }

@@ -91,7 +91,8 @@ mod tests {
     fn a_summary_says_what_is_done_what_failed_who_works_and_how_long_it_takes() {
         let mut progress = v1::Progress { size: 216, finished: 12, pending: 204, ..Default::default() };
         assert_eq!(summary(&progress), "12/216 finished, no workers");
-        progress = v1::Progress { failed: 1, workers: 2, remaining: Duration::from_secs(180).try_into().ok(), ..progress };
+        progress =
+            v1::Progress { failed: 1, workers: 2, remaining: Duration::from_secs(180).try_into().ok(), ..progress };
         assert_eq!(summary(&progress), "12/216 finished, 1 failed, 2 workers, about 3 min left");
     }
 

@@ -18,10 +18,12 @@ use super::output::print_line;
 ///
 /// Whatever it acknowledged is durable: it may be stopped or killed at any time and started again on the same data.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  phasegrid serve --data ~/phasegrid\n  phasegrid serve --config coordinator.toml\n  \
+#[command(
+    after_help = "Examples:\n  phasegrid serve --data ~/phasegrid\n  phasegrid serve --config coordinator.toml\n  \
     PHASEGRID_LEASE_TIME=2m phasegrid serve\n\n\
     Settings: defaults, below --config FILE (deploy/coordinator.toml names every key), below PHASEGRID_*, below flags.\n\
-    Stop it with Ctrl-C or SIGTERM; workers wait for it to come back.")]
+    Stop it with Ctrl-C or SIGTERM; workers wait for it to come back."
+)]
 pub(super) struct Serve {
     /// The file with settings
     #[arg(long, value_name = "FILE")]

@@ -35,7 +35,8 @@ mod tests {
 
     #[test]
     fn spans_are_as_precise_as_a_person_wants_them() {
-        let cases = [(0.2, "less than 1 s"), (45.4, "45 s"), (200.0, "3 min"), (7800.0, "2 h 10 min"), (260_000.0, "3.0 days")];
+        let cases =
+            [(0.2, "less than 1 s"), (45.4, "45 s"), (200.0, "3 min"), (7800.0, "2 h 10 min"), (260_000.0, "3.0 days")];
         for (seconds, text) in cases {
             assert_eq!(span(Duration::from_secs_f64(seconds)), text);
         }
@@ -43,7 +44,14 @@ mod tests {
 
     #[test]
     fn metric_numbers_have_three_digits() {
-        let cases = [(7.0, "7 "), (1234.0, "1.23 k"), (51_200.0, "51.2 k"), (999e9, "999 G"), (2.5e30, "2500000 Y"), (0.0, "0 ")];
+        let cases = [
+            (7.0, "7 "),
+            (1234.0, "1.23 k"),
+            (51_200.0, "51.2 k"),
+            (999e9, "999 G"),
+            (2.5e30, "2500000 Y"),
+            (0.0, "0 "),
+        ];
         for (value, text) in cases {
             assert_eq!(metric(value), text);
         }

@@ -131,7 +131,11 @@ impl Events {
     }
 }
 
-async fn watch(client: &mut Client, id: &str, after_sequence: u64) -> Result<Streaming<v1::WatchSweepResponse>, Status> {
+async fn watch(
+    client: &mut Client,
+    id: &str,
+    after_sequence: u64,
+) -> Result<Streaming<v1::WatchSweepResponse>, Status> {
     let request = v1::WatchSweepRequest { id: id.to_owned(), after_sequence };
     client.sweeps.watch_sweep(request).await.map(tonic::Response::into_inner)
 }

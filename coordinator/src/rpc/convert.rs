@@ -6,8 +6,8 @@ use phasegrid_proto::v1;
 use tonic::Status;
 
 use crate::service::{
-    FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration, SweepState, SweepView,
-    Verdict, WatchEvent, WorkerView,
+    FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration, SweepState,
+    SweepView, Verdict, WatchEvent, WorkerView,
 };
 
 /// The field, or the refusal of a message without it.
@@ -17,7 +17,8 @@ pub(super) fn required<T>(field: Option<T>, name: &str) -> Result<T, Status> {
 
 /// A span of a message; absent is zero.
 pub(super) fn span(span: Option<prost_types::Duration>, name: &str) -> Result<Duration, Status> {
-    Duration::try_from(span.unwrap_or_default()).map_err(|_| Status::invalid_argument(format!("{name}: a span from zero")))
+    Duration::try_from(span.unwrap_or_default())
+        .map_err(|_| Status::invalid_argument(format!("{name}: a span from zero")))
 }
 
 /// A span for a message; one of more than 10¹¹ years is left out.

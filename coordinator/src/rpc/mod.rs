@@ -15,6 +15,8 @@ mod refusal;
 pub mod server;
 mod sweeps;
 pub(crate) mod tables;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 /// The largest message that either side takes, in bytes.

@@ -11,10 +11,10 @@ use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
 use super::MESSAGE_LIMIT;
-use crate::stopping::Stopper;
 use super::sweeps::Sweeps;
 use super::workers::Workers;
 use crate::service::Coordinator;
+use crate::stopping::Stopper;
 
 /// How long the answers that are under way when the server is told to stop may still take.
 const GRACE: Duration = Duration::from_secs(2);

@@ -6,9 +6,9 @@ use phasegrid_proto::v1::sweep_service_server::SweepService;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use crate::stopping::Stopping;
 use super::{Answers, tables};
 use crate::service::{Coordinator, SweepState, WatchEvent};
+use crate::stopping::Stopping;
 
 /// The handlers of `SweepService`.
 pub(super) struct Sweeps {
@@ -45,7 +45,10 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::ListSweepsResponse>, Status> {
         let v1::ListSweepsRequest { page_size, page_token } = request.into_inner();
         let (sweeps, next_page_token) = self.coordinator.sweeps(page_size, &page_token).await?;
-        Ok(Response::new(v1::ListSweepsResponse { sweeps: sweeps.into_iter().map(Into::into).collect(), next_page_token }))
+        Ok(Response::new(v1::ListSweepsResponse {
+            sweeps: sweeps.into_iter().map(Into::into).collect(),
+            next_page_token,
+        }))
     }
 
     async fn cancel_sweep(
@@ -88,7 +91,10 @@ impl SweepService for Sweeps {
         Ok(Response::new(Box::pin(parts)))
     }
 
-    async fn list_workers(&self, _: Request<v1::ListWorkersRequest>) -> Result<Response<v1::ListWorkersResponse>, Status> {
+    async fn list_workers(
+        &self,
+        _: Request<v1::ListWorkersRequest>,
+    ) -> Result<Response<v1::ListWorkersResponse>, Status> {
         let workers = self.coordinator.workers().await;
         Ok(Response::new(v1::ListWorkersResponse { workers: workers.into_iter().map(Into::into).collect() }))
     }

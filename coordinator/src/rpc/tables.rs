@@ -4,7 +4,7 @@ use futures_util::{Stream, StreamExt, stream};
 use phasegrid_proto::v1;
 use tonic::Status;
 
-use crate::results::{Cell, Column, Kind, Level, Table, TableBuilder};
+use crate::results::{Cell, Column, Kind, Layout, Level, Table, TableBuilder};
 use crate::service::Coordinator;
 
 /// Rows of one message.
@@ -39,7 +39,7 @@ pub(super) async fn read(
     level: Level,
 ) -> Result<impl Stream<Item = Result<v1::ReadTableResponse, Status>>, Status> {
     let spec = coordinator.spec(&id).await?;
-    let builder = TableBuilder::new(&spec, level);
+    let builder = TableBuilder::new(Layout::from(&*spec), level);
     let columns = builder.columns().iter().map(column_to_wire).collect();
     let head = v1::ReadTableResponse { columns, rows: vec![] };
     let reader = Reader { coordinator, id, next: 0, builder: Some(builder), rows: vec![].into_iter() };
@@ -147,7 +147,8 @@ mod tests {
     fn a_table_arrives_as_it_was_sent_in_parts_of_at_most_500_rows() {
         let columns = [("task", Kind::Integer), ("state", Kind::Text), ("llc", Kind::Real)];
         let columns: Vec<_> = columns.map(|(name, kind)| Column { name: name.to_owned(), kind }).into();
-        let row = |task| vec![Cell::Integer(task), Cell::Text("finished".to_owned()), Cell::real((task > 0).then_some(0.5))];
+        let row =
+            |task| vec![Cell::Integer(task), Cell::Text("finished".to_owned()), Cell::real((task > 0).then_some(0.5))];
         let sent = Table { columns, rows: (0..1001).map(row).collect() };
         let mut received = Table::default();
         let columns = sent.columns.iter().map(column_to_wire).collect();

@@ -5,9 +5,9 @@ use phasegrid_proto::v1;
 use phasegrid_proto::v1::worker_service_server::WorkerService;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::stopping::Stopping;
 use super::{Answers, convert};
 use crate::service::Coordinator;
+use crate::stopping::Stopping;
 
 /// Reports of one stream that wait for their commit at the same time, so that one commit can take them all.
 const REPORTS_IN_FLIGHT: usize = 64;
@@ -40,7 +40,10 @@ impl WorkerService for Workers {
         Ok(Response::new(answer.into()))
     }
 
-    async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Result<Response<v1::HeartbeatResponse>, Status> {
+    async fn heartbeat(
+        &self,
+        request: Request<v1::HeartbeatRequest>,
+    ) -> Result<Response<v1::HeartbeatResponse>, Status> {
         let v1::HeartbeatRequest { worker_id, leases } = request.into_inner();
         let held = leases.into_iter().map(Into::into).collect();
         let directives = self.coordinator.heartbeat(&worker_id, held).await?;

@@ -96,7 +96,8 @@ impl Crew {
             Err(_) => true,
         };
         self.deaths += 1;
-        let how = how.map_or_else(|error| format!("could not be started: {error}"), |status| format!("died ({status})"));
+        let how =
+            how.map_or_else(|error| format!("could not be started: {error}"), |status| format!("died ({status})"));
         let log = self.log(number);
         if hopeless || self.deaths > DEATHS {
             let tail = tail(&log);

@@ -5,16 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::plot;
+use crate::results::Table;
 use crate::results::format::Format;
-use crate::results::{Level, Table};
 use crate::spec::Spec;
 
 use super::super::failure::Failure;
 use super::super::output::write_file;
+use super::super::plot::WIDTH;
 use super::super::table::rendered;
-
-/// The width of `diagram.png`, in pixels.
-const WIDTH: u32 = 1600;
 
 /// A folder that is ours as long as this lives.
 pub(super) struct Folder {

@@ -36,8 +36,8 @@ use folder::{Folder, Tables};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  phasegrid run sweeps/demo.toml\n  \
     phasegrid run sweeps/demo.toml --set axes.seed.count=1 --workers 1 --out quick\n\n\
-    Leaves in DIR: cells.csv, tasks.csv, records.parquet, diagram.svg, diagram.png, sweep.toml with all defaults filled\n\
-    in, the workers' logs and, in DIR/.phasegrid, the database.")]
+    Leaves in DIR: cells.csv, tasks.csv, records.parquet, diagram.svg, diagram.png, sweep.toml\n\
+    with all defaults filled in, the workers' logs and, in DIR/.phasegrid, the database.")]
 pub(super) struct Run {
     #[command(flatten)]
     file: SweepFile,
@@ -63,7 +63,8 @@ impl Run {
         let worker = crew::worker_binary()?;
         // From here on a signal means: leave in order.
         let stop = stop_signal()?;
-        let folder = Folder::open(self.out.clone().unwrap_or_else(|| PathBuf::from("phasegrid-out").join(spec.name())))?;
+        let folder =
+            Folder::open(self.out.clone().unwrap_or_else(|| PathBuf::from("phasegrid-out").join(spec.name())))?;
         if self.force {
             folder.clear()?;
         }
@@ -84,7 +85,13 @@ impl Run {
     }
 
     /// The folder's sweep: a new one, or the same that an earlier run began.
-    async fn sweep(&self, client: &mut Client, spec: &Spec, source: String, folder: &Folder) -> Result<String, Failure> {
+    async fn sweep(
+        &self,
+        client: &mut Client,
+        spec: &Spec,
+        source: String,
+        folder: &Folder,
+    ) -> Result<String, Failure> {
         let path = folder.path().display();
         let Some(sweep) = client.list().await?.pop() else {
             eprintln!("{}: {} points, into {path}", spec.name(), spec.size());
