@@ -4,12 +4,11 @@
 //! where its value comes from and what would be accepted.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{Config, File, FileFormat, Source, Value};
+use config::{Config, Environment, File, FileFormat, Source, Value};
 
 use crate::service;
 use crate::telemetry::LogFormat;
@@ -62,24 +61,18 @@ impl Settings {
         environment: impl IntoIterator<Item = (String, String)>,
         flags: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<Self, ConfigError> {
+        let known = |name: &str| KEYS.iter().any(|key| name == format!("PHASEGRID_{}", key.to_ascii_uppercase()));
+        let environment = environment.into_iter().filter(|(name, _)| known(name)).collect();
         let mut layers = Config::builder();
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| ConfigError(vec![format!("cannot read {}: {error}", path.display())]))?;
-            layers = layers.add_source(File::from_str(&text, FileFormat::Toml));
+            layers = layers.add_source(File::from(path).format(FileFormat::Toml));
         }
-        for (name, value) in environment {
-            let key = name.strip_prefix("PHASEGRID_").map(str::to_ascii_lowercase).unwrap_or_default();
-            if KEYS.contains(&key.as_str()) {
-                layers = layers.set_override(key, value).map_err(|error| ConfigError(vec![error.to_string()]))?;
-            }
-        }
+        layers = layers.add_source(Environment::with_prefix("PHASEGRID").source(Some(environment)));
+        let unreadable = |error: config::ConfigError| ConfigError(vec![error.to_string()]);
         for (key, value) in flags {
-            layers = layers.set_override(key, value).map_err(|error| ConfigError(vec![error.to_string()]))?;
+            layers = layers.set_override(key, value).map_err(unreadable)?;
         }
-        let source = file.map_or_else(String::new, |path| format!("{}: ", path.display()));
-        let values = layers.build().and_then(|merged| merged.collect());
-        let values = values.map_err(|error| ConfigError(vec![format!("{source}{error}")]))?;
+        let values = layers.build().and_then(|merged| merged.collect()).map_err(unreadable)?;
         Self::from_values(values.into_iter().collect())
     }
 
@@ -128,7 +121,8 @@ impl Keys {
         let Some(value) = self.values.remove(key) else { return default };
         let text = value.clone().into_string().ok();
         text.as_deref().and_then(parse).unwrap_or_else(|| {
-            self.problems.push(format!("{key}: {} is not accepted; it takes {accepted}", Shown(&value)));
+            let found = text.map_or_else(|| "what stands".to_owned(), |text| format!("{text:?}"));
+            self.problems.push(format!("{key}: {found} {} is not accepted; it takes {accepted}", origin(&value)));
             default
         })
     }
@@ -139,24 +133,17 @@ impl Keys {
 
     /// Whatever was not taken is unknown.
     fn finish(mut self) -> Result<(), ConfigError> {
-        let mut unknown: Vec<_> = self.values.into_keys().collect();
-        unknown.sort_unstable();
-        let known = KEYS.join(", ");
-        self.problems.extend(unknown.iter().map(|key| format!("{key}: unknown key; accepted are {known}")));
+        let mut unknown: Vec<_> = self.values.iter().collect();
+        unknown.sort_unstable_by_key(|(key, _)| key.as_str());
+        let problem = |(key, value)| format!("{key}: unknown key {}; accepted are {}", origin(value), KEYS.join(", "));
+        self.problems.extend(unknown.into_iter().map(problem));
         if self.problems.is_empty() { Ok(()) } else { Err(ConfigError(self.problems)) }
     }
 }
 
-/// A value as its author wrote it, near enough.
-struct Shown<'a>(&'a Value);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.clone().into_string() {
-            Ok(text) => write!(f, "\"{text}\""),
-            Err(_) => write!(f, "{}", self.0),
-        }
-    }
+/// Where a value stands.
+fn origin(value: &Value) -> String {
+    value.origin().map_or("among the flags".to_owned(), |origin| format!("in {origin}"))
 }
 
 const DURATIONS: &str = "a duration above zero as in \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds";
@@ -217,14 +204,19 @@ mod tests {
         let problems = Settings::load(Some(file.path()), [], NO_FLAGS).unwrap_err().to_string();
         let lines: Vec<_> = problems.lines().collect();
         assert_eq!(lines.len(), 4, "{problems}");
+        let at = lines[3].strip_prefix("lisen: unknown key in ").and_then(|rest| rest.split_once(';')).unwrap().0;
+        assert!(at.ends_with(".toml"), "{problems}");
         assert_eq!(
             lines[0],
-            "lease_time: \"soon\" is not accepted; it takes a duration above zero as in \"500ms\", \"30s\", \"2m\", \
-             \"1h\" or a number of seconds"
+            format!(
+                "lease_time: \"soon\" in {at} is not accepted; it takes a duration above zero as in \"500ms\", \"30s\", \
+                 \"2m\", \"1h\" or a number of seconds"
+            )
         );
-        assert_eq!(lines[1], "max_attempts: \"0\" is not accepted; it takes a number from 1");
-        assert_eq!(lines[2], "log_format: \"xml\" is not accepted; it takes \"human\" or \"json\"");
-        assert!(lines[3].starts_with("lisen: unknown key; accepted are listen, data, "), "{problems}");
+        assert_eq!(lines[1], format!("max_attempts: \"0\" in {at} is not accepted; it takes a number from 1"));
+        let flags = [("log_format", "xml".to_owned())];
+        let problem = Settings::load(None, [], flags).unwrap_err().to_string();
+        assert_eq!(problem, "log_format: \"xml\" among the flags is not accepted; it takes \"human\" or \"json\"");
     }
 
     #[test]

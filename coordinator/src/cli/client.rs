@@ -1,5 +1,6 @@
 //! The connection of a client command to its coordinator, and what its refusals mean to a person.
 
+use std::error::Error;
 use std::time::Duration;
 
 use phasegrid_proto::v1;
@@ -51,8 +52,12 @@ impl Client {
             Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => {
                 Failure::Refused(status.message().to_owned())
             }
+            // What the transport reports has a source; what the coordinator says has none.
+            Code::Unavailable if status.source().is_none() => {
+                Failure::Unavailable { url: self.url.clone(), reason: status.message().to_owned() }
+            }
             Code::Unavailable | Code::Cancelled | Code::Unknown => {
-                Failure::Unreachable { url: self.url.clone(), reason: status.message().to_owned() }
+                Failure::Unreachable { url: self.url.clone(), reason: root_cause(&status) }
             }
             Code::Unimplemented => {
                 Failure::Refused(format!("what answers at {} is no coordinator of this version", self.url))
@@ -135,6 +140,6 @@ impl Client {
 }
 
 /// The innermost reason: the outer ones of a transport say only that it is one.
-fn root_cause(error: &dyn std::error::Error) -> String {
+fn root_cause(error: &dyn Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }

@@ -22,6 +22,8 @@ pub(super) enum Failure {
         "no coordinator answers at {url}: {reason}; start one with `phasegrid serve` or name it with --coordinator"
     )]
     Unreachable { url: String, reason: String },
+    #[error("the coordinator at {url} cannot do that now: {reason}; try again when that is over")]
+    Unavailable { url: String, reason: String },
     #[error("{0}")]
     Refused(String),
     #[error("cannot {what} {}: {source}", .path.display())]
@@ -46,7 +48,7 @@ impl Failure {
         match self {
             Self::Sweep { .. } | Self::Config(_) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
-            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::Unavailable { .. } => Exit::Unreachable,
             Self::Refused(_) => Exit::Refused,
             Self::File { .. } | Self::Open(_) => Exit::File,
             Self::Server(ServerError::Transport(_)) | Self::Internal(_) => Exit::Internal,

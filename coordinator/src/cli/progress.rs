@@ -16,13 +16,13 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Shows progress until it is dropped.
 pub(super) enum View {
     Bar(ProgressBar),
-    Lines { last: Option<Instant> },
+    Lines { last: Instant, begun: bool },
 }
 
 impl View {
     pub(super) fn new() -> Self {
         if !std::io::stderr().is_terminal() {
-            return Self::Lines { last: None };
+            return Self::Lines { last: clock::instant(), begun: false };
         }
         let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}%  {wide_msg}") {
@@ -38,10 +38,12 @@ impl View {
                 bar.set_position((progress.work_done * 1000.0) as u64);
                 bar.set_message(summary(progress));
             }
-            Self::Lines { last } => {
+            Self::Lines { last, begun } => {
                 let now = clock::instant();
-                if last.is_none_or(|last| now - last >= INTERVAL) {
-                    *last = Some(now);
+                // The first point that ends is news, however early.
+                let first = !*begun && progress.finished + progress.failed > 0;
+                if first || now - *last >= INTERVAL {
+                    (*last, *begun) = (now, *begun || first);
                     eprintln!("{:.0}% of the work: {}", progress.work_done * 100.0, summary(progress));
                 }
             }

@@ -89,8 +89,7 @@ pub(super) struct Events {
 
 impl Events {
     /// Follows the sweep `id`; the coordinator must be there at first.
-    pub(super) async fn of(client: Client, id: &str) -> Result<Self, Failure> {
-        let mut client = client;
+    pub(super) async fn of(mut client: Client, id: &str) -> Result<Self, Failure> {
         let stream = watch(&mut client, id, 0).await.map_err(|status| client.failure(status))?;
         Ok(Self { client, id: id.to_owned(), sequence: 0, stream: Some(stream), missed: Duration::ZERO })
     }

@@ -172,13 +172,14 @@ pub(super) fn worker_binary() -> Result<PathBuf, Failure> {
         let missing = format!("PHASEGRID_WORKER names {}, which is no file", path.display());
         return found(path).ok_or(Failure::Worker(missing));
     }
-    let beside = std::env::current_exe().ok().and_then(|path| found(path.with_file_name(NAME)));
+    let here = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = || std::env::split_paths(&path).find_map(|folder| found(folder.join(NAME)));
-    beside.or_else(in_path).ok_or_else(|| {
+    found(here.join(NAME)).or_else(in_path).ok_or_else(|| {
         Failure::Worker(format!(
-            "there is no {NAME} beside this program nor in PATH: build it with `cargo build --release -p {NAME}`, or name \
-             it in PHASEGRID_WORKER"
+            "there is no {NAME} in {}, beside this program, nor in PATH: build it with `cargo build --release -p {NAME}`, or \
+             name it in PHASEGRID_WORKER",
+            here.display()
         ))
     })
 }
@@ -213,7 +214,7 @@ mod tests {
     async fn a_worker_that_dies_is_started_again_until_it_dies_too_often_in_a_row() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("worker-1.log"), "the last words\n").unwrap();
-        let (mut crew, view) = (crew(folder.path()), View::Lines { last: None });
+        let (mut crew, view) = (crew(folder.path()), View::new());
         for _ in 0..DEATHS {
             crew.on_death(died(1), &view).unwrap();
         }
@@ -230,13 +231,13 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_is_refused_is_given_up_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(crew(folder.path()).on_death(died(3), &View::Lines { last: None }).is_err());
+        assert!(crew(folder.path()).on_death(died(3), &View::new()).is_err());
     }
 
     #[tokio::test]
     async fn nobody_is_left_when_the_last_worker_was_told_to_leave() {
         let folder = tempfile::tempdir().unwrap();
-        let failure = crew(folder.path()).on_death(died(0), &View::Lines { last: None }).unwrap_err().to_string();
+        let failure = crew(folder.path()).on_death(died(0), &View::new()).unwrap_err().to_string();
         assert!(failure.starts_with("all workers were told to leave"), "{failure}");
     }
 }

@@ -4,14 +4,14 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::plot;
-use crate::results::Table;
+use crate::plot::Drawing;
+use crate::results::{Layout, Table};
 use crate::results::format::Format;
 use crate::spec::Spec;
 
 use super::super::failure::Failure;
 use super::super::output::write_file;
-use super::super::plot::WIDTH;
+use super::super::plot::{drawn, png};
 use super::super::table::rendered;
 
 /// A folder that is ours as long as this lives.
@@ -64,13 +64,15 @@ impl Folder {
 
     /// Writes everything that a run leaves behind.
     pub(super) fn write(&self, spec: &Spec, tables: &Tables) -> Result<(), Failure> {
-        let svg = plot::diagram(spec, &tables.cells, &tables.tasks);
+        let Tables { cells, tasks, records } = tables;
+        let drawing = Drawing { layout: &Layout::from(spec), cells, tasks, records: Some(records), value: None };
+        let svg = drawn(&drawing)?;
         let files = [
             ("sweep.toml", spec.resolved_source().as_bytes().to_vec()),
-            ("cells.csv", rendered(&tables.cells, Format::Csv)?),
-            ("tasks.csv", rendered(&tables.tasks, Format::Csv)?),
-            ("records.parquet", rendered(&tables.records, Format::Parquet)?),
-            ("diagram.png", plot::png(&svg, WIDTH)),
+            ("cells.csv", rendered(cells, Format::Csv)?),
+            ("tasks.csv", rendered(tasks, Format::Csv)?),
+            ("records.parquet", rendered(records, Format::Parquet)?),
+            ("diagram.png", png(&svg)?),
             ("diagram.svg", svg.into_bytes()),
         ];
         files.iter().try_for_each(|(name, data)| write_file(&self.path.join(name), data))

@@ -9,6 +9,7 @@ mod embedded;
 mod folder;
 pub(super) mod tether;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::pin::pin;
 
@@ -16,7 +17,7 @@ use clap::Args;
 use phasegrid_proto::v1;
 
 use crate::plot;
-use crate::results::Level;
+use crate::results::{Layout, Level};
 use crate::spec::Spec;
 
 use super::client::Client;
@@ -153,7 +154,8 @@ async fn report(client: &mut Client, id: &str, spec: &Spec, folder: &Folder) -> 
         records: client.table(id, Level::Records).await?,
     };
     folder.write(spec, &tables)?;
-    print(plot::terminal(spec, &tables.cells).as_bytes())?;
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    print(plot::terminal(&Layout::from(spec), &tables.cells, colour).as_bytes())?;
     let path = folder.path().display();
     eprintln!("{path} holds cells.csv, tasks.csv, records.parquet, diagram.svg, diagram.png and sweep.toml");
     Ok(())
