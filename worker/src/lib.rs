@@ -37,3 +37,5 @@ pub mod theory;
 pub mod random;
 
 mod host;
+
+mod mkl;
