@@ -188,7 +188,7 @@ impl Client {
     /// How often the coordinator wants a heartbeat.
     #[must_use]
     pub fn heartbeat_interval(&self) -> Duration {
-        self.terms.borrow().heartbeat_interval
+        self.terms().heartbeat_interval
     }
 
     /// Makes this worker known to the coordinator, waiting for it if need be.
@@ -196,13 +196,13 @@ impl Client {
     /// # Errors
     /// If the coordinator refuses the worker, for instance one of another numerics version.
     pub async fn register(&self) -> Result<(), ClientError> {
-        self.register_since(self.terms.borrow().registered).await
+        self.register_since(self.registered()).await
     }
 
     /// Registers unless someone else has done so since the `known`-th time.
     async fn register_since(&self, known: u64) -> Result<(), ClientError> {
         let _joining = self.joining.lock().await;
-        if self.terms.borrow().registered != known {
+        if self.registered() != known {
             return Ok(());
         }
         let mut backoff = Backoff::default();
@@ -330,7 +330,7 @@ impl Client {
 
     /// How often this worker has registered; to be asked before a call that is to be recovered from.
     pub(crate) fn registered(&self) -> u64 {
-        self.terms.borrow().registered
+        self.terms().registered
     }
 
     /// Does what helps after a failure. The call is then to be repeated.
@@ -350,6 +350,10 @@ impl Client {
     async fn wait(&self, status: &Status, backoff: &mut Backoff) {
         self.outage.noticed(status, backoff.failures());
         tokio::time::sleep(backoff.next(chance())).await;
+    }
+
+    fn terms(&self) -> Terms {
+        *self.terms.borrow()
     }
 
     fn refused(&self, status: &Status) -> ClientError {

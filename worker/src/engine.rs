@@ -67,7 +67,13 @@ pub fn run(tasks: &[TaskConfig], _device: Device, _permits: &Permits, s: &dyn Su
                     return TaskEnd::Stopped;
                 }
                 s.record(member, v1::Record { step: *step, ..Default::default() });
+                while tasks[member].train.steps > 1000 && !s.stopped(member) {
+                    std::thread::yield_now();
+                }
                 s.progress(member, (n + 1) as f64 / steps.len() as f64);
+            }
+            if s.stopped(member) {
+                return TaskEnd::Stopped;
             }
             TaskEnd::Completed { records: steps.len() as u64 }
         })
