@@ -16,15 +16,14 @@ const FLAT: f64 = 1e-10;
 /// Hessian-vector products H·v ≈ (∇L(w + δv) − ∇L(w − δv))/(2δ) in double precision. `objective` has one member.
 ///
 /// Ends when an iteration changes the value by less than a thousandth, or after `iterations` of them, each two
-/// gradients; the value found is then a lower bound. It is 0 where the loss is flat. The same `normals` give the same
-/// value.
+/// gradients; the value found is then a lower bound. `None` where the loss is flat. The same `normals` give the same value.
 #[must_use]
 pub fn greatest_curvature(
     objective: &dyn Objective,
     weights: &Tensor,
     normals: &mut Normals,
     iterations: usize,
-) -> f64 {
+) -> Option<f64> {
     tch::no_grad(|| {
         let weights = weights.to_kind(Kind::Double).unsqueeze(0); // [1, D]
         let mut direction = vec![0.0; objective.dimension() as usize];
@@ -40,7 +39,7 @@ pub fn greatest_curvature(
             let product = (&ahead - &behind) / (2.0 * DISTANCE); // H·v
             let norm = product.norm().double_value(&[]);
             if !norm.is_finite() || norm < FLAT {
-                return 0.0;
+                return None;
             }
             let settled = (norm / curvature - 1.0).abs() < 1e-3;
             curvature = norm;
@@ -49,6 +48,6 @@ pub fn greatest_curvature(
             }
             direction = product / norm;
         }
-        curvature
+        (curvature > 0.0).then_some(curvature)
     })
 }

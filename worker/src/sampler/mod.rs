@@ -98,8 +98,7 @@ pub fn run<O: Objective>(
             recruit(programs - program - 1);
             let chains = program * stacked..(program + 1) * stacked;
             let mut chances: Vec<Chance> = chains.clone().map(chance).collect();
-            let sampled =
-                tch::no_grad(|| chain::sample(&objective, start, settings, chains, &mut chances, stopped));
+            let sampled = tch::no_grad(|| chain::sample(&objective, start, settings, chains, &mut chances, stopped));
             finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((program, sampled));
         }
     };
