@@ -1,5 +1,7 @@
 //! A sweep file that makes no sense is refused before anything runs, with the key, the line and what is accepted.
 
+use std::fs;
+
 use phasegrid_tests::{Call, Cluster, Folder, phasegrid, sweeps};
 
 /// What is changed in a sweep file that is well, and what the refusal must say.
@@ -112,16 +114,16 @@ fn source(case: &Case) -> String {
 fn nonsense_is_refused_with_its_key_and_what_is_accepted() {
     let folder = Folder::new();
     let path = folder.file("good.toml", sweeps::quadratic(80, 2));
-    let _ = phasegrid(["plan", path]).success();
+    let _ = phasegrid(["plan", &path]).success();
     for case in &CASES {
         println!("{}", case.name);
         let path = folder.file("bad.toml", source(case));
-        let path = path;
-        let needs = [case.needs, &[path]].concat();
-        phasegrid(["plan", path]).failure(3, &needs);
+
+        let needs = [case.needs, &[&path]].concat();
+        phasegrid(["plan", &path]).failure(3, &needs);
         let out = folder.at("out");
-        phasegrid(["run", path, "--out", out]).failure(3, &needs);
-        assert!(!out.exists(), "{}: a run that is refused leaves nothing behind", case.name);
+        phasegrid(["run", &path, "--out", &out]).failure(3, &needs);
+        assert!(!fs::exists(&out).unwrap(), "{}: a run that is refused leaves nothing behind", case.name);
     }
 }
 
@@ -131,8 +133,8 @@ fn a_coordinator_refuses_the_same_with_the_same_words() {
     let folder = Folder::new();
     for case in CASES.iter().take(4) {
         let path = folder.file("bad.toml", source(case));
-        let path = path;
-        cluster.call(["submit", path]).output().failure(3, &[case.needs, &[path]].concat());
+
+        cluster.call(["submit", &path]).output().failure(3, &[case.needs, &[&path]].concat());
     }
     assert_eq!(cluster.call(["list"]).output().success().lines().count(), 0, "a refused sweep leaves nothing behind");
 }
@@ -142,14 +144,14 @@ fn all_that_is_wrong_is_said_at_once() {
     let folder = Folder::new();
     let bad = sweeps::quadratic(80, 2).replace("modulus = 11", "modulus = 1").replace("draws = 40", "draws = 0");
     let path = folder.file("bad.toml", bad);
-    phasegrid(["plan", path]).failure(3, &["task.data.modulus", "task.llc.draws"]);
+    phasegrid(["plan", &path]).failure(3, &["task.data.modulus", "task.llc.draws"]);
 }
 
 #[test]
 fn an_override_that_makes_no_sense_is_refused_like_the_file() {
     let folder = Folder::new();
     let path = folder.file("sweep.toml", sweeps::quadratic(80, 2));
-    let plan = |set| phasegrid(["plan", path, "--set", set]);
+    let plan = |set| phasegrid(["plan", &path, "--set", set]);
     plan("task.model.widht=3").failure(3, &["task.model.widht", "width"]);
     plan("task.data.modulus=1").failure(3, &["task.data.modulus", "2 to 4096"]);
     plan("task.train.steps").failure(3, &["task.train.steps", "PATH=VALUE"]);
@@ -158,12 +160,12 @@ fn an_override_that_makes_no_sense_is_refused_like_the_file() {
 #[test]
 fn a_sweep_file_that_cannot_be_read_is_named() {
     let folder = Folder::new();
-    let at = folder.path();
+    let at = folder.name();
     phasegrid(["plan", &format!("{at}/none.toml")]).failure(6, &["none.toml", "No such file"]);
     phasegrid(["plan", at]).failure(6, &[at, "directory"]);
     let path = folder.file("latin1.toml", b"# caf\xe9\nname = \"x\"");
-    phasegrid(["plan", path]).failure(3, &["latin1.toml", "line 1", "UTF-8"]);
+    phasegrid(["plan", &path]).failure(3, &["latin1.toml", "line 1", "UTF-8"]);
     let path = folder.file("empty.toml", "");
-    phasegrid(["plan", path]).failure(3, &["empty.toml", "task"]);
+    phasegrid(["plan", &path]).failure(3, &["empty.toml", "task"]);
     Call::new(["plan", "-"]).output().failure(3, &["stdin", "task"]);
 }
