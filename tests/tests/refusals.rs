@@ -26,7 +26,7 @@ fn a_coordinator_that_is_not_there_is_named_with_what_to_do() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let commands: [&[&str]; 9] = [
-        &["submit", path],
+        &["submit", &path],
         &["list"],
         &["show", "ID"],
         &["watch", "ID"],
@@ -53,7 +53,7 @@ fn an_id_that_no_one_knows_is_refused_by_name() {
         &["cancel", UNKNOWN],
         &["retry", UNKNOWN],
         &["table", UNKNOWN],
-        &["plot", UNKNOWN, "--output", map],
+        &["plot", UNKNOWN, "--output", &map],
     ];
     for command in commands {
         cluster.call(command.iter().copied()).output().failure(5, &[UNKNOWN]);
