@@ -64,12 +64,13 @@ impl Cluster {
         assert_eq!(url(&mut self.coordinator), self.url);
     }
 
-    /// A worker with one slot joins.
+    /// A worker with one slot joins, under the name `worker-N`.
     #[must_use]
     pub fn worker(&self) -> Process {
+        let name = self.name("worker");
         let mut command = Command::new(binaries::path("phasegrid-worker"));
-        command.args(["--coordinator", &self.url, "--device", "cpu", "--slots", "1"]);
-        Process::start(command, &self.name("worker"), self.folder.path())
+        command.args(["--coordinator", &self.url, "--device", "cpu", "--slots", "1", "--name", &name]);
+        Process::start(command, &name, self.folder.path())
     }
 
     /// A call of the command line that speaks to this coordinator.
