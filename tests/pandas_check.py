@@ -20,8 +20,8 @@ import pandas as pd
 import pyarrow.parquet
 from PIL import Image
 
-# Columns of text; all others are numbers. "NAME_mean" and "NAME_se" are numbers whatever NAME is.
-TEXT = {"state", "worker", "error", "health", "health_reason", "phase", "data.kind", "data.operation", "model.kind"}
+# Columns of text; all others are numbers.
+TEXT = {"state", "worker", "error", "phase", "health", "health_reason", "final_health", "final_health_reason", "llc.preset"}
 # CSV carries the shortest digits that give the same double, so that only the order of summation may differ: for a mean
 # of a few numbers that is a few units in the last place of a double (2.2e-16).
 CLOSE = 1e-12

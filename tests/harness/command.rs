@@ -39,6 +39,13 @@ impl Call {
         Self { command, name: "phasegrid".to_owned() }
     }
 
+    /// A call of `phasegrid-worker` with these arguments.
+    pub fn worker<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let mut command = Command::new(binaries::path("phasegrid-worker"));
+        command.args(arguments);
+        Self { command, name: "phasegrid-worker".to_owned() }
+    }
+
     /// The same call of a copy of the program in another folder, where no worker binary is beside it.
     ///
     /// # Panics

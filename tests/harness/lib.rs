@@ -19,5 +19,5 @@ pub mod wait;
 pub use cluster::Cluster;
 pub use command::{Call, Output, phasegrid};
 pub use folder::{Folder, read};
-pub use process::Process;
+pub use process::{Process, lives};
 pub use tables::Tables;

@@ -88,6 +88,17 @@ impl Process {
         status.code().unwrap_or_else(|| panic!("{} was ended by signal {:?}", self.command, status.signal()))
     }
 
+    /// The ids of the processes that this one has started and that have not ended.
+    ///
+    /// # Panics
+    /// If there is no `/proc` to read them from.
+    #[must_use]
+    pub fn children(&self) -> Vec<u32> {
+        let processes = fs::read_dir("/proc").expect("processes are listed in /proc").flatten();
+        let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        ids.filter(|id| parent(*id) == Some(self.child.id())).collect()
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the process is ours to signal");
     }
@@ -112,6 +123,21 @@ impl Drop for Process {
             }
         }
     }
+}
+
+/// The id of a process's parent; `None` if the process has ended.
+fn parent(id: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // ID (NAME) STATE PARENT …, where the name may hold anything.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let ended = fields.next()? == "Z";
+    fields.next()?.parse().ok().filter(|_| !ended)
+}
+
+/// Whether the process with this id has not ended.
+#[must_use]
+pub fn lives(id: u32) -> bool {
+    parent(id).is_some()
 }
 
 fn read(path: &Path) -> String {

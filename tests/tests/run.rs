@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use phasegrid_tests::tables::column;
-use phasegrid_tests::{Call, Folder, Output, Process, Tables, read, sweeps, wait};
+use phasegrid_tests::{Call, Folder, Output, Process, Tables, lives, read, sweeps, wait};
 
 fn run(sweep: &str, out: &str) -> Call {
     Call::new(["run", sweep, "--out", out, "--workers", "1"])
@@ -59,6 +59,25 @@ fn an_interrupted_run_goes_on_where_it_was_and_ends_with_the_same_tables() {
     let tasks = read(interrupted + "/tasks.csv");
     let workers: HashSet<_> = column(&tasks, "worker").into_iter().collect();
     assert_eq!(workers.len(), 2, "what the first run finished is kept: {workers:?}");
+}
+
+#[test]
+fn a_killed_run_leaves_no_worker_behind_and_goes_on_when_it_is_started_again() {
+    let folder = Folder::new();
+    let sweep = folder.file("sweep.toml", sweeps::quadratic(4000, 8));
+    let [peaceful, killed] = ["peaceful", "killed"].map(|name| folder.at(name));
+    assert_eq!(run(&sweep, &peaceful).output().code, 0);
+
+    let mut process = run(&sweep, &killed).start(folder.path());
+    until_under_way(&process);
+    let workers = process.children();
+    process.kill();
+    assert!(!workers.is_empty());
+    wait::until("its workers have ended", || (!workers.iter().any(|worker| lives(*worker))).then_some(()));
+
+    let output = run(&sweep, &killed).output();
+    assert_eq!(output.code, 0, "{output:?}");
+    Tables::in_folder(&killed).assert_equal(&Tables::in_folder(&peaceful));
 }
 
 #[test]
