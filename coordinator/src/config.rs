@@ -1,1 +1,246 @@
-//! config
+//! The coordinator's settings: defaults, below a file, below the environment, below flags.
+//!
+//! `deploy/coordinator.toml` is the commented sample of every key. All that is wrong is reported at once, with the key,
+//! where its value comes from and what would be accepted.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config, File, FileFormat, Source, Value};
+
+use crate::service;
+use crate::telemetry::LogFormat;
+
+/// The keys, in the order of the sample.
+const KEYS: [&str; 8] =
+    ["listen", "data", "lease_time", "heartbeat_interval", "max_attempts", "lease_target", "log", "log_format"];
+
+/// All settings of a coordinator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The address on which the coordinator answers.
+    pub listen: SocketAddr,
+    /// The folder that holds the database.
+    pub data: PathBuf,
+    /// How work is handed out and taken back.
+    pub leasing: service::Settings,
+    /// The filter of the logs.
+    pub log: String,
+    /// The form of the logs.
+    pub log_format: LogFormat,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            data: PathBuf::from("phasegrid-data"),
+            leasing: service::Settings::default(),
+            log: "info".to_owned(),
+            log_format: LogFormat::Human,
+        }
+    }
+}
+
+/// Everything that is wrong with the settings, one a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+impl Settings {
+    /// Reads the settings: defaults, `file`, the variables `PHASEGRID_*` of `environment`, and `flags` (key and value).
+    ///
+    /// Variables that are no setting are left alone: workers and cluster managers share the prefix.
+    ///
+    /// # Errors
+    /// The file cannot be read, a key is unknown, or a value is not acceptable.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Config::builder();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| ConfigError(vec![format!("cannot read {}: {error}", path.display())]))?;
+            layers = layers.add_source(File::from_str(&text, FileFormat::Toml));
+        }
+        for (name, value) in environment {
+            let key = name.strip_prefix("PHASEGRID_").map(str::to_ascii_lowercase).unwrap_or_default();
+            if KEYS.contains(&key.as_str()) {
+                layers = layers.set_override(key, value).map_err(|error| ConfigError(vec![error.to_string()]))?;
+            }
+        }
+        for (key, value) in flags {
+            layers = layers.set_override(key, value).map_err(|error| ConfigError(vec![error.to_string()]))?;
+        }
+        let source = file.map_or_else(String::new, |path| format!("{}: ", path.display()));
+        let values = layers.build().and_then(|merged| merged.collect());
+        let values = values.map_err(|error| ConfigError(vec![format!("{source}{error}")]))?;
+        Self::from_values(values.into_iter().collect())
+    }
+
+    /// Checks the merged values.
+    fn from_values(values: HashMap<String, Value>) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let mut keys = Keys { values, problems: vec![] };
+        let address = |text: &str| text.parse().ok();
+        let settings = Self {
+            listen: keys.take("listen", default.listen, "an address and port as in \"127.0.0.1:7700\"", address),
+            data: keys.take("data", default.data, "a folder", |text| (!text.is_empty()).then(|| text.into())),
+            leasing: service::Settings {
+                lease_time: keys.duration("lease_time", default.leasing.lease_time),
+                heartbeat_interval: keys.duration("heartbeat_interval", default.leasing.heartbeat_interval),
+                max_attempts: keys.take("max_attempts", default.leasing.max_attempts, "a number from 1", |text| {
+                    text.parse().ok().filter(|attempts| *attempts > 0)
+                }),
+                lease_target: keys.duration("lease_target", default.leasing.lease_target),
+            },
+            log: keys.take(
+                "log",
+                default.log,
+                "a filter as in \"info\" or \"warn,phasegrid_coordinator=debug\"",
+                |text| crate::telemetry::is_filter(text).then(|| text.to_owned()),
+            ),
+            log_format: keys.take("log_format", default.log_format, "\"human\" or \"json\"", |text| text.parse().ok()),
+        };
+        keys.finish()?;
+        if settings.leasing.heartbeat_interval * 2 > settings.leasing.lease_time {
+            let problem =
+                "heartbeat_interval: at most half of lease_time is accepted, or one late heartbeat loses the lease";
+            return Err(ConfigError(vec![problem.to_owned()]));
+        }
+        Ok(settings)
+    }
+}
+
+/// The merged values not yet read, and what was wrong with those that were.
+struct Keys {
+    values: HashMap<String, Value>,
+    problems: Vec<String>,
+}
+
+impl Keys {
+    fn take<T>(&mut self, key: &str, default: T, accepted: &str, parse: impl FnOnce(&str) -> Option<T>) -> T {
+        let Some(value) = self.values.remove(key) else { return default };
+        let text = value.clone().into_string().ok();
+        text.as_deref().and_then(parse).unwrap_or_else(|| {
+            self.problems.push(format!("{key}: {} is not accepted; it takes {accepted}", Shown(&value)));
+            default
+        })
+    }
+
+    fn duration(&mut self, key: &str, default: Duration) -> Duration {
+        self.take(key, default, DURATIONS, |text| parse_duration(text).ok())
+    }
+
+    /// Whatever was not taken is unknown.
+    fn finish(mut self) -> Result<(), ConfigError> {
+        let mut unknown: Vec<_> = self.values.into_keys().collect();
+        unknown.sort_unstable();
+        let known = KEYS.join(", ");
+        self.problems.extend(unknown.iter().map(|key| format!("{key}: unknown key; accepted are {known}")));
+        if self.problems.is_empty() { Ok(()) } else { Err(ConfigError(self.problems)) }
+    }
+}
+
+/// A value as its author wrote it, near enough.
+struct Shown<'a>(&'a Value);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.clone().into_string() {
+            Ok(text) => write!(f, "\"{text}\""),
+            Err(_) => write!(f, "{}", self.0),
+        }
+    }
+}
+
+const DURATIONS: &str = "a duration above zero as in \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds";
+
+/// Reads a duration: a number with a unit (`ms`, `s`, `m`, `h`), or seconds.
+///
+/// # Errors
+/// What is accepted, if `text` is something else or not above zero.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[number.len()..] {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("it takes {DURATIONS}")),
+    };
+    let seconds = number.trim().parse::<f64>().ok().map(|number| number * unit);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| format!("it takes {DURATIONS}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_FLAGS: [(&str, String); 0] = [];
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn the_sample_in_deploy_names_every_key_at_its_default() {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/coordinator.toml");
+        let settings = Settings::load(Some(Path::new(sample)), [], NO_FLAGS).unwrap();
+        assert_eq!(settings, Settings::default());
+        let table: toml::Table = std::fs::read_to_string(sample).unwrap().parse().unwrap();
+        assert_eq!(table.keys().collect::<Vec<_>>(), KEYS);
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_the_environment_over_the_file() {
+        let file = file("lease_time = 40\nmax_attempts = 4\nlisten = \"127.0.0.1:1\"");
+        let environment = [("PHASEGRID_LEASE_TIME", "50s"), ("PHASEGRID_MAX_ATTEMPTS", "5"), ("HOME", "/")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::load(Some(file.path()), environment, [("lease_time", "1m".to_owned())]).unwrap();
+        assert_eq!(settings.leasing.lease_time, Duration::from_secs(60));
+        assert_eq!(settings.leasing.max_attempts, 5);
+        assert_eq!(settings.listen.port(), 1);
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_with_its_key_and_what_is_accepted() {
+        let file = file("lisen = \"127.0.0.1:1\"\nlease_time = \"soon\"\nmax_attempts = 0\nlog_format = \"xml\"");
+        let problems = Settings::load(Some(file.path()), [], NO_FLAGS).unwrap_err().to_string();
+        let lines: Vec<_> = problems.lines().collect();
+        assert_eq!(lines.len(), 4, "{problems}");
+        assert_eq!(
+            lines[0],
+            "lease_time: \"soon\" is not accepted; it takes a duration above zero as in \"500ms\", \"30s\", \"2m\", \
+             \"1h\" or a number of seconds"
+        );
+        assert_eq!(lines[1], "max_attempts: \"0\" is not accepted; it takes a number from 1");
+        assert_eq!(lines[2], "log_format: \"xml\" is not accepted; it takes \"human\" or \"json\"");
+        assert!(lines[3].starts_with("lisen: unknown key; accepted are listen, data, "), "{problems}");
+    }
+
+    #[test]
+    fn a_heartbeat_as_long_as_the_lease_is_refused() {
+        let flags = [("heartbeat_interval", "40s".to_owned())];
+        let problem = Settings::load(None, [], flags).unwrap_err().to_string();
+        assert!(problem.starts_with("heartbeat_interval: at most half of lease_time"), "{problem}");
+    }
+
+    #[test]
+    fn durations_are_numbers_with_a_unit_or_seconds() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
+        for wrong in ["", "s", "0s", "-1s", "10 parsecs", "nan", "1e300h"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -30,3 +30,5 @@ pub mod config;
 pub mod clock;
 
 pub mod telemetry;
+
+mod stopping;

@@ -1,1 +1,421 @@
-//! client
+//! The coordinator as the worker sees it: every call is repeated until it is answered, for as long as that takes.
+//!
+//! What a gRPC code means is decided here, once ([`Remedy`]): a coordinator that is away is waited for, one that does not
+//! know this worker any more (it was restarted) is told again under the same id, and a refusal is a [`ClientError`],
+//! which ends the worker. All calls may be repeated, so says the contract in `workers.proto`. Wire types end here too,
+//! but for records, estimates and outcomes, which are plain data.
+
+mod backoff;
+mod outage;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use phasegrid_proto::NUMERICS_VERSION;
+use phasegrid_proto::task::{Problem, TaskConfig};
+use phasegrid_proto::v1::{self, worker_service_client::WorkerServiceClient};
+use tokio::sync::{Mutex, watch};
+use tokio_stream::Stream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Response, Status, Streaming};
+
+pub(crate) use backoff::Backoff;
+
+use crate::identity::chance;
+use outage::Outage;
+
+/// How long the coordinator may hold a request for work that it does not have yet.
+const LEASE_WAIT: Duration = Duration::from_secs(20);
+/// A connection that is silent for so long is probed, and given up after as much again.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why a call will never be answered as hoped.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The coordinator's address is none.
+    #[error("coordinator: {url:?} is not accepted; accepted: http://HOST:PORT")]
+    Address {
+        /// What was given.
+        url: String,
+    },
+    /// The coordinator will not have this worker.
+    #[error("the coordinator at {url} refuses this worker: {message}")]
+    Unwelcome {
+        /// Which coordinator.
+        url: String,
+        /// Its reason.
+        message: String,
+    },
+    /// The coordinator refused a call, which is a defect of one of the two.
+    #[error("the coordinator at {url} refused a call ({code:?}): {message}")]
+    Refused {
+        /// Which coordinator.
+        url: String,
+        /// The gRPC code.
+        code: Code,
+        /// Its reason.
+        message: String,
+    },
+}
+
+/// A lease's name, opaque.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    /// The token that the coordinator sent.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
+        Self(token.into())
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A range of points that this worker may compute.
+#[derive(Clone, Debug)]
+pub struct Leased {
+    /// Names the lease.
+    pub token: Token,
+    /// For logs.
+    pub sweep: String,
+    /// The points in the order in which they are to be started, each with its task or what is wrong with it.
+    pub tasks: Vec<(u64, Result<TaskConfig, String>)>,
+}
+
+/// What the coordinator would have this worker do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Directives {
+    /// Leases that are no longer held.
+    pub dropped: Vec<Token>,
+    /// Take no further leases, finish what is held and leave.
+    pub drain: bool,
+}
+
+/// The running points of a lease and how much of each is done, in 0..=1.
+pub type Running = (Token, Vec<(u64, f64)>);
+
+/// What became of a message that was sent under a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is durable.
+    Accepted,
+    /// The lease has ended: nothing was changed.
+    Stale,
+}
+
+/// The connection to the coordinator, and what is known about it. Shared by all who talk.
+#[derive(Debug)]
+pub struct Client {
+    service: WorkerServiceClient<Channel>,
+    url: String,
+    registration: v1::RegisterRequest,
+    terms: watch::Sender<Terms>,
+    joining: Mutex<()>,
+    outage: Outage,
+}
+
+/// What registering brought.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    /// How often this worker has registered: of several calls that find it forgotten, one registers it again.
+    registered: u64,
+    heartbeat_interval: Duration,
+}
+
+/// What helps after a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remedy {
+    Wait,
+    Register,
+    Nothing,
+}
+
+impl Remedy {
+    fn of(status: &Status) -> Self {
+        match status.code() {
+            Code::NotFound => Self::Register,
+            Code::InvalidArgument
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::PermissionDenied
+            | Code::Unauthenticated => Self::Nothing,
+            // A broken connection shows as Unknown, Internal or Cancelled, depending on where it broke.
+            _ => Self::Wait,
+        }
+    }
+}
+
+impl Client {
+    /// A client of the coordinator at `url` for a worker named `name`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// If `url` is no address.
+    pub fn new(url: &str, name: &str, slots: u32, device: &str) -> Result<Self, ClientError> {
+        let endpoint =
+            Endpoint::from_shared(url.to_owned()).map_err(|_| ClientError::Address { url: url.to_owned() })?;
+        let channel = endpoint
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true)
+            .connect_lazy();
+        let registration = v1::RegisterRequest {
+            worker_id: name.to_owned(),
+            slots,
+            device: device.to_owned(),
+            numerics_version: NUMERICS_VERSION,
+        };
+        Ok(Self {
+            // A range of long configurations may be larger than the default of 4 MB.
+            service: WorkerServiceClient::new(channel).max_decoding_message_size(64 << 20),
+            url: url.to_owned(),
+            registration,
+            terms: watch::Sender::new(Terms { registered: 0, heartbeat_interval: Duration::from_secs(1) }),
+            joining: Mutex::new(()),
+            outage: Outage::new(url),
+        })
+    }
+
+    /// How often the coordinator wants a heartbeat.
+    #[must_use]
+    pub fn heartbeat_interval(&self) -> Duration {
+        self.terms().heartbeat_interval
+    }
+
+    /// Makes this worker known to the coordinator, waiting for it if need be.
+    ///
+    /// # Errors
+    /// If the coordinator refuses the worker, for instance one of another numerics version.
+    pub async fn register(&self) -> Result<(), ClientError> {
+        self.register_since(self.registered()).await
+    }
+
+    /// Registers unless someone else has done so since the `known`-th time.
+    async fn register_since(&self, known: u64) -> Result<(), ClientError> {
+        let _joining = self.joining.lock().await;
+        if self.registered() != known {
+            return Ok(());
+        }
+        let mut backoff = Backoff::default();
+        loop {
+            match self.service.clone().register(self.registration.clone()).await {
+                Ok(answer) => {
+                    self.outage.ended();
+                    let interval = answer.into_inner().heartbeat_interval.and_then(|span| span.try_into().ok());
+                    self.terms.send_modify(|terms| {
+                        terms.registered += 1;
+                        terms.heartbeat_interval = interval.unwrap_or(terms.heartbeat_interval);
+                    });
+                    return Ok(());
+                }
+                Err(status) if Remedy::of(&status) == Remedy::Wait => self.wait(&status, &mut backoff).await,
+                Err(status) => {
+                    let message = status.message().to_owned();
+                    return Err(ClientError::Unwelcome { url: self.url.clone(), message });
+                }
+            }
+        }
+    }
+
+    /// Asks for work; `None` if there is none for now.
+    ///
+    /// # Errors
+    /// If the call is refused.
+    pub async fn lease(&self) -> Result<(Option<Leased>, Directives), ClientError> {
+        let request = v1::LeaseRequest {
+            worker_id: self.registration.worker_id.clone(),
+            wait: prost_types::Duration::try_from(LEASE_WAIT).ok(),
+        };
+        let answer = self.call(request, |mut service, request| async move { service.lease(request).await }).await?;
+        let directives = Directives { dropped: Vec::new(), drain: answer.drain };
+        Ok((answer.lease.map(leased), directives))
+    }
+
+    /// Keeps the leases alive that are held.
+    ///
+    /// # Errors
+    /// If the call is refused.
+    pub async fn heartbeat(&self, held: Vec<Running>) -> Result<Directives, ClientError> {
+        let leases = held.into_iter().map(|(token, points)| {
+            let running = points.into_iter().map(|(point, work_done)| v1::RunningPoint { point, work_done }).collect();
+            v1::HeldLease { token: token.to_string(), running }
+        });
+        let request = v1::HeartbeatRequest { worker_id: self.registration.worker_id.clone(), leases: leases.collect() };
+        let answer = self.call(request, |mut service, request| async move { service.heartbeat(request).await }).await?;
+        let dropped = answer.dropped_tokens.iter().map(|token| Token::new(token)).collect();
+        Ok(Directives { dropped, drain: answer.drain })
+    }
+
+    /// Ends points of a lease; their records are to be acknowledged before.
+    ///
+    /// # Errors
+    /// If the call is refused.
+    pub async fn finish(&self, token: &Token, outcomes: Vec<v1::Outcome>) -> Result<Verdict, ClientError> {
+        let request = v1::FinishRequest { token: token.to_string(), outcomes };
+        let answer = self.call(request, |mut service, request| async move { service.finish(request).await }).await?;
+        verdict(answer.verdict()).map_err(|status| self.refused(&status))
+    }
+
+    /// Gives back what is left of a lease.
+    ///
+    /// # Errors
+    /// If the call is refused.
+    pub async fn release(&self, token: &Token) -> Result<(), ClientError> {
+        let request = v1::ReleaseRequest { token: token.to_string() };
+        self.call(request, |mut service, request| async move { service.release(request).await }).await?;
+        Ok(())
+    }
+
+    /// The shared estimate of that name, if anyone has computed it.
+    ///
+    /// # Errors
+    /// If the call is refused.
+    pub async fn find_baseline(&self, digest: String) -> Result<Option<v1::Estimate>, ClientError> {
+        let request = v1::FindBaselineRequest { digest };
+        let answer =
+            self.call(request, |mut service, request| async move { service.find_baseline(request).await }).await?;
+        Ok(answer.estimate)
+    }
+
+    /// Shares an estimate.
+    ///
+    /// # Errors
+    /// If the call is refused.
+    pub async fn store_baseline(&self, digest: String, estimate: v1::Estimate) -> Result<(), ClientError> {
+        let request = v1::StoreBaselineRequest { digest, estimate: Some(estimate) };
+        self.call(request, |mut service, request| async move { service.store_baseline(request).await }).await?;
+        Ok(())
+    }
+
+    /// Opens a stream of reports, once. Whoever holds it repairs it with [`Client::recover`].
+    pub(crate) async fn report(
+        &self,
+        requests: impl Stream<Item = v1::ReportRequest> + Send + 'static,
+    ) -> Result<Streaming<v1::ReportResponse>, Status> {
+        Ok(self.service.clone().report(requests).await?.into_inner())
+    }
+
+    /// The coordinator spoke, on a stream.
+    pub(crate) fn heard(&self) {
+        self.outage.ended();
+    }
+
+    /// Calls until there is an answer.
+    async fn call<Q: Clone, A, F: Future<Output = Result<Response<A>, Status>>>(
+        &self,
+        request: Q,
+        attempt: impl Fn(WorkerServiceClient<Channel>, Q) -> F,
+    ) -> Result<A, ClientError> {
+        let mut backoff = Backoff::default();
+        loop {
+            let known = self.registered();
+            match attempt(self.service.clone(), request.clone()).await {
+                Ok(answer) => {
+                    self.outage.ended();
+                    return Ok(answer.into_inner());
+                }
+                Err(status) => self.recover(&status, known, &mut backoff).await?,
+            }
+        }
+    }
+
+    /// How often this worker has registered; to be asked before a call that is to be recovered from.
+    pub(crate) fn registered(&self) -> u64 {
+        self.terms().registered
+    }
+
+    /// Does what helps after a failure. The call is then to be repeated.
+    pub(crate) async fn recover(&self, status: &Status, known: u64, backoff: &mut Backoff) -> Result<(), ClientError> {
+        match Remedy::of(status) {
+            Remedy::Wait => {}
+            Remedy::Register => {
+                tracing::info!("the coordinator does not know this worker any more; registering again");
+                self.register_since(known).await?;
+            }
+            Remedy::Nothing => return Err(self.refused(status)),
+        }
+        self.wait(status, backoff).await;
+        Ok(())
+    }
+
+    async fn wait(&self, status: &Status, backoff: &mut Backoff) {
+        self.outage.noticed(status, backoff.failures());
+        tokio::time::sleep(backoff.next(chance())).await;
+    }
+
+    fn terms(&self) -> Terms {
+        *self.terms.borrow()
+    }
+
+    fn refused(&self, status: &Status) -> ClientError {
+        ClientError::Refused { url: self.url.clone(), code: status.code(), message: status.message().to_owned() }
+    }
+}
+
+/// Reads a verdict off the wire.
+pub(crate) fn verdict(verdict: v1::Verdict) -> Result<Verdict, Status> {
+    match verdict {
+        v1::Verdict::Accepted => Ok(Verdict::Accepted),
+        v1::Verdict::Stale => Ok(Verdict::Stale),
+        v1::Verdict::Unspecified => Err(Status::invalid_argument("an answer came without a verdict")),
+    }
+}
+
+fn leased(lease: v1::LeasedRange) -> Leased {
+    let task = |task: v1::Task| {
+        let config = TaskConfig::from_json(&task.config)
+            .map_err(|problems| problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "));
+        (task.point, config)
+    };
+    Leased {
+        token: Token::new(&lease.token),
+        sweep: lease.sweep_id,
+        tasks: lease.tasks.into_iter().map(task).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_refused_before_anything_is_sent() {
+        let error = Client::new("http://a b", "w", 1, "cpu").unwrap_err().to_string();
+        assert!(error.contains("accepted: http://HOST:PORT"), "{error}");
+    }
+
+    #[test]
+    fn absence_is_waited_for_and_refusals_are_not() {
+        for code in [Code::Unavailable, Code::Unknown, Code::Cancelled, Code::Internal, Code::DeadlineExceeded] {
+            assert_eq!(Remedy::of(&Status::new(code, "")), Remedy::Wait, "{code:?}");
+        }
+        for code in [Code::InvalidArgument, Code::FailedPrecondition, Code::Unimplemented] {
+            assert_eq!(Remedy::of(&Status::new(code, "")), Remedy::Nothing, "{code:?}");
+        }
+        assert_eq!(Remedy::of(&Status::not_found("")), Remedy::Register);
+    }
+
+    #[test]
+    fn a_configuration_that_makes_no_sense_arrives_as_what_is_wrong_with_it() {
+        let task = v1::Task { point: 7, attempt: 1, config: "{}".into() };
+        let lease = leased(v1::LeasedRange { token: "t".into(), sweep_id: "s".into(), tasks: vec![task] });
+        let (point, config) = &lease.tasks[0];
+        assert_eq!(*point, 7);
+        assert!(config.as_ref().unwrap_err().starts_with("task: "), "{config:?}");
+    }
+
+    #[test]
+    fn a_verdict_must_be_one() {
+        assert_eq!(verdict(v1::Verdict::Stale).unwrap(), Verdict::Stale);
+        assert!(verdict(v1::Verdict::Unspecified).is_err());
+    }
+}

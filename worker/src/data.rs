@@ -1,1 +1,239 @@
-//! data
+//! The examples of one task: plain host data, decided by the task's configuration alone.
+//!
+//! Modular data are the p² pairs (a, b) with class `operation(a, b) mod p`, split into a training and a validation set.
+//! Gaussian data are standard normal vectors with the outputs of a linear teacher; they have no validation set. Where the
+//! network starts as its own teacher, the targets are the teacher's outputs.
+
+use phasegrid_proto::task::{Data, Init, Operation, TaskConfig};
+use tch::{Device, Kind, Tensor};
+
+use crate::models;
+use crate::random::{Normals, Stream, Subsets};
+
+/// The examples of one task.
+#[derive(Clone, Debug)]
+pub struct Examples {
+    /// What the network is trained on, N examples.
+    pub train: Set,
+    /// What it is tested on; may be empty.
+    pub validation: Set,
+}
+
+/// Inputs with their targets.
+#[derive(Clone, Debug)]
+pub struct Set {
+    /// What the network sees.
+    pub inputs: Inputs,
+    /// What it should answer.
+    pub targets: Targets,
+}
+
+/// The inputs of a set.
+#[derive(Clone, Debug)]
+pub enum Inputs {
+    /// Two residues; the network sees their one-hot vectors.
+    Pairs(Vec<[u32; 2]>),
+    /// Vectors of this dimension, one after the other.
+    Vectors {
+        /// Numbers in one vector.
+        dimension: usize,
+        /// All numbers, example by example.
+        values: Vec<f32>,
+    },
+}
+
+/// The targets of a set: p numbers an example.
+#[derive(Clone, Debug)]
+pub enum Targets {
+    /// One-hot vectors of classes.
+    Classes {
+        /// Number of classes p.
+        of: usize,
+        /// The class of each example.
+        classes: Vec<u32>,
+    },
+    /// Any numbers.
+    Values {
+        /// Number of outputs p.
+        of: usize,
+        /// All numbers, example by example.
+        values: Vec<f32>,
+    },
+}
+
+impl Examples {
+    /// The examples of `task`.
+    #[must_use]
+    pub fn of(task: &TaskConfig) -> Self {
+        match task.data {
+            Data::Modular { operation, modulus, label_noise, .. } => {
+                let mut examples = modular(task, operation, modulus, label_noise);
+                if task.model.init() == Init::Teacher {
+                    examples.train = taught(task, examples.train.inputs);
+                    examples.validation = taught(task, examples.validation.inputs);
+                }
+                examples
+            }
+            Data::Gaussian { samples } => {
+                let phasegrid_proto::task::Model::DeepLinear { widths, .. } = &task.model else {
+                    unreachable!("a checked task has vectors for deep linear networks alone")
+                };
+                let dimension = widths[0] as usize;
+                let mut values = vec![0.0; samples as usize * dimension];
+                Normals::derive(task.seed, "inputs", &[]).fill(&mut values);
+                let nothing = Inputs::Vectors { dimension, values: vec![] };
+                Self { train: taught(task, Inputs::Vectors { dimension, values }), validation: taught(task, nothing) }
+            }
+        }
+    }
+}
+
+/// All pairs, split at random; both parts in ascending order, which keeps look-ups close together.
+fn modular(task: &TaskConfig, operation: Operation, p: u32, label_noise: f64) -> Examples {
+    let mut grid = vec![0; (p * p) as usize];
+    Subsets::new(Stream::derive(task.seed, "split", &[]), grid.len()).draw(&mut grid);
+    let (train, validation) = grid.split_at_mut(task.data.train_examples() as usize);
+    let [(train, mut labels), (validation, clean)] = [train, validation].map(|part| {
+        part.sort_unstable();
+        let pairs: Vec<_> = part.iter().map(|index| [*index as u32 / p, *index as u32 % p]).collect();
+        let classes: Vec<_> = pairs.iter().map(|[a, b]| class(operation, *a, *b, p)).collect();
+        (Inputs::Pairs(pairs), classes)
+    });
+    corrupt(&mut labels, p, label_noise, task.seed);
+    let set = |inputs, classes| Set { inputs, targets: Targets::Classes { of: p as usize, classes } };
+    Examples { train: set(train, labels), validation: set(validation, clean) }
+}
+
+fn class(operation: Operation, a: u32, b: u32, p: u32) -> u32 {
+    match operation {
+        Operation::Add => (a + b) % p,
+        Operation::Subtract => (a + p - b) % p,
+        Operation::Multiply => a * b % p,
+        Operation::SumOfSquares => (a * a + b * b) % p,
+    }
+}
+
+/// Gives this share of the labels, chosen at random, another class.
+fn corrupt(classes: &mut [u32], p: u32, share: f64, seed: u64) {
+    let mut chosen = vec![0; (share * classes.len() as f64).round() as usize];
+    Subsets::new(Stream::derive(seed, "labels", &[0]), classes.len()).draw(&mut chosen);
+    let mut others = Stream::derive(seed, "labels", &[1]);
+    for index in chosen {
+        let class = &mut classes[index as usize];
+        *class = (*class + 1 + others.uniform_u64_below(u64::from(p) - 1) as u32) % p;
+    }
+}
+
+/// These inputs with the outputs of the task's teacher.
+fn taught(task: &TaskConfig, inputs: Inputs) -> Set {
+    let model = models::of(task);
+    let mut set = Set { inputs, targets: Targets::Values { of: model.outputs() as usize, values: vec![] } };
+    if set.len() > 0 {
+        // In double precision, so that nothing but the rounding of the targets keeps the teacher's loss from zero.
+        let weights = Tensor::from_slice(&model.teacher(task.seed)).to_kind(Kind::Double).unsqueeze(0);
+        let inputs = model.inputs(&[&set], Kind::Double, Device::Cpu);
+        let outputs = model.outputs_at(&weights, &inputs).to_kind(Kind::Float).flatten(0, -1);
+        let Targets::Values { values, .. } = &mut set.targets else { unreachable!("made so above") };
+        *values = Vec::try_from(outputs).unwrap_or_else(|error| unreachable!("a flat tensor of floats: {error}"));
+    }
+    set
+}
+
+impl Set {
+    /// The number of examples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.inputs {
+            Inputs::Pairs(pairs) => pairs.len(),
+            Inputs::Vectors { dimension, values } => values.len() / dimension,
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The targets, [n, p].
+    #[must_use]
+    pub fn targets(&self, kind: Kind, device: Device) -> Tensor {
+        match &self.targets {
+            Targets::Classes { of, .. } => self.classes(device).map_or_else(
+                || unreachable!("targets that are classes"),
+                |classes| classes.one_hot(*of as i64).to_kind(kind),
+            ),
+            Targets::Values { of, values } => {
+                Tensor::from_slice(values).view([-1, *of as i64]).to_device(device).to_kind(kind)
+            }
+        }
+    }
+
+    /// The classes, [n]; `None` for regression.
+    #[must_use]
+    pub fn classes(&self, device: Device) -> Option<Tensor> {
+        let Targets::Classes { classes, .. } = &self.targets else { return None };
+        let classes: Vec<i64> = classes.iter().copied().map(i64::from).collect();
+        Some(Tensor::from_slice(&classes).to_device(device))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::tests::{gaussian_task, modular_task};
+
+    fn pairs(set: &Set) -> (&[[u32; 2]], &[u32]) {
+        match set {
+            Set { inputs: Inputs::Pairs(pairs), targets: Targets::Classes { classes, .. } } => (pairs, classes),
+            _ => panic!("not a set of pairs"),
+        }
+    }
+
+    #[test]
+    fn training_and_validation_set_are_a_partition_of_the_grid() {
+        let examples = Examples::of(&modular_task(53, 8, 1));
+        assert_eq!((examples.train.len(), examples.validation.len()), (1123, 53 * 53 - 1123));
+        let mut all = [pairs(&examples.train).0, pairs(&examples.validation).0].concat();
+        all.sort_unstable();
+        let grid: Vec<_> = (0..53).flat_map(|a| (0..53).map(move |b| [a, b])).collect();
+        assert_eq!(all, grid);
+        let other = Examples::of(&modular_task(53, 8, 2));
+        assert_ne!(pairs(&examples.train).0, pairs(&other.train).0, "the seed decides the split");
+    }
+
+    #[test]
+    fn classes_follow_from_the_operation() {
+        let of = |operation| (class(operation, 3, 2, 7), class(operation, 2, 6, 7));
+        assert_eq!(of(Operation::Add), (5, 1));
+        assert_eq!(of(Operation::Subtract), (1, 3));
+        assert_eq!(of(Operation::Multiply), (6, 5));
+        assert_eq!(of(Operation::SumOfSquares), (6, 5));
+    }
+
+    #[test]
+    fn label_noise_changes_its_share_of_the_training_labels_and_no_other() {
+        let mut task = modular_task(23, 8, 1);
+        let clean = Examples::of(&task);
+        let Data::Modular { label_noise, .. } = &mut task.data else { panic!("modular") };
+        *label_noise = 0.25;
+        let noisy = Examples::of(&task);
+        let changed = pairs(&clean.train).1.iter().zip(pairs(&noisy.train).1).filter(|(a, b)| a != b).count();
+        assert_eq!(changed, (0.25 * clean.train.len() as f64).round() as usize);
+        assert_eq!(pairs(&clean.train).0, pairs(&noisy.train).0);
+        assert_eq!(pairs(&clean.validation), pairs(&noisy.validation));
+        assert!(pairs(&noisy.train).1.iter().all(|class| *class < 23));
+    }
+
+    #[test]
+    fn a_linear_teacher_gives_vectors_their_targets() {
+        let examples = Examples::of(&gaussian_task(&[5, 3, 4], 2, 50));
+        assert_eq!((examples.train.len(), examples.validation.len()), (50, 0));
+        let targets = examples.train.targets(Kind::Double, Device::Cpu);
+        assert_eq!(targets.size(), [50, 4]);
+        // The teacher's product has rank 2, and so have its outputs; the rest is the rounding of targets to f32.
+        let (_, singular, _) = targets.svd(true, false);
+        let singular = Vec::<f64>::try_from(singular).unwrap();
+        assert!(singular[1] > 1.0 && singular[2] < 1e-5, "{singular:?}");
+    }
+}

@@ -1,12 +1,21 @@
 //! The worker of phasegrid: trains networks and estimates their local learning coefficients, on libtorch.
 //!
-//! The modules stand in the order in which work flows: [`config`] says where the coordinator is, [`client`] talks to it,
-//! the [`runner`] turns leases into ensembles on slots, the [`engine`] runs an ensemble. Below the engine there is no
+//! The modules stand in the order in which work flows: the [`process`] is what `main` starts, [`config`] says where the
+//! coordinator is ([`identity`], [`cuda`] and [`telemetry`] settle who speaks, on which device and where it logs),
+//! [`client`] talks to it, the [`runner`] turns leases into ensembles on slots, the [`engine`] runs an ensemble. Below the engine there is no
 //! network and no clock, only numerics: [`data`] and [`models`] make an [`objective`], which is minimised ([`train`],
 //! [`optimizer`], [`metrics`]) and sampled ([`sampler`], [`estimate`], [`llc`]); [`theory`] has the closed forms.
-//! All chance comes from [`random`].
+//! All chance comes from [`random`]; `host` lends tensors' memory to plain loops.
+
+pub mod process;
 
 pub mod config;
+
+pub mod identity;
+
+pub mod cuda;
+
+pub mod telemetry;
 
 pub mod client;
 
@@ -35,3 +44,5 @@ pub mod llc;
 pub mod theory;
 
 pub mod random;
+
+mod host;

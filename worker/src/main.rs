@@ -1,2 +1,5 @@
-//! Placeholder.
-fn main() {}
+//! The binary `phasegrid-worker`; everything is in the library's `process`.
+
+fn main() -> std::process::ExitCode {
+    phasegrid_worker::process::main()
+}

@@ -1,1 +1,135 @@
-//! scheduler
+//! Who works on what: the decisions of the coordinator, and nothing else.
+//!
+//! A [`Scheduler`] is plain synchronous state. Each of its functions is named for what happened, takes the time as an
+//! argument, and returns a [`Decision`]: the [`Change`]s that must be durable, and the reply that may be given once they
+//! are. It knows neither network nor database, and what a task computes is to it a number of operations.
+//!
+//! ```text
+//! pending ──lease──▶ leased ──completed──▶ finished
+//!    ▲                 │ └─failed for good, or once too often─▶ failed ──retry──▶ pending
+//!    └─failed, lost or released─┘
+//! ```
+//!
+//! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
+//! - `life` creates, cancels and retries sweeps; `grant` leases points and `sizing` says how many; `outcomes` takes what
+//!   workers report; `expiry` takes leases from those that fell silent.
+//! - [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
+
+pub mod change;
+mod expiry;
+mod grant;
+mod leases;
+mod life;
+mod outcomes;
+pub mod progress;
+mod sizing;
+pub mod snapshot;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use change::{Change, Decision, Finish, Measurement, Setback};
+pub use expiry::{HeartbeatReply, Held};
+pub use grant::{Grant, LeaseReply};
+pub use life::Workload;
+pub use outcomes::{Outcome, Verdict};
+pub use progress::Progress;
+pub use sweep::SweepState;
+pub use workers::{Registration, WorkerSummary};
+
+use leases::LeaseBook;
+use sweep::Sweep;
+use workers::Workers;
+
+/// A set of points of one sweep, compressed.
+pub type Points = roaring::RoaringTreemap;
+
+/// A moment of the monotonic clock: the time since the coordinator started.
+pub type Moment = Duration;
+
+/// A sweep's number: sweeps are numbered, and served, in the order of their creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SweepKey(pub u64);
+
+/// A lease's name: the sweep, and the epoch that granting the lease began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseKey {
+    /// The sweep of which points are leased.
+    pub sweep: SweepKey,
+    /// Rises by one with each lease of the sweep, from 1.
+    pub epoch: u64,
+}
+
+/// A worker's name, its own choice.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub Arc<str>);
+
+impl From<&str> for WorkerId {
+    fn from(id: &str) -> Self {
+        Self(id.into())
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a person may choose about leases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a lease lives without a heartbeat.
+    pub lease_time: Duration,
+    /// How often workers are to send one.
+    pub heartbeat_interval: Duration,
+    /// Attempts after which a point is set aside as failed, at least 1.
+    pub max_attempts: u32,
+    /// The time for which a lease should keep a worker busy, unless a single point takes longer.
+    pub lease_target: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lease_time: Duration::from_secs(60),
+            heartbeat_interval: Duration::from_secs(10),
+            max_attempts: 3,
+            lease_target: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why an event was refused. Nothing was changed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refused {
+    /// The worker never registered, or was forgotten after a long silence or a restart.
+    #[error("there is no worker {0}: register first")]
+    UnknownWorker(WorkerId),
+    /// No such sweep.
+    #[error("there is no sweep number {}", .0.0)]
+    UnknownSweep(SweepKey),
+    /// A cancelled sweep stays so.
+    #[error("the sweep was cancelled: create it again to compute its points")]
+    Cancelled,
+    /// A worker's records of a point go back in time.
+    #[error("the records of point {0} are not in rising steps")]
+    StepsNotRising(u64),
+}
+
+/// All sweeps, leases and workers, and what to do about them.
+#[derive(Debug)]
+pub struct Scheduler {
+    settings: Settings,
+    sweeps: BTreeMap<SweepKey, Sweep>,
+    /// The sweeps in state running, which alone are looked at when a worker asks.
+    running: BTreeSet<SweepKey>,
+    leases: LeaseBook,
+    workers: Workers,
+}

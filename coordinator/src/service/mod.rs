@@ -1,1 +1,2 @@
-//! service
+//! What the coordinator does for people and workers.
+pub mod view;

@@ -1,1 +1,175 @@
-//! store
+//! What is durable: sweeps, leases, results and baselines.
+//!
+//! The [`Store`] takes [`Write`]s, whole groups of them in one transaction; they state what was decided, and each names
+//! what it rests on (a lease that is alive, the sweep's last epoch, its state). A write that rests on the past is a
+//! [`StoreError::Conflict`] and takes its group with it. A [`Reader`] sees all that is committed.
+//!
+//! [`writer`] is the thread that gathers groups; [`sqlite`] is the embedded backend. Every backend passes the suite in
+//! `contract`.
+
+#[cfg(test)]
+pub(crate) mod contract;
+pub mod sqlite;
+pub mod writer;
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use crate::results::TaskResult;
+use crate::scheduler::snapshot::SweepSnapshot;
+use crate::scheduler::{Change, LeaseKey, Setback, SweepKey};
+
+/// Writes.
+pub trait Store: Send + 'static {
+    /// Applies all writes in their order, in one transaction that is durable on return; or none of them.
+    ///
+    /// # Errors
+    /// If nothing was written. A conflict, or a full disk, leaves the store usable.
+    fn commit(&mut self, writes: &[Write], now: SystemTime) -> Result<(), StoreError>;
+}
+
+/// Reads what is committed, beside the store's own transactions.
+pub trait Reader: Send + 'static {
+    /// All sweeps in the order of their creation, with everything that a scheduler needs to go on.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn sweeps(&mut self) -> Result<Vec<StoredSweep>, StoreError>;
+
+    /// Up to `limit` points from `from` on, in order: those that are leased, finished, set aside, or have records. A
+    /// point's records are those of the newest attempt that has any.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError>;
+
+    /// Up to `limit` points that are set aside, in order.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError>;
+
+    /// The last attempt of all these points ended under this lease.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn ended_under(&mut self, lease: LeaseKey, points: &[u64]) -> Result<bool, StoreError>;
+
+    /// The estimate that is stored under a digest, encoded.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn baseline(&mut self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// Something to be made durable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// A sweep was created. Rests on its number, id and request id being new.
+    Create(SweepEntry),
+    /// The scheduler decided.
+    Schedule(Change),
+    /// A baseline was computed; the first one stays.
+    Baseline {
+        /// Names it.
+        digest: String,
+        /// The estimate, encoded.
+        estimate: Vec<u8>,
+    },
+}
+
+/// What never changes of a sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepEntry {
+    /// Its number.
+    pub key: SweepKey,
+    /// Its name for people and programs.
+    pub id: String,
+    /// The wish that created it.
+    pub request_id: String,
+    /// The sweep file's name.
+    pub name: String,
+    /// The sweep file, resolved.
+    pub source: String,
+    /// Its number of points.
+    pub size: u64,
+    /// When it was created; kept to the microsecond.
+    pub created: SystemTime,
+}
+
+/// A sweep as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredSweep {
+    /// What never changes.
+    pub entry: SweepEntry,
+    /// What does.
+    pub state: SweepSnapshot,
+}
+
+/// Why nothing was written or read.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum StoreError {
+    /// There is no room.
+    #[error("the disk of {} is full; make room, what was acknowledged is safe", .path.display())]
+    Full {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A write rests on the past.
+    #[error("the stored state has moved on: {0}")]
+    Conflict(&'static str),
+    /// The database cannot be read.
+    #[error("{} is damaged: {reason}; restore it from a backup or start with an empty data folder", .path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Anything else.
+    #[error("{} cannot be used: {reason}", .path.display())]
+    Failed {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Why a data folder could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another coordinator has it.
+    #[error("the data folder {} is in use by another coordinator; stop that one or choose another folder", .path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It cannot be created or written.
+    #[error("the data folder {} cannot be written", .path.display())]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It was written by a later release.
+    #[error("{} has version {found} and this program knows versions up to {known}; use a newer program", .path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The version of its schema.
+        found: i64,
+        /// The version of ours.
+        known: i64,
+    },
+    /// The file is someone else's.
+    #[error("{} is not a phasegrid database; choose another data folder", .path.display())]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The database fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

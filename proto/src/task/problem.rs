@@ -17,6 +17,18 @@ impl Problem {
         Self { path: path.into(), message: message.into() }
     }
 
+    /// A value that the key at `path` does not take.
+    pub fn refused(path: impl Into<String>, value: &(impl serde::Serialize + ?Sized), accepted: &str) -> Self {
+        Self::new(path, format!("{} is not accepted; accepted: {accepted}", show(value)))
+    }
+
+    /// A key that nobody knows, at `path`; `accepted` are the keys that may stand in its place.
+    pub fn unknown<'a>(path: impl Into<String>, key: &str, accepted: impl IntoIterator<Item = &'a str>) -> Self {
+        let accepted: Vec<_> = accepted.into_iter().collect();
+        let hint = nearest(key, &accepted).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
+        Self::new(path, format!("unknown key{hint}; accepted: {}", accepted.join(", ")))
+    }
+
     /// What serde refused, below `root`.
     pub fn from_serde<E: fmt::Display>(root: &str, error: &serde_path_to_error::Error<E>) -> Self {
         let inner = error.path().to_string();
@@ -43,4 +55,37 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.message)
     }
+}
+
+/// A value as its author would recognise it, cut where it is long.
+fn show(value: &(impl serde::Serialize + ?Sized)) -> String {
+    const LONGEST: usize = 60;
+    let text = serde_json::to_string(value).unwrap_or_else(|_| "this value".to_owned());
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The candidate that `word` most likely was meant to be: within a third of its letters.
+pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let distance = |candidate: &&&str| edits(word, candidate);
+    let best = candidates.iter().min_by_key(distance)?;
+    (edits(word, best) <= (word.chars().count() / 3).max(1)).then_some(*best)
+}
+
+/// Letters to insert, remove or replace to turn one word into the other (Levenshtein).
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[to.len()]
 }

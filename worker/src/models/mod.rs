@@ -1,1 +1,163 @@
-//! models
+//! Networks: shapes, initial weights, outputs and analytic gradients. A new model is one file and one line of [`of`].
+//!
+//! Letters: E members of a stacked program, D parameters, n examples, p outputs.
+
+mod deep_linear;
+mod quadratic;
+
+use phasegrid_proto::task::{Init, Model as Config, TaskConfig};
+use tch::{Device, Kind, Tensor};
+
+use crate::data::Set;
+use crate::random::{Normals, Stream};
+
+/// A network without weights: all that depends on its shapes alone.
+///
+/// Weights are flat, [E, D]. Tensors of a call share kind and device, except for indices.
+pub trait Model: Send + Sync {
+    /// D, the number of parameters.
+    fn dimension(&self) -> i64;
+
+    /// p, the number of outputs.
+    fn outputs(&self) -> i64;
+
+    /// The layers in the order of the flat weights.
+    fn layers(&self) -> Vec<Layer>;
+
+    /// Weights of the network whose outputs are the targets where a task asks for a teacher.
+    fn teacher(&self, seed: u64) -> Vec<f32> {
+        let mut weights = vec![0.0; self.dimension() as usize];
+        Normals::derive(seed, "teacher", &[]).fill(&mut weights);
+        weights
+    }
+
+    /// The inputs of E sets of n examples in the form that [`Model::forward`] takes: tensors [E, n, …].
+    fn inputs(&self, sets: &[&Set], kind: Kind, device: Device) -> Vec<Tensor>;
+
+    /// The outputs [E, n, p] at `weights` [E, D], and in `saved` what [`Model::backward`] needs of the way there. What an
+    /// earlier call left in `saved` is overwritten.
+    fn forward(&self, weights: &Tensor, inputs: &[Tensor], saved: &mut Vec<Tensor>) -> Tensor;
+
+    /// The outputs alone, [E, n, p].
+    fn outputs_at(&self, weights: &Tensor, inputs: &[Tensor]) -> Tensor {
+        self.forward(weights, inputs, &mut Vec::new())
+    }
+
+    /// Writes into `gradient` [E, D] the gradient of Σ cotangent·outputs, `cotangent` [E, n, p]; the rest is as it was at
+    /// the last [`Model::forward`], and `saved` is used up.
+    fn backward(
+        &self,
+        weights: &Tensor,
+        inputs: &[Tensor],
+        saved: &mut Vec<Tensor>,
+        cotangent: &Tensor,
+        gradient: &mut Tensor,
+    );
+
+    /// Inverse participation ratio of the weights' Fourier power, mean over neurons [E]; `None` where weights have no
+    /// cyclic order.
+    fn inverse_participation_ratio(&self, _weights: &Tensor) -> Option<Tensor> {
+        None
+    }
+}
+
+/// One layer of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Number of weights.
+    pub weights: usize,
+    /// Numbers that each of the layer's neurons takes in.
+    pub inputs: usize,
+}
+
+/// The model of `task`.
+#[must_use]
+pub fn of(task: &TaskConfig) -> Box<dyn Model> {
+    match (&task.model, &task.data) {
+        (Config::Quadratic { width, .. }, phasegrid_proto::task::Data::Modular { modulus, .. }) => {
+            Box::new(quadratic::Quadratic::new(*modulus, *width))
+        }
+        (Config::DeepLinear { widths, rank, .. }, _) => Box::new(deep_linear::DeepLinear::new(widths, *rank)),
+        (Config::Quadratic { .. }, _) => unreachable!("a checked task has pairs for quadratic networks alone"),
+    }
+}
+
+/// The initial weights of `task`, D numbers.
+#[must_use]
+pub fn initial_weights(task: &TaskConfig) -> Vec<f32> {
+    let model = of(task);
+    let mut weights = vec![0.0; model.dimension() as usize];
+    match task.model.init() {
+        Init::Zero => {}
+        Init::Normal => Normals::derive(task.seed, "init", &[]).fill(&mut weights),
+        Init::Teacher => weights = model.teacher(task.seed),
+        Init::TorchLinear => {
+            let mut stream = Stream::derive(task.seed, "init", &[]);
+            let mut rest = weights.as_mut_slice();
+            for layer in model.layers() {
+                let (own, later) = rest.split_at_mut(layer.weights);
+                let bound = (layer.inputs as f32).sqrt().recip();
+                stream.fill_uniform(own, -bound, bound);
+                rest = later;
+            }
+        }
+    }
+    weights
+}
+
+/// E matrix products at once: [E, i, j] × [E, j, k].
+fn product(a: &Tensor, b: &Tensor) -> Tensor {
+    // At E = 1 the plain product skips the bookkeeping of the stacked one.
+    if a.size()[0] == 1 { a.squeeze_dim(0).mm(&b.squeeze_dim(0)).unsqueeze(0) } else { a.bmm(b) }
+}
+
+/// [`product`] into `out` [E, i, k].
+fn product_into(out: &mut Tensor, a: &Tensor, b: &Tensor) {
+    if a.size()[0] == 1 {
+        let _ = a.squeeze_dim(0).mm_out(&out.squeeze_dim(0), &b.squeeze_dim(0));
+    } else {
+        let _ = a.bmm_out(out, b);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use phasegrid_proto::task::{BatchSize, Checkpoints, Data, Loss, Operation, Optimizer, Train};
+
+    pub(crate) fn modular_task(p: u32, width: u32, seed: u64) -> TaskConfig {
+        TaskConfig {
+            data: Data::Modular { operation: Operation::Add, modulus: p, train_fraction: 0.4, label_noise: 0.0 },
+            model: Config::Quadratic { width, init: Init::TorchLinear },
+            train: Train {
+                optimizer: Optimizer::AdamW { learning_rate: 1e-2, weight_decay: 1.0, betas: [0.9, 0.98] },
+                batch_size: BatchSize::Full,
+                steps: 0,
+                loss: Loss::Mse,
+                stop: None,
+            },
+            checkpoints: Checkpoints::Every(50),
+            llc: None,
+            seed,
+        }
+    }
+
+    pub(crate) fn gaussian_task(widths: &[u32], rank: u32, samples: u64) -> TaskConfig {
+        TaskConfig {
+            data: Data::Gaussian { samples },
+            model: Config::DeepLinear { widths: widths.to_vec(), rank, init: Init::TorchLinear },
+            ..modular_task(5, 5, 3)
+        }
+    }
+
+    #[test]
+    fn initial_weights_fill_the_range_of_torch_linear_layer_by_layer() {
+        let weights = initial_weights(&modular_task(53, 100, 0));
+        let (first, second) = weights.split_at(2 * 53 * 100);
+        for (layer, bound) in [(first, 1.0 / 106f32.sqrt()), (second, 0.1)] {
+            let largest = layer.iter().fold(0f32, |largest, weight| largest.max(weight.abs()));
+            // The largest of thousands of uniform numbers lies within a percent of the bound.
+            assert!(largest <= bound && largest > 0.99 * bound);
+        }
+    }
+}

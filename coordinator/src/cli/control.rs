@@ -1,0 +1,64 @@
+//! `cancel`, `retry` and `drain`: changes to what a coordinator does.
+
+use clap::Args;
+use phasegrid_proto::v1;
+
+use super::Global;
+use super::client::Client;
+use super::failure::Failure;
+use super::progress::summary;
+use super::text::counted;
+
+/// Give up what is left of a sweep
+///
+/// Finished points keep their results. Cancelling twice is no error.
+#[derive(Debug, Args)]
+pub(super) struct Cancel {
+    /// The sweep
+    id: String,
+}
+
+impl Cancel {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut client = Client::connect(&global.coordinator).await?;
+        let request = v1::CancelSweepRequest { id: self.id };
+        let answer = client.sweeps.cancel_sweep(request).await.map_err(|status| client.failure(status))?;
+        let sweep = answer.into_inner().sweep.unwrap_or_default();
+        eprintln!("cancelled {}: {}", sweep.name, summary(&sweep.progress.unwrap_or_default()));
+        Ok(())
+    }
+}
+
+/// Give a sweep's failed points another go
+#[derive(Debug, Args)]
+pub(super) struct Retry {
+    /// The sweep
+    id: String,
+}
+
+impl Retry {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut client = Client::connect(&global.coordinator).await?;
+        eprintln!("{} will be tried again", counted(client.retry(&self.id).await?, "failed point"));
+        Ok(())
+    }
+}
+
+/// Let a worker finish what it holds and leave
+///
+/// It gets no further leases. Draining twice is no error.
+#[derive(Debug, Args)]
+pub(super) struct Drain {
+    /// The worker, as `phasegrid workers` names it
+    worker: String,
+}
+
+impl Drain {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut client = Client::connect(&global.coordinator).await?;
+        let request = v1::DrainWorkerRequest { id: self.worker.clone() };
+        client.sweeps.drain_worker(request).await.map_err(|status| client.failure(status))?;
+        eprintln!("{} gets no further work and leaves when it has finished what it holds", self.worker);
+        Ok(())
+    }
+}

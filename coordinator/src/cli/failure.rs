@@ -1,0 +1,69 @@
+//! Why a command did not succeed: one sentence for the person, that says what to do next, and the exit code.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::ConfigError;
+use crate::rpc::server::ServerError;
+use crate::service::OpenError;
+
+use super::exit::Exit;
+
+/// Every way in which a command fails.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("{file} cannot run as it is:\n{}", indented(.problems))]
+    Sweep { file: String, problems: String },
+    #[error("the configuration is not acceptable:\n{}", indented(&.0.to_string()))]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Usage(String),
+    #[error(
+        "no coordinator answers at {url}: {reason}; start one with `phasegrid serve` or name it with --coordinator"
+    )]
+    Unreachable { url: String, reason: String },
+    #[error("{0}")]
+    Refused(String),
+    #[error("cannot {what} {}: {source}", .path.display())]
+    File { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot open the data folder: {0}")]
+    Open(#[from] OpenError),
+    #[error("{0}")]
+    Server(#[from] ServerError),
+    #[error("{failed} of {size} points failed; {next}")]
+    FailedPoints { failed: u64, size: u64, next: String },
+    #[error("{0}")]
+    Worker(String),
+    #[error("interrupted; {0}")]
+    Interrupted(String),
+    #[error("{0:#}; this is a defect of phasegrid")]
+    Internal(#[from] anyhow::Error),
+}
+
+impl Failure {
+    /// The code with which the program ends.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Sweep { .. } | Self::Config(_) => Exit::Configuration,
+            Self::Usage(_) => Exit::Usage,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Refused(_) => Exit::Refused,
+            Self::File { .. } | Self::Open(_) => Exit::File,
+            Self::Server(ServerError::Transport(_)) | Self::Internal(_) => Exit::Internal,
+            Self::Server(_) => Exit::Address,
+            Self::FailedPoints { .. } => Exit::FailedPoints,
+            Self::Worker(_) => Exit::Worker,
+            Self::Interrupted(_) => Exit::Interrupted,
+        }
+    }
+
+    /// A file that cannot be read, written, …
+    pub(super) fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { what, path: path.to_owned(), source }
+    }
+}
+
+fn indented(lines: &str) -> String {
+    let lines: Vec<_> = lines.lines().map(|line| format!("  {line}")).collect();
+    lines.join("\n")
+}

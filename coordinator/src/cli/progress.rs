@@ -1,0 +1,104 @@
+//! What a person sees of a sweep under way: a bar on a terminal, else a line every few seconds, on stderr.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use phasegrid_proto::v1;
+
+use crate::clock;
+
+use super::text::{counted, span};
+
+/// The time between two lines where there is no terminal.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Shows progress until it is dropped.
+pub(super) enum View {
+    Bar(ProgressBar),
+    Lines { last: Option<Instant> },
+}
+
+impl View {
+    pub(super) fn new() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self::Lines { last: None };
+        }
+        let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}%  {wide_msg}") {
+            bar.set_style(style);
+        }
+        Self::Bar(bar)
+    }
+
+    /// Shows where the sweep is.
+    pub(super) fn show(&mut self, progress: &v1::Progress) {
+        match self {
+            Self::Bar(bar) => {
+                bar.set_position((progress.work_done * 1000.0) as u64);
+                bar.set_message(summary(progress));
+            }
+            Self::Lines { last } => {
+                let now = clock::instant();
+                if last.is_none_or(|last| now - last >= INTERVAL) {
+                    *last = Some(now);
+                    eprintln!("{:.0}% of the work: {}", progress.work_done * 100.0, summary(progress));
+                }
+            }
+        }
+    }
+
+    /// Says something in between.
+    pub(super) fn say(&self, line: &str) {
+        match self {
+            Self::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
+            Self::Lines { .. } => eprintln!("{line}"),
+        }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A sweep's progress in one line.
+pub(super) fn summary(progress: &v1::Progress) -> String {
+    let mut parts = vec![format!("{}/{} finished", progress.finished, progress.size)];
+    if progress.failed > 0 {
+        parts.push(format!("{} failed", progress.failed));
+    }
+    if progress.finished + progress.failed < progress.size {
+        parts.push(match progress.workers {
+            0 => "no workers".to_owned(),
+            workers => counted(workers.into(), "worker"),
+        });
+        if let Some(left) = progress.remaining.and_then(|remaining| Duration::try_from(remaining).ok()) {
+            parts.push(format!("about {} left", span(left)));
+        }
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_says_what_is_done_what_failed_who_works_and_how_long_it_takes() {
+        let mut progress = v1::Progress { size: 216, finished: 12, pending: 204, ..Default::default() };
+        assert_eq!(summary(&progress), "12/216 finished, no workers");
+        progress =
+            v1::Progress { failed: 1, workers: 2, remaining: Duration::from_secs(180).try_into().ok(), ..progress };
+        assert_eq!(summary(&progress), "12/216 finished, 1 failed, 2 workers, about 3 min left");
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_sweep_that_has_ended() {
+        let progress = v1::Progress { size: 3, finished: 2, failed: 1, workers: 1, ..Default::default() };
+        assert_eq!(summary(&progress), "2/3 finished, 1 failed");
+    }
+}

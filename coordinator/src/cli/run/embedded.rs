@@ -1,0 +1,52 @@
+//! The coordinator inside `phasegrid run`, on a port of its own that only this machine can reach.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tokio::task::JoinHandle;
+
+use super::super::failure::Failure;
+use crate::config::Settings;
+use crate::rpc::server::{Server, ServerError};
+use crate::service::Coordinator;
+use crate::stopping::Stopper;
+
+/// Leases of an earlier run are of workers that ended with it: they need not be waited for as long as those of workers
+/// that may come back. The environment (PHASEGRID_LEASE_TIME, …) wins over these.
+const DEFAULTS: [(&str, &str); 2] = [("PHASEGRID_LEASE_TIME", "15s"), ("PHASEGRID_HEARTBEAT_INTERVAL", "3s")];
+
+/// A coordinator that serves until it is stopped.
+pub(super) struct Embedded {
+    url: String,
+    stopper: Stopper,
+    serving: JoinHandle<Result<(), ServerError>>,
+}
+
+impl Embedded {
+    /// The settings of an embedded coordinator.
+    pub(super) fn settings(environment: impl Iterator<Item = (String, String)>) -> Result<Settings, Failure> {
+        let defaults = DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Ok(Settings::load(None, defaults.into_iter().chain(environment), [])?)
+    }
+
+    /// Opens the database in `data` and serves it.
+    pub(super) async fn start(data: &Path, settings: Settings) -> Result<Self, Failure> {
+        let coordinator = Coordinator::open(data, settings.leasing).await?;
+        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let (stopper, stopping) = Stopper::new();
+        let url = server.url();
+        let serving = tokio::spawn(server.run(coordinator, stopping.wait()));
+        Ok(Self { url, stopper, serving })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Commits what was acknowledged and stops.
+    pub(super) async fn stop(self) -> Result<(), Failure> {
+        self.stopper.stop();
+        self.serving.await.map_err(anyhow::Error::new)??;
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! `run`: a whole sweep on this machine, from its file to the phase diagram.
+//!
+//! An embedded coordinator keeps its database in the output folder, so that the same command goes on where an earlier one
+//! was interrupted; everything else goes through gRPC, as on a cluster. `crew` keeps worker processes going, `folder`
+//! knows the output folder, [`tether`] ties a worker's life to ours.
+
+mod crew;
+mod embedded;
+mod folder;
+pub(super) mod tether;
+
+use std::path::PathBuf;
+use std::pin::pin;
+
+use clap::Args;
+use phasegrid_proto::v1;
+
+use crate::plot;
+use crate::results::Level;
+use crate::spec::Spec;
+
+use super::client::Client;
+use super::failure::Failure;
+use super::input::SweepFile;
+use super::output::print;
+use super::progress::View;
+use super::serve::{environment, stop_signal};
+use super::watch::{End, Events};
+use crew::Crew;
+use embedded::Embedded;
+use folder::{Folder, Tables};
+
+/// Run a whole sweep on this machine and leave tables and diagrams in a folder
+///
+/// The phase table goes to stdout. Interrupted or killed, the same command goes on where it was.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  phasegrid run sweeps/demo.toml\n  \
+    phasegrid run sweeps/demo.toml --set axes.seed.count=1 --workers 1 --out quick\n\n\
+    Leaves in DIR: cells.csv, tasks.csv, records.parquet, diagram.svg, diagram.png, sweep.toml\n\
+    with all defaults filled in, the workers' logs and, in DIR/.phasegrid, the database.")]
+pub(super) struct Run {
+    #[command(flatten)]
+    file: SweepFile,
+    /// Worker processes, which share the cores [default: 2, or 1 on a single core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    workers: Option<u32>,
+    /// The folder for results [default: phasegrid-out/NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Throw away what an earlier run left in the folder and start anew
+    #[arg(long)]
+    force: bool,
+    /// Give points that failed in an earlier run another go
+    #[arg(long)]
+    retry: bool,
+}
+
+impl Run {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let source = self.file.read()?;
+        let spec = self.file.parse(&source)?;
+        let settings = Embedded::settings(environment())?;
+        let worker = crew::worker_binary()?;
+        // From here on a signal means: leave in order.
+        let stop = stop_signal()?;
+        let folder =
+            Folder::open(self.out.clone().unwrap_or_else(|| PathBuf::from("phasegrid-out").join(spec.name())))?;
+        if self.force {
+            folder.clear()?;
+        }
+        let coordinator = Embedded::start(&folder.data(), settings).await?;
+        let crew = Crew::new(worker, coordinator.url().to_owned(), self.workers, folder.path());
+        let ended = async {
+            let mut client = Client::connect(coordinator.url()).await?;
+            let id = self.sweep(&mut client, &spec, source, &folder).await?;
+            let end = follow(client.clone(), &id, crew, stop).await?;
+            report(&mut client, &id, &spec, &folder).await?;
+            Ok::<_, Failure>(end)
+        };
+        // Whatever happened, what was acknowledged is made durable.
+        let ended = ended.await;
+        coordinator.stop().await?;
+        let tasks = folder.path().join("tasks.csv");
+        ended?.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))
+    }
+
+    /// The folder's sweep: a new one, or the same that an earlier run began.
+    async fn sweep(
+        &self,
+        client: &mut Client,
+        spec: &Spec,
+        source: String,
+        folder: &Folder,
+    ) -> Result<String, Failure> {
+        let path = folder.path().display();
+        let Some(sweep) = client.list().await?.pop() else {
+            eprintln!("{}: {} points, into {path}", spec.name(), spec.size());
+            return Ok(client.create(&self.file, "run".to_owned(), source).await?.id);
+        };
+        let way_out = "choose another folder with --out, or throw it away with --force";
+        if sweep.resolved_source != spec.resolved_source() {
+            return Err(Failure::Refused(format!("{path} holds another sweep, {}: {way_out}", sweep.name)));
+        }
+        if sweep.state() == v1::SweepState::Cancelled {
+            return Err(Failure::Refused(format!("the sweep in {path} was cancelled: {way_out}")));
+        }
+        eprintln!("{}: {} points, going on in {path}", spec.name(), spec.size());
+        if self.retry {
+            client.retry(&sweep.id).await?;
+        }
+        Ok(sweep.id)
+    }
+}
+
+/// Lets the crew work until the sweep has ended, or we are told to stop. No worker is left when this returns.
+async fn follow(client: Client, id: &str, mut crew: Crew, stop: impl Future<Output = ()>) -> Result<End, Failure> {
+    let mut stop = pin!(stop);
+    let mut view = View::new();
+    let mut events = Events::of(client, id).await?;
+    let mut started = false;
+    let ended = loop {
+        tokio::select! {
+            event = events.next(&view) => match event {
+                Ok(event) => {
+                    let progress = event.progress.unwrap_or_default();
+                    view.show(&progress);
+                    crew.on_progress(progress.finished + progress.failed);
+                    if let Some(end) = End::of(&event) {
+                        break Ok(end);
+                    }
+                    if !started {
+                        crew.start();
+                        started = true;
+                    }
+                }
+                Err(failure) => break Err(failure),
+            },
+            death = crew.death() => if let Err(failure) = crew.on_death(death, &view) {
+                break Err(failure);
+            },
+            () = &mut stop => break Err(Failure::Interrupted("the same command goes on where it was".to_owned())),
+        }
+    };
+    crew.stop().await;
+    ended
+}
+
+/// Leaves the results in the folder, the phase table on stdout, and says where they are.
+async fn report(client: &mut Client, id: &str, spec: &Spec, folder: &Folder) -> Result<(), Failure> {
+    let tables = Tables {
+        cells: client.table(id, Level::Cells).await?,
+        tasks: client.table(id, Level::Tasks).await?,
+        records: client.table(id, Level::Records).await?,
+    };
+    folder.write(spec, &tables)?;
+    print(plot::terminal(spec, &tables.cells).as_bytes())?;
+    let path = folder.path().display();
+    eprintln!("{path} holds cells.csv, tasks.csv, records.parquet, diagram.svg, diagram.png and sweep.toml");
+    Ok(())
+}

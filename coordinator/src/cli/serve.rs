@@ -1,0 +1,100 @@
+//! `serve`: a coordinator, until it is told to stop.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Settings;
+use crate::rpc::server::Server;
+use crate::service::Coordinator;
+use crate::telemetry;
+
+use super::Global;
+use super::failure::Failure;
+use super::output::print_line;
+
+/// Start a coordinator; prints its URL when it listens
+///
+/// Whatever it acknowledged is durable: it may be stopped or killed at any time and started again on the same data.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  phasegrid serve --data ~/phasegrid\n  phasegrid serve --config coordinator.toml\n  \
+    PHASEGRID_LEASE_TIME=2m phasegrid serve\n\n\
+    Settings: defaults, below --config FILE (deploy/coordinator.toml names every key), below PHASEGRID_*, below flags.\n\
+    Stop it with Ctrl-C or SIGTERM; workers wait for it to come back."
+)]
+pub(super) struct Serve {
+    /// The file with settings
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The address to listen on, loopback only [default: 127.0.0.1:7700]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// The folder that holds the database [default: phasegrid-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// How long a worker may be silent before its work is given to others [default: 1m]
+    #[arg(long, value_name = "DURATION")]
+    lease_time: Option<String>,
+    /// How often a worker is asked to be heard from [default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    heartbeat_interval: Option<String>,
+    /// How many times a point may be started before it is set aside as failed [default: 3]
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<String>,
+    /// How much work a worker is given at once, in time [default: 5s]
+    #[arg(long, value_name = "DURATION")]
+    lease_target: Option<String>,
+}
+
+impl Serve {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let settings = self.settings(global)?;
+        telemetry::start(&settings.log, settings.log_format);
+        // The address first: two coordinators started alike by mistake are told so before either touches the data.
+        let server = Server::bind(settings.listen).await?;
+        let coordinator = Coordinator::open(&settings.data, settings.leasing).await?;
+        let stop = stop_signal()?;
+        let url = server.url();
+        tracing::info!(url, data = %settings.data.display(), "listening");
+        print_line(&url)?;
+        server.run(coordinator, stop).await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    fn settings(&self, global: &Global) -> Result<Settings, Failure> {
+        let text = |value: &Option<String>| value.clone();
+        let format = global.log_format.map(|format| format.to_string());
+        let flags = [
+            ("listen", text(&self.listen)),
+            ("data", text(&self.data)),
+            ("lease_time", text(&self.lease_time)),
+            ("heartbeat_interval", text(&self.heartbeat_interval)),
+            ("max_attempts", text(&self.max_attempts)),
+            ("lease_target", text(&self.lease_target)),
+            ("log", text(&global.log)),
+            ("log_format", format),
+        ];
+        let flags = flags.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        Ok(Settings::load(self.config.as_deref(), environment(), flags)?)
+    }
+}
+
+/// The environment, as far as it is text.
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Returns at Ctrl-C or SIGTERM. From here on neither ends the process by itself.
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let catch = |kind| signal(kind).map_err(|error| anyhow::anyhow!("cannot listen for signals: {error}"));
+    let (mut interrupt, mut terminate) = (catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

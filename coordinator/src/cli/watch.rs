@@ -1,0 +1,141 @@
+//! `watch`: follows a sweep to its end, across restarts of the coordinator.
+
+use std::time::Duration;
+
+use clap::Args;
+use phasegrid_proto::v1;
+use tonic::{Code, Status, Streaming};
+
+use super::client::Client;
+use super::failure::Failure;
+use super::progress::{View, summary};
+use super::{Global, text};
+
+/// The longest wait before a coordinator that went away is tried again, and how long it is missed before we give up.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Follow a sweep's progress until it has ended
+///
+/// A coordinator that goes away is waited for, for ten minutes. Progress goes to stderr.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  phasegrid watch $ID && phasegrid table $ID --level cells\n\n\
+    Ends with 0 when every point is finished, 8 when some failed, and 5 when the sweep was cancelled.")]
+pub(super) struct Watch {
+    /// The sweep
+    id: String,
+}
+
+impl Watch {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let client = Client::connect(&global.coordinator).await?;
+        let mut events = Events::of(client, &self.id).await?;
+        let mut view = View::new();
+        let end = loop {
+            let event = events.next(&view).await?;
+            view.show(&event.progress.unwrap_or_default());
+            if let Some(end) = End::of(&event) {
+                break end;
+            }
+        };
+        drop(view);
+        eprintln!("{}", end.sentence());
+        end.into_result(&format!("`phasegrid show {0}` says why, `phasegrid retry {0}` gives them another go", self.id))
+    }
+}
+
+/// The last event of a sweep.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) cancelled: bool,
+    pub(super) progress: v1::Progress,
+}
+
+impl End {
+    /// The end, if the event is one.
+    pub(super) fn of(event: &v1::WatchSweepResponse) -> Option<Self> {
+        let cancelled = match event.state() {
+            v1::SweepState::Completed => false,
+            v1::SweepState::Cancelled => true,
+            v1::SweepState::Running | v1::SweepState::Unspecified => return None,
+        };
+        Some(Self { cancelled, progress: event.progress.unwrap_or_default() })
+    }
+
+    fn sentence(&self) -> String {
+        let how = if self.cancelled { "cancelled" } else { "completed" };
+        format!("{how}: {}", summary(&self.progress))
+    }
+
+    /// Success if every point is finished; `next` says what to do about failed ones.
+    pub(super) fn into_result(self, next: &str) -> Result<(), Failure> {
+        let v1::Progress { failed, size, .. } = self.progress;
+        match (self.cancelled, failed) {
+            (true, _) => Err(Failure::Refused("the sweep was cancelled before its end".to_owned())),
+            (false, 0) => Ok(()),
+            (false, failed) => Err(Failure::FailedPoints { failed, size, next: next.to_owned() }),
+        }
+    }
+}
+
+/// The events of one sweep. A lost stream is taken up again after the last event seen.
+pub(super) struct Events {
+    client: Client,
+    id: String,
+    sequence: u64,
+    stream: Option<Streaming<v1::WatchSweepResponse>>,
+    missed: Duration,
+}
+
+impl Events {
+    /// Follows the sweep `id`; the coordinator must be there at first.
+    pub(super) async fn of(client: Client, id: &str) -> Result<Self, Failure> {
+        let mut client = client;
+        let stream = watch(&mut client, id, 0).await.map_err(|status| client.failure(status))?;
+        Ok(Self { client, id: id.to_owned(), sequence: 0, stream: Some(stream), missed: Duration::ZERO })
+    }
+
+    /// The next event.
+    pub(super) async fn next(&mut self, view: &View) -> Result<v1::WatchSweepResponse, Failure> {
+        loop {
+            let lost = match self.receive().await {
+                Ok(Some(event)) => {
+                    self.sequence = event.sequence;
+                    self.missed = Duration::ZERO;
+                    return Ok(event);
+                }
+                Ok(None) => Status::unavailable("the coordinator is leaving"),
+                Err(status) => status,
+            };
+            self.stream = None;
+            let refused = [Code::NotFound, Code::InvalidArgument, Code::FailedPrecondition, Code::Unimplemented];
+            if refused.contains(&lost.code()) || self.missed >= PATIENCE {
+                return Err(self.client.failure(lost));
+            }
+            if self.missed.is_zero() {
+                view.say(&format!("the coordinator went away; waiting for it for up to {}", text::span(PATIENCE)));
+            }
+            // As long as all waits before it, so that they double.
+            let wait = (self.missed + Duration::from_millis(200)).min(LONGEST_WAIT);
+            self.missed += wait;
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Option<v1::WatchSweepResponse>, Status> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => none.insert(watch(&mut self.client, &self.id, self.sequence).await?),
+        };
+        stream.message().await
+    }
+}
+
+async fn watch(
+    client: &mut Client,
+    id: &str,
+    after_sequence: u64,
+) -> Result<Streaming<v1::WatchSweepResponse>, Status> {
+    let request = v1::WatchSweepRequest { id: id.to_owned(), after_sequence };
+    client.sweeps.watch_sweep(request).await.map(tonic::Response::into_inner)
+}

@@ -1,0 +1,327 @@
+//! Lays task results out as a table.
+
+use serde_json::Value;
+
+use super::TaskResult;
+use super::TaskState;
+use super::cells::Cells;
+use super::curve::{Curve, quantities};
+use super::layout::Layout;
+use super::measurements::{MEASUREMENTS, SettingColumns, estimate_of, health};
+use super::table::{Cell, Column, Kind, Table};
+
+/// What a row of a table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// A cell of the phase diagram.
+    Cells,
+    /// A task.
+    Tasks,
+    /// A checkpoint of a task.
+    Records,
+}
+
+/// Builds a table from task results, one after the other.
+///
+/// At every level there is one row a sampler setting where `llc.` axes vary. Rows of tasks and records are complete as
+/// soon as they are pushed and may be taken out along the way, so that a long table is never held whole; cells come out
+/// at the end.
+pub struct TableBuilder {
+    layout: Layout,
+    settings: SettingColumns,
+    columns: Vec<Column>,
+    state: State,
+}
+
+enum State {
+    Cells(Cells),
+    Tasks(Vec<Vec<Cell>>),
+    Records(Vec<Vec<Cell>>),
+}
+
+impl TableBuilder {
+    /// A table of this level, without rows so far.
+    #[must_use]
+    pub fn new(layout: Layout, level: Level) -> Self {
+        let settings = SettingColumns::new(&layout);
+        let (columns, state) = match level {
+            Level::Cells => (Cells::columns(&layout), State::Cells(Cells::default())),
+            Level::Tasks => (task_columns(&layout, &settings), State::Tasks(Vec::new())),
+            Level::Records => (record_columns(&layout, &settings), State::Records(Vec::new())),
+        };
+        Self { layout, settings, columns, state }
+    }
+
+    /// The columns, known from the start.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Takes in one task's result. Results come in the order of points; each point once.
+    pub fn push(&mut self, result: &TaskResult) {
+        let outer = (self.layout.coordinates)(result.point);
+        let (layout, settings) = (&self.layout, &self.settings);
+        match &mut self.state {
+            State::Cells(cells) => cells.push(layout, &outer, result),
+            State::Tasks(rows) => {
+                let row = |sampler| task_row(layout, settings, &outer, result, sampler);
+                rows.extend(layout.sampler_rows().into_iter().map(row));
+            }
+            State::Records(rows) => push_records(rows, layout, settings, &outer, result),
+        }
+    }
+
+    /// The rows that are complete, each given out once; none of cells before the end.
+    pub fn take_rows(&mut self) -> Vec<Vec<Cell>> {
+        match &mut self.state {
+            State::Cells(_) => Vec::new(),
+            State::Tasks(rows) | State::Records(rows) => std::mem::take(rows),
+        }
+    }
+
+    /// The table, less what was taken out before.
+    #[must_use]
+    pub fn finish(self) -> Table {
+        let rows = match self.state {
+            State::Cells(cells) => cells.rows(&self.layout),
+            State::Tasks(rows) | State::Records(rows) => rows,
+        };
+        Table { columns: self.columns, rows }
+    }
+}
+
+/// The columns that name a task and one of its samplers.
+fn identity_columns(layout: &Layout) -> Vec<Column> {
+    let axes = layout.axes.iter().chain(&layout.sampler_axes);
+    [Column::new("task", Kind::Integer)]
+        .into_iter()
+        .chain(axes.map(|axis| Column::new(axis.path(), axis.kind())))
+        .collect()
+}
+
+fn identity(layout: &Layout, outer: &[Value], point: u64, sampler: Option<usize>) -> Vec<Cell> {
+    let axes = layout.axes.iter().chain(&layout.sampler_axes);
+    let values = axes.map(|axis| axis.cell(layout.value(axis.path(), outer, sampler)));
+    [Cell::integer(point)].into_iter().chain(values).collect()
+}
+
+fn task_columns(layout: &Layout, settings: &SettingColumns) -> Vec<Column> {
+    let mut columns = identity_columns(layout);
+    columns.push(Column::new("state", Kind::Text));
+    columns.push(Column::new("attempts", Kind::Integer));
+    columns.push(Column::new("worker", Kind::Text));
+    columns.push(Column::new("error", Kind::Text));
+    columns.extend(quantities().map(|(name, kind)| Column::new(name, kind)));
+    columns.push(Column::new("phase", Kind::Text));
+    columns.push(Column::new("final_health", Kind::Text));
+    columns.push(Column::new("final_health_reason", Kind::Text));
+    columns.extend(settings.columns());
+    columns
+}
+
+fn task_row(
+    layout: &Layout,
+    settings: &SettingColumns,
+    outer: &[Value],
+    result: &TaskResult,
+    sampler: Option<usize>,
+) -> Vec<Cell> {
+    let curve = Curve::new(&result.records, sampler);
+    let estimate = curve.last_estimate();
+    // A phase is the label of a whole trajectory: half of one would pass for memorisation.
+    let phase = layout.phases.label(&curve).filter(|_| result.state == TaskState::Finished);
+    let mut row = identity(layout, outer, result.point, sampler);
+    row.push(Cell::text(result.state.name()));
+    row.push(Cell::Integer(result.attempts.into()));
+    row.push(Cell::text(result.worker.as_str()));
+    row.push(Cell::text(result.error.as_deref().unwrap_or_default()));
+    row.extend(quantities().zip(curve.numbers()).map(|((_, kind), value)| Cell::of_kind(kind, value)));
+    row.push(phase.map_or(Cell::Missing, |phase| Cell::text(phase.name())));
+    row.push(estimate.and_then(health).map_or(Cell::Missing, Cell::text));
+    row.push(estimate.map_or(Cell::Missing, |estimate| Cell::text(estimate.health_reason.as_str())));
+    row.extend(settings.cells(estimate));
+    row
+}
+
+fn record_columns(layout: &Layout, settings: &SettingColumns) -> Vec<Column> {
+    let mut columns = identity_columns(layout);
+    columns.push(Column::new("step", Kind::Integer));
+    columns.extend(MEASUREMENTS.iter().map(|measurement| Column::new(measurement.name, Kind::Real)));
+    columns.push(Column::new("health", Kind::Text));
+    columns.push(Column::new("health_reason", Kind::Text));
+    columns.extend(settings.columns());
+    columns
+}
+
+fn push_records(
+    rows: &mut Vec<Vec<Cell>>,
+    layout: &Layout,
+    settings: &SettingColumns,
+    outer: &[Value],
+    result: &TaskResult,
+) {
+    let samplers = layout.sampler_rows();
+    let names: Vec<_> = samplers.iter().map(|sampler| identity(layout, outer, result.point, *sampler)).collect();
+    for record in &result.records {
+        for (sampler, name) in samplers.iter().zip(&names) {
+            let estimate = estimate_of(record, *sampler);
+            let mut row = name.clone();
+            row.push(Cell::integer(record.step));
+            row.extend(MEASUREMENTS.iter().map(|measurement| Cell::real(measurement.read(Some(record), estimate))));
+            row.push(estimate.and_then(health).map_or(Cell::Missing, Cell::text));
+            row.push(estimate.map_or(Cell::Missing, |estimate| Cell::text(estimate.health_reason.as_str())));
+            row.extend(settings.cells(estimate));
+            rows.push(row);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phasegrid_proto::v1::{Health, Record};
+    use serde_json::json;
+
+    use super::super::fixture::{estimate, failed, finished, record, sampled, small};
+    use super::super::{Axis, Scale};
+    use super::*;
+
+    fn table(layout: Layout, level: Level, results: &[TaskResult]) -> Table {
+        let mut builder = TableBuilder::new(layout, level);
+        results.iter().for_each(|result| builder.push(result));
+        let table = builder.finish();
+        assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
+        table
+    }
+
+    fn column(table: &Table, name: &str) -> Vec<Cell> {
+        let index = table.column(name).unwrap_or_else(|| panic!("no column {name}"));
+        table.rows.iter().map(|row| row[index].clone()).collect()
+    }
+
+    /// Three records, of which the last two carry estimates of both samplers.
+    fn records() -> Vec<Record> {
+        let mut records = vec![record(0, 0.0, 0.0), record(10, 1.0, 0.5), record(20, 1.0, 1.0)];
+        for (record, llc) in records[1..].iter_mut().zip([7.0, 5.0]) {
+            record.estimates = vec![estimate(0, llc), estimate(1, 2.0 * llc)];
+            record.estimates[0].llc_baseline_zero = Some(1.5);
+        }
+        records
+    }
+
+    #[test]
+    fn the_names_are_those_that_are_promised() {
+        let records = table(small(), Level::Records, &[]);
+        for name in
+            "task step train_loss val_loss train_loss_reported val_loss_reported train_accuracy val_accuracy llc \
+                     llc_se llc_baseline_zero llc_baseline_init llc_above_baseline llc_exact r_hat ess health \
+                     weight_norm ipr data.train_fraction seed llc.preset llc.step_size llc.localization llc.nbeta \
+                     llc.chains llc.burn_in llc.draws llc.batch_size health_reason drift below_initial distance \
+                     initial_loss"
+                .split_whitespace()
+        {
+            assert!(records.column(name).is_some(), "no column {name} of records");
+        }
+        let tasks = table(small(), Level::Tasks, &[]);
+        for name in "task state attempts worker final_train_loss final_val_accuracy final_llc final_ipr llc_max \
+                     llc_max_step t_train_90 t_train_95 t_train_99 t_val_90 t_val_95 t_val_99 delay_90 max_gap gsm phase"
+            .split_whitespace()
+        {
+            assert!(tasks.column(name).is_some(), "no column {name} of tasks");
+        }
+        let cells = table(small(), Level::Cells, &[]);
+        for name in "tasks tasks_failed phase phase_agreement final_llc_mean final_llc_se gsm_mean".split_whitespace() {
+            assert!(cells.column(name).is_some(), "no column {name} of cells");
+        }
+        for table in [records, tasks, cells] {
+            let mut names: Vec<_> = table.columns.iter().map(|column| &column.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), table.columns.len(), "no name twice");
+        }
+    }
+
+    #[test]
+    fn a_record_has_one_row_a_sampler_and_empty_cells_where_none_estimated() {
+        let table = table(sampled(), Level::Records, &[finished(4, records())]);
+        assert_eq!(column(&table, "task"), vec![Cell::Integer(4); 6]);
+        assert_eq!(column(&table, "seed"), vec![Cell::Integer(1); 6]);
+        assert_eq!(column(&table, "step"), [0, 0, 10, 10, 20, 20].map(Cell::Integer));
+        assert_eq!(column(&table, "llc.step_size"), [1e-4, 5e-4, 1e-4, 5e-4, 1e-4, 5e-4].map(Cell::Real));
+        let llcs = [None, None, Some(7.0), Some(14.0), Some(5.0), Some(10.0)];
+        assert_eq!(column(&table, "llc"), llcs.map(Cell::real));
+        let above = [None, None, Some(5.5), None, Some(3.5), None];
+        assert_eq!(column(&table, "llc_above_baseline"), above.map(Cell::real));
+        assert_eq!(column(&table, "llc.chains")[1..3], [Cell::Missing, Cell::Integer(3)]);
+        assert_eq!(column(&table, "health")[1..3], [Cell::Missing, Cell::text("ok")]);
+    }
+
+    #[test]
+    fn without_samplers_a_record_has_one_row() {
+        let table = table(small(), Level::Records, &[finished(0, vec![record(0, 0.5, 0.25)])]);
+        assert_eq!(column(&table, "train_accuracy"), [Cell::Real(0.5)]);
+        assert_eq!(column(&table, "llc"), [Cell::Missing]);
+    }
+
+    #[test]
+    fn a_task_has_one_row_a_sampler() {
+        let table = table(sampled(), Level::Tasks, &[finished(0, records())]);
+        assert_eq!(column(&table, "llc.step_size"), [1e-4, 5e-4].map(Cell::Real));
+        assert_eq!(column(&table, "llc_max"), [7.0, 14.0].map(Cell::Real));
+        assert_eq!(column(&table, "final_llc"), [5.0, 10.0].map(Cell::Real));
+        assert_eq!(column(&table, "llc_max_step"), [10, 10].map(Cell::Integer));
+        assert_eq!(column(&table, "t_val_90"), [20, 20].map(Cell::Integer));
+        assert_eq!(column(&table, "t_val_99"), [20, 20].map(Cell::Integer));
+        assert_eq!(column(&table, "delay_90"), [10, 10].map(Cell::Integer));
+        assert_eq!(column(&table, "phase"), vec![Cell::text("comprehension"); 2]);
+        assert_eq!(column(&table, "llc.draws"), vec![Cell::Integer(500); 2]);
+    }
+
+    #[test]
+    fn running_and_failed_tasks_are_listed_without_a_phase() {
+        let running = TaskResult { state: TaskState::Leased, ..finished(1, vec![record(0, 1.0, 0.0)]) };
+        let table = table(small(), Level::Tasks, &[failed(0), running]);
+        assert_eq!(column(&table, "state"), [Cell::text("failed"), Cell::text("leased")]);
+        assert_eq!(column(&table, "error"), [Cell::text("the loss became infinite at step 7"), Cell::Missing]);
+        assert_eq!(column(&table, "phase"), [Cell::Missing, Cell::Missing]);
+        assert_eq!(column(&table, "t_train_90"), [Cell::Missing, Cell::Integer(0)]);
+    }
+
+    #[test]
+    fn a_failed_estimate_is_missing_and_says_why() {
+        let mut diverged = estimate(0, 0.0);
+        diverged.llc = None;
+        diverged.health = Health::Diverged.into();
+        diverged.health_reason = "chain 1, draw 3, step 103".to_owned();
+        let layout = Layout { sampler_axes: vec![], samplers: vec![vec![]], ..small() };
+        let result = finished(0, vec![Record { estimates: vec![diverged], ..record(0, 1.0, 1.0) }]);
+        let tasks = table(layout.clone(), Level::Tasks, std::slice::from_ref(&result));
+        assert_eq!(column(&tasks, "final_llc"), [Cell::Missing]);
+        assert_eq!(column(&tasks, "final_health"), [Cell::text("diverged")]);
+        assert_eq!(column(&tasks, "llc_unhealthy"), [Cell::Real(1.0)]);
+        let records = table(layout, Level::Records, &[result]);
+        assert_eq!(column(&records, "health_reason"), [Cell::text("chain 1, draw 3, step 103")]);
+    }
+
+    #[test]
+    fn an_axis_of_rules_leaves_a_column_for_what_came_of_them() {
+        let values = vec![json!("n_over_log_n"), json!(30.0)];
+        let layout = Layout {
+            samplers: values.iter().map(|value| vec![value.clone()]).collect(),
+            sampler_axes: vec![Axis::new("llc.nbeta", values, Scale::Categories)],
+            ..small()
+        };
+        let table = table(layout, Level::Tasks, &[finished(0, records())]);
+        assert_eq!(column(&table, "llc.nbeta"), [Cell::text("n_over_log_n"), Cell::text("30.0")]);
+        assert_eq!(column(&table, "llc.nbeta_resolved"), [Cell::Real(26.381), Cell::Real(26.381)]);
+    }
+
+    #[test]
+    fn rows_taken_out_along_the_way_are_given_once() {
+        let mut builder = TableBuilder::new(small(), Level::Tasks);
+        builder.push(&finished(0, records()));
+        assert_eq!(builder.take_rows().len(), 1);
+        builder.push(&finished(1, records()));
+        assert_eq!(builder.finish().rows.len(), 1);
+    }
+}

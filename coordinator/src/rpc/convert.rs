@@ -1,0 +1,131 @@
+//! Domain types to messages and back. What a message leaves out that it must have is refused here.
+
+use std::time::{Duration, SystemTime};
+
+use phasegrid_proto::v1;
+use tonic::Status;
+
+use crate::service::{
+    FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration, SweepState,
+    SweepView, Verdict, WatchEvent, WorkerView,
+};
+
+/// The field, or the refusal of a message without it.
+pub(super) fn required<T>(field: Option<T>, name: &str) -> Result<T, Status> {
+    field.ok_or_else(|| Status::invalid_argument(format!("{name}: missing")))
+}
+
+/// A span of a message; absent is zero.
+pub(super) fn span(span: Option<prost_types::Duration>, name: &str) -> Result<Duration, Status> {
+    Duration::try_from(span.unwrap_or_default())
+        .map_err(|_| Status::invalid_argument(format!("{name}: a span from zero")))
+}
+
+/// A span for a message; one of more than 10¹¹ years is left out.
+pub(super) fn to_span(span: Duration) -> Option<prost_types::Duration> {
+    span.try_into().ok()
+}
+
+fn to_timestamp(time: SystemTime) -> Option<prost_types::Timestamp> {
+    Some(time.into())
+}
+
+impl From<SweepState> for v1::SweepState {
+    fn from(state: SweepState) -> Self {
+        match state {
+            SweepState::Running => Self::Running,
+            SweepState::Completed => Self::Completed,
+            SweepState::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<Progress> for v1::Progress {
+    fn from(progress: Progress) -> Self {
+        let Progress { size, finished, failed, leased, pending, work_done, remaining, workers } = progress;
+        Self { size, finished, failed, leased, pending, work_done, remaining: remaining.and_then(to_span), workers }
+    }
+}
+
+impl From<SweepView> for v1::Sweep {
+    fn from(sweep: SweepView) -> Self {
+        Self {
+            id: sweep.id,
+            name: sweep.name,
+            state: v1::SweepState::from(sweep.state).into(),
+            create_time: to_timestamp(sweep.created),
+            resolved_source: sweep.resolved_source,
+            progress: Some(sweep.progress.into()),
+        }
+    }
+}
+
+impl From<FailedPoint> for v1::FailedPoint {
+    fn from(FailedPoint { point, attempts, error }: FailedPoint) -> Self {
+        Self { point, attempts, error }
+    }
+}
+
+impl From<WatchEvent> for v1::WatchSweepResponse {
+    fn from(WatchEvent { sequence, state, progress }: WatchEvent) -> Self {
+        Self { sequence, state: v1::SweepState::from(state).into(), progress: Some(progress.into()) }
+    }
+}
+
+impl From<WorkerView> for v1::Worker {
+    fn from(worker: WorkerView) -> Self {
+        Self {
+            id: worker.id,
+            device: worker.device,
+            slots: worker.slots,
+            draining: worker.draining,
+            leased: worker.leased,
+            finished: worker.finished,
+            last_heartbeat_time: to_timestamp(worker.last_heartbeat),
+        }
+    }
+}
+
+impl From<v1::RegisterRequest> for Registration {
+    fn from(request: v1::RegisterRequest) -> Self {
+        let v1::RegisterRequest { worker_id: id, slots, device, numerics_version } = request;
+        Self { id, slots, device, numerics_version }
+    }
+}
+
+impl From<LeaseAnswer> for v1::LeaseResponse {
+    fn from(LeaseAnswer { lease, drain }: LeaseAnswer) -> Self {
+        Self { lease: lease.map(Into::into), drain }
+    }
+}
+
+impl From<LeasedRange> for v1::LeasedRange {
+    fn from(LeasedRange { token, sweep_id, tasks }: LeasedRange) -> Self {
+        let task = |LeasedTask { point, attempt, config }| v1::Task { point, attempt, config };
+        Self { token, sweep_id, tasks: tasks.into_iter().map(task).collect() }
+    }
+}
+
+impl From<v1::HeldLease> for HeldLease {
+    fn from(v1::HeldLease { token, running }: v1::HeldLease) -> Self {
+        Self { token, running: running.into_iter().map(|running| (running.point, running.work_done)).collect() }
+    }
+}
+
+/// A point with its outcome.
+pub(super) fn outcome(outcome: v1::Outcome) -> Result<(u64, Outcome), Status> {
+    let ended = match required(outcome.outcome, "outcomes.outcome")? {
+        v1::outcome::Outcome::Completed(v1::Completed { records }) => Outcome::Completed { records },
+        v1::outcome::Outcome::Failed(v1::Failed { error, permanent }) => Outcome::Failed { error, permanent },
+    };
+    Ok((outcome.point, ended))
+}
+
+impl From<Verdict> for v1::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Accepted => Self::Accepted,
+            Verdict::Stale => Self::Stale,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The service for people.
+
+use futures_util::{Stream, StreamExt, stream};
+use phasegrid_proto::v1;
+use phasegrid_proto::v1::sweep_service_server::SweepService;
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+use super::{Answers, tables};
+use crate::service::{Coordinator, SweepState, WatchEvent};
+use crate::stopping::Stopping;
+
+/// The handlers of `SweepService`.
+pub(super) struct Sweeps {
+    coordinator: Coordinator,
+    stopping: Stopping,
+}
+
+impl Sweeps {
+    pub(super) fn new(coordinator: Coordinator, stopping: Stopping) -> Self {
+        Self { coordinator, stopping }
+    }
+}
+
+#[tonic::async_trait]
+impl SweepService for Sweeps {
+    async fn create_sweep(
+        &self,
+        request: Request<v1::CreateSweepRequest>,
+    ) -> Result<Response<v1::CreateSweepResponse>, Status> {
+        let v1::CreateSweepRequest { request_id, source, overrides } = request.into_inner();
+        let sweep = self.coordinator.create_sweep(&request_id, &source, &overrides).await?;
+        Ok(Response::new(v1::CreateSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {
+        let (sweep, failed) = self.coordinator.sweep(&request.into_inner().id).await?;
+        let failed_points = failed.into_iter().map(Into::into).collect();
+        Ok(Response::new(v1::GetSweepResponse { sweep: Some(sweep.into()), failed_points }))
+    }
+
+    async fn list_sweeps(
+        &self,
+        request: Request<v1::ListSweepsRequest>,
+    ) -> Result<Response<v1::ListSweepsResponse>, Status> {
+        let v1::ListSweepsRequest { page_size, page_token } = request.into_inner();
+        let (sweeps, next_page_token) = self.coordinator.sweeps(page_size, &page_token).await?;
+        Ok(Response::new(v1::ListSweepsResponse {
+            sweeps: sweeps.into_iter().map(Into::into).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn cancel_sweep(
+        &self,
+        request: Request<v1::CancelSweepRequest>,
+    ) -> Result<Response<v1::CancelSweepResponse>, Status> {
+        let sweep = self.coordinator.cancel(&request.into_inner().id).await?;
+        Ok(Response::new(v1::CancelSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn retry_sweep(
+        &self,
+        request: Request<v1::RetrySweepRequest>,
+    ) -> Result<Response<v1::RetrySweepResponse>, Status> {
+        let points = self.coordinator.retry(&request.into_inner().id).await?;
+        Ok(Response::new(v1::RetrySweepResponse { points }))
+    }
+
+    type WatchSweepStream = Answers<v1::WatchSweepResponse>;
+
+    async fn watch_sweep(
+        &self,
+        request: Request<v1::WatchSweepRequest>,
+    ) -> Result<Response<Self::WatchSweepStream>, Status> {
+        let v1::WatchSweepRequest { id, after_sequence } = request.into_inner();
+        let events = events(self.coordinator.watch(&id).await?, after_sequence);
+        let answers = events.map(|event| Ok(event.into())).take_until(self.stopping.clone().wait());
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    type ReadTableStream = Answers<v1::ReadTableResponse>;
+
+    async fn read_table(
+        &self,
+        request: Request<v1::ReadTableRequest>,
+    ) -> Result<Response<Self::ReadTableStream>, Status> {
+        let request = request.into_inner();
+        let level = tables::level(request.level())?;
+        let parts = tables::read(self.coordinator.clone(), request.id, level).await?;
+        Ok(Response::new(Box::pin(parts)))
+    }
+
+    async fn list_workers(
+        &self,
+        _: Request<v1::ListWorkersRequest>,
+    ) -> Result<Response<v1::ListWorkersResponse>, Status> {
+        let workers = self.coordinator.workers().await;
+        Ok(Response::new(v1::ListWorkersResponse { workers: workers.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn drain_worker(
+        &self,
+        request: Request<v1::DrainWorkerRequest>,
+    ) -> Result<Response<v1::DrainWorkerResponse>, Status> {
+        self.coordinator.drain(&request.into_inner().id).await?;
+        Ok(Response::new(v1::DrainWorkerResponse {}))
+    }
+}
+
+/// The events after `after_sequence`, the present one first. The one that ends the sweep is always sent, and is the last.
+fn events(receiver: watch::Receiver<WatchEvent>, after_sequence: u64) -> impl Stream<Item = WatchEvent> + Send {
+    let mut receiver = receiver;
+    receiver.mark_changed();
+    stream::unfold(Some(receiver), move |receiver| async move {
+        let mut receiver = receiver?;
+        loop {
+            receiver.changed().await.ok()?;
+            let event = receiver.borrow_and_update().clone();
+            let running = event.state == SweepState::Running;
+            if !running || event.sequence > after_sequence {
+                return Some((event, running.then_some(receiver)));
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::service::Progress;
+
+    fn event(sequence: u64, state: SweepState) -> WatchEvent {
+        let progress = Progress {
+            size: 1,
+            finished: 0,
+            failed: 0,
+            leased: 0,
+            pending: 1,
+            work_done: 0.0,
+            remaining: None,
+            workers: 0,
+        };
+        WatchEvent { sequence, state, progress }
+    }
+
+    #[tokio::test]
+    async fn a_watcher_sees_nothing_twice_and_the_end_always() {
+        let (sender, receiver) = watch::channel(event(3, SweepState::Running));
+        let mut events = Box::pin(events(receiver, 3));
+        assert!(events.next().now_or_never().is_none(), "event 3 was seen before");
+        sender.send_replace(event(4, SweepState::Running));
+        assert_eq!(events.next().await.map(|event| event.sequence), Some(4));
+        sender.send_replace(event(4, SweepState::Completed));
+        assert_eq!(events.next().await.map(|event| event.state), Some(SweepState::Completed));
+        assert_eq!(events.next().await, None);
+    }
+}

@@ -1,0 +1,165 @@
+//! A table as a stream: the columns first, then rows, built page by page so that it is never held whole.
+
+use futures_util::{Stream, StreamExt, stream};
+use phasegrid_proto::v1;
+use tonic::Status;
+
+use crate::results::{Cell, Column, Kind, Layout, Level, Table, TableBuilder};
+use crate::service::Coordinator;
+
+/// Rows of one message.
+const ROWS: usize = 500;
+/// Tasks whose records are read at once.
+const PAGE: usize = 100;
+
+/// The level that a request names.
+pub(super) fn level(level: v1::TableLevel) -> Result<Level, Status> {
+    match level {
+        v1::TableLevel::Cells => Ok(Level::Cells),
+        v1::TableLevel::Tasks => Ok(Level::Tasks),
+        v1::TableLevel::Records => Ok(Level::Records),
+        v1::TableLevel::Unspecified => Err(Status::invalid_argument("level: cells, tasks and records are accepted")),
+    }
+}
+
+/// The level for a request.
+#[must_use]
+pub(crate) fn level_to_wire(level: Level) -> v1::TableLevel {
+    match level {
+        Level::Cells => v1::TableLevel::Cells,
+        Level::Tasks => v1::TableLevel::Tasks,
+        Level::Records => v1::TableLevel::Records,
+    }
+}
+
+/// The sweep's table in parts.
+pub(super) async fn read(
+    coordinator: Coordinator,
+    id: String,
+    level: Level,
+) -> Result<impl Stream<Item = Result<v1::ReadTableResponse, Status>>, Status> {
+    let spec = coordinator.spec(&id).await?;
+    let builder = TableBuilder::new(Layout::from(&*spec), level);
+    let columns = builder.columns().iter().map(column_to_wire).collect();
+    let head = v1::ReadTableResponse { columns, rows: vec![] };
+    let reader = Reader { coordinator, id, next: 0, builder: Some(builder), rows: vec![].into_iter() };
+    let parts = stream::try_unfold(reader, |mut reader| async {
+        let part = reader.part().await?;
+        Ok(part.map(|part| (part, reader)))
+    });
+    Ok(stream::once(async { Ok(head) }).chain(parts))
+}
+
+/// A table that is being read.
+struct Reader {
+    coordinator: Coordinator,
+    id: String,
+    /// The first point not yet read.
+    next: u64,
+    /// Gone when all points are read.
+    builder: Option<TableBuilder>,
+    /// Rows not yet sent.
+    rows: std::vec::IntoIter<Vec<Cell>>,
+}
+
+impl Reader {
+    /// The next rows, until there are none.
+    async fn part(&mut self) -> Result<Option<v1::ReadTableResponse>, Status> {
+        loop {
+            if let Some(part) = part(&mut self.rows) {
+                return Ok(Some(part));
+            }
+            let Some(mut builder) = self.builder.take() else { return Ok(None) };
+            let page = self.coordinator.results(&self.id, self.next, PAGE).await?;
+            let rows = if let Some(last) = page.last() {
+                self.next = last.point + 1;
+                page.iter().for_each(|result| builder.push(result));
+                self.builder.insert(builder).take_rows()
+            } else {
+                builder.finish().rows
+            };
+            self.rows = rows.into_iter();
+        }
+    }
+}
+
+/// The first of these rows as a message; none if there are none.
+fn part(rows: &mut std::vec::IntoIter<Vec<Cell>>) -> Option<v1::ReadTableResponse> {
+    let rows: Vec<_> = rows.by_ref().take(ROWS).map(row_to_wire).collect();
+    if rows.is_empty() { None } else { Some(v1::ReadTableResponse { columns: vec![], rows }) }
+}
+
+/// Adds a part of a stream to the table that it is part of. Rows that do not fit the columns are cut or filled up.
+pub(crate) fn append(table: &mut Table, part: v1::ReadTableResponse) {
+    table.columns.extend(part.columns.into_iter().map(column_from_wire));
+    let width = table.columns.len();
+    table.rows.extend(part.rows.into_iter().map(|row| {
+        let mut cells: Vec<_> = row.cells.into_iter().map(cell_from_wire).collect();
+        cells.resize(width, Cell::Missing);
+        cells
+    }));
+}
+
+fn column_to_wire(column: &Column) -> v1::Column {
+    let kind = match column.kind {
+        Kind::Text => v1::ColumnType::Text,
+        Kind::Integer => v1::ColumnType::Integer,
+        Kind::Real => v1::ColumnType::Real,
+    };
+    v1::Column { name: column.name.clone(), r#type: kind.into() }
+}
+
+fn column_from_wire(column: v1::Column) -> Column {
+    let kind = match column.r#type() {
+        v1::ColumnType::Integer => Kind::Integer,
+        v1::ColumnType::Real => Kind::Real,
+        v1::ColumnType::Text | v1::ColumnType::Unspecified => Kind::Text,
+    };
+    Column { name: column.name, kind }
+}
+
+fn row_to_wire(row: Vec<Cell>) -> v1::Row {
+    use v1::cell::Value;
+    let cell = |cell| match cell {
+        Cell::Missing => None,
+        Cell::Text(text) => Some(Value::Text(text)),
+        Cell::Integer(integer) => Some(Value::Integer(integer)),
+        Cell::Real(real) => Some(Value::Real(real)),
+    };
+    v1::Row { cells: row.into_iter().map(|value| v1::Cell { value: cell(value) }).collect() }
+}
+
+fn cell_from_wire(cell: v1::Cell) -> Cell {
+    use v1::cell::Value;
+    match cell.value {
+        None => Cell::Missing,
+        Some(Value::Text(text)) => Cell::Text(text),
+        Some(Value::Integer(integer)) => Cell::Integer(integer),
+        Some(Value::Real(real)) => Cell::real(real),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_arrives_as_it_was_sent_in_parts_of_at_most_500_rows() {
+        let columns = [("task", Kind::Integer), ("state", Kind::Text), ("llc", Kind::Real)];
+        let columns: Vec<_> = columns.map(|(name, kind)| Column { name: name.to_owned(), kind }).into();
+        let row =
+            |task| vec![Cell::Integer(task), Cell::Text("finished".to_owned()), Cell::real((task > 0).then_some(0.5))];
+        let sent = Table { columns, rows: (0..1001).map(row).collect() };
+        let mut received = Table::default();
+        let columns = sent.columns.iter().map(column_to_wire).collect();
+        append(&mut received, v1::ReadTableResponse { columns, rows: vec![] });
+        let mut rows = sent.rows.clone().into_iter();
+        let mut sizes = vec![];
+        while let Some(part) = part(&mut rows) {
+            sizes.push(part.rows.len());
+            append(&mut received, part);
+        }
+        assert_eq!(sizes, [500, 500, 1]);
+        assert_eq!(received, sent);
+    }
+}

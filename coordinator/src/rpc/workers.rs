@@ -1,0 +1,101 @@
+//! The service for workers.
+
+use futures_util::{StreamExt, TryStreamExt};
+use phasegrid_proto::v1;
+use phasegrid_proto::v1::worker_service_server::WorkerService;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Answers, convert};
+use crate::service::Coordinator;
+use crate::stopping::Stopping;
+
+/// Reports of one stream that wait for their commit at the same time, so that one commit can take them all.
+const REPORTS_IN_FLIGHT: usize = 64;
+
+/// The handlers of `WorkerService`.
+pub(super) struct Workers {
+    coordinator: Coordinator,
+    stopping: Stopping,
+}
+
+impl Workers {
+    pub(super) fn new(coordinator: Coordinator, stopping: Stopping) -> Self {
+        Self { coordinator, stopping }
+    }
+}
+
+#[tonic::async_trait]
+impl WorkerService for Workers {
+    async fn register(&self, request: Request<v1::RegisterRequest>) -> Result<Response<v1::RegisterResponse>, Status> {
+        let terms = self.coordinator.register(request.into_inner().into()).await?;
+        Ok(Response::new(v1::RegisterResponse {
+            heartbeat_interval: convert::to_span(terms.heartbeat_interval),
+            lease_time: convert::to_span(terms.lease_time),
+        }))
+    }
+
+    async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseResponse>, Status> {
+        let v1::LeaseRequest { worker_id, wait } = request.into_inner();
+        let answer = self.coordinator.lease(&worker_id, convert::span(wait, "wait")?).await?;
+        Ok(Response::new(answer.into()))
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<v1::HeartbeatRequest>,
+    ) -> Result<Response<v1::HeartbeatResponse>, Status> {
+        let v1::HeartbeatRequest { worker_id, leases } = request.into_inner();
+        let held = leases.into_iter().map(Into::into).collect();
+        let directives = self.coordinator.heartbeat(&worker_id, held).await?;
+        Ok(Response::new(v1::HeartbeatResponse { dropped_tokens: directives.dropped_tokens, drain: directives.drain }))
+    }
+
+    type ReportStream = Answers<v1::ReportResponse>;
+
+    async fn report(
+        &self,
+        requests: Request<Streaming<v1::ReportRequest>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
+        let coordinator = self.coordinator.clone();
+        let answers = requests.into_inner().map_ok(move |request| report(coordinator.clone(), request));
+        let answers = answers.try_buffered(REPORTS_IN_FLIGHT).take_until(self.stopping.clone().wait());
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn finish(&self, request: Request<v1::FinishRequest>) -> Result<Response<v1::FinishResponse>, Status> {
+        let v1::FinishRequest { token, outcomes } = request.into_inner();
+        let outcomes = outcomes.into_iter().map(convert::outcome).collect::<Result<_, _>>()?;
+        let verdict = v1::Verdict::from(self.coordinator.finish(&token, outcomes).await?);
+        Ok(Response::new(v1::FinishResponse { verdict: verdict.into() }))
+    }
+
+    async fn release(&self, request: Request<v1::ReleaseRequest>) -> Result<Response<v1::ReleaseResponse>, Status> {
+        self.coordinator.release(&request.into_inner().token).await?;
+        Ok(Response::new(v1::ReleaseResponse {}))
+    }
+
+    async fn find_baseline(
+        &self,
+        request: Request<v1::FindBaselineRequest>,
+    ) -> Result<Response<v1::FindBaselineResponse>, Status> {
+        let estimate = self.coordinator.find_baseline(&request.into_inner().digest).await?;
+        Ok(Response::new(v1::FindBaselineResponse { estimate }))
+    }
+
+    async fn store_baseline(
+        &self,
+        request: Request<v1::StoreBaselineRequest>,
+    ) -> Result<Response<v1::StoreBaselineResponse>, Status> {
+        let v1::StoreBaselineRequest { digest, estimate } = request.into_inner();
+        self.coordinator.store_baseline(&digest, convert::required(estimate, "estimate")?).await?;
+        Ok(Response::new(v1::StoreBaselineResponse {}))
+    }
+}
+
+/// One report of a stream: its records are durable when this returns, or its lease is stale.
+async fn report(coordinator: Coordinator, request: v1::ReportRequest) -> Result<v1::ReportResponse, Status> {
+    let v1::ReportRequest { token, points } = request;
+    let points = points.into_iter().map(|point| (point.point, point.records)).collect();
+    let verdict = v1::Verdict::from(coordinator.report(&token, points).await?);
+    Ok(v1::ReportResponse { verdict: verdict.into() })
+}

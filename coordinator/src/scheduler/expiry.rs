@@ -1,0 +1,79 @@
+//! Signs of life, and what happens without them. Expiry is about speed, not safety: a lease that was lost wrongly costs
+//! work, and whatever its worker still reports is stale.
+
+use super::{Change, Decision, LeaseKey, Moment, Refused, Scheduler, WorkerId};
+
+/// A lease of which a heartbeat says that it is held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// Its name.
+    pub lease: LeaseKey,
+    /// Running points, each with the share of its work that is done.
+    pub running: Vec<(u64, f64)>,
+}
+
+/// The answer to a heartbeat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeartbeatReply {
+    /// Leases that the worker no longer holds.
+    pub dropped: Vec<LeaseKey>,
+    /// The worker is to take no more.
+    pub drain: bool,
+}
+
+impl Scheduler {
+    /// A worker is alive and holds these leases. One that it holds but does not name lives no longer for it: its answer
+    /// never reached the worker.
+    ///
+    /// # Errors
+    /// If the worker is unknown. Its leases live on until their deadline, so that it may register again.
+    pub fn on_heartbeat(
+        &mut self,
+        worker: &WorkerId,
+        held: Vec<Held>,
+        now: Moment,
+    ) -> Result<Decision<HeartbeatReply>, Refused> {
+        let drain = self.workers.hear(worker, now)?.draining;
+        let mut dropped = Vec::new();
+        for Held { lease: key, running } in held {
+            match self.leases.get_mut(key).filter(|lease| lease.worker == *worker) {
+                Some(lease) => {
+                    let share = |(point, share): (u64, f64)| (point, if share.is_finite() { share } else { 0.0 });
+                    let covered = |(point, _): &(u64, f64)| lease.points.contains(*point);
+                    lease.running = running.into_iter().map(share).filter(covered).collect();
+                    self.leases.extend(key, now + self.settings.lease_time);
+                    self.measure(key.sweep, now);
+                }
+                None => dropped.push(key),
+            }
+        }
+        Ok(Decision::quiet(HeartbeatReply { dropped, drain }))
+    }
+
+    /// Time passed: ends all leases and forgets all workers whose time is over. The reply is when to look again.
+    pub fn on_tick(&mut self, now: Moment) -> Decision<Option<Moment>> {
+        let mut changes = Vec::new();
+        while let Some(key) = self.leases.due(now) {
+            changes.extend(self.lose(key));
+            changes.extend(self.complete(key.sweep));
+        }
+        if let Some(then) = now.checked_sub(self.settings.lease_time) {
+            self.workers.forget_silent(then);
+        }
+        let silence = self.workers.longest_silent().map(|heard| heard + self.settings.lease_time);
+        let wake = self.leases.next_deadline().into_iter().chain(silence).min();
+        Decision::new(changes, wake)
+    }
+
+    /// Ends a lease whose worker fell silent. An attempt is counted against the points that had been started.
+    fn lose(&mut self, key: LeaseKey) -> Option<Change> {
+        let lease = self.leases.remove(key)?;
+        let sweep = self.sweeps.get_mut(&key.sweep)?;
+        let started = lease.started();
+        let error = format!("the worker {} fell silent", lease.worker);
+        let max_attempts = self.settings.max_attempts;
+        let setbacks = started.iter().map(|point| sweep.set_back(point, error.clone(), false, max_attempts)).collect();
+        sweep.give_back(&(&lease.points - &started));
+        Some(Change::Ended { lease: key, finished: Vec::new(), setbacks, remain: super::Points::new() })
+    }
+}

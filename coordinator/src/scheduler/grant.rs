@@ -1,0 +1,66 @@
+//! A worker asks for work. The oldest running sweep that has pending points serves it.
+
+use super::leases::Lease;
+use super::sizing::Quota;
+use super::{Change, Decision, LeaseKey, Moment, Refused, Scheduler, SweepKey, WorkerId};
+
+/// The answer to a worker that asked for work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseReply {
+    /// Here is some.
+    Granted(Grant),
+    /// No point is pending; more may turn up.
+    Nothing,
+    /// The worker is to take no more.
+    Drain,
+}
+
+/// A new lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Its name.
+    pub lease: LeaseKey,
+    /// Its points in ascending order, which is that in which they are to be started, with the attempt that each begins.
+    pub tasks: Vec<(u64, u32)>,
+}
+
+impl Scheduler {
+    /// A worker asked for work.
+    ///
+    /// # Errors
+    /// If the worker is unknown.
+    pub fn on_lease_request(&mut self, id: &WorkerId, now: Moment) -> Result<Decision<LeaseReply>, Refused> {
+        let worker = self.workers.hear(id, now)?;
+        if worker.draining {
+            return Ok(Decision::quiet(LeaseReply::Drain));
+        }
+        let slots = worker.slots;
+        let all_slots = self.workers.slots();
+        let oldest = self.running.iter().copied().find(|&key| self.pending(key) > 0);
+        let found = oldest.and_then(|key| Some((key, self.sweeps.get_mut(&key)?)));
+        let Some((key, sweep)) = found else { return Ok(Decision::quiet(LeaseReply::Nothing)) };
+
+        let quota = Quota::new(sweep.pace, self.settings.lease_target, slots, all_slots, sweep.pending());
+        let points = sweep.take(&quota, self.settings.max_attempts);
+        sweep.epoch += 1;
+        let lease = LeaseKey { sweep: key, epoch: sweep.epoch };
+        let tasks = points.iter().map(|point| (point, sweep.attempt(point))).collect();
+        let next = sweep.next;
+        let deadline = now + self.settings.lease_time;
+        self.leases.insert(lease, Lease::new(id.clone(), slots, points.clone(), now, deadline));
+        self.measure(key, now);
+
+        let change = Change::Granted { lease, worker: id.clone(), slots, points, next };
+        Ok(Decision::new(vec![change], LeaseReply::Granted(Grant { lease, tasks })))
+    }
+
+    /// Some running sweep has points that can be leased.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        self.running.iter().any(|&key| self.pending(key) > 0)
+    }
+
+    fn pending(&self, key: SweepKey) -> u64 {
+        self.sweeps.get(&key).map_or(0, super::sweep::Sweep::pending)
+    }
+}

@@ -1,0 +1,103 @@
+//! All leases that are alive, found by name, by worker and by deadline. The three views change together here and nowhere
+//! else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{LeaseKey, Moment, Points, SweepKey, WorkerId};
+
+/// A worker's right to some points until its deadline.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) worker: WorkerId,
+    /// Points that the worker advances at once, as it said when it got the lease.
+    pub(super) slots: u32,
+    /// Points that have not ended.
+    pub(super) points: Points,
+    /// Points that have, under this lease.
+    pub(super) ended: Points,
+    /// When points of it last ended, or it was granted.
+    pub(super) heard: Moment,
+    /// What was reported, by point.
+    pub(super) reported: BTreeMap<u64, Reported>,
+    /// Points that run, with the share of their work that is done, as of the last heartbeat.
+    pub(super) running: Vec<(u64, f64)>,
+    deadline: Moment,
+}
+
+/// The records that an attempt has reported of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// How many.
+    pub records: u64,
+    /// The step of the last.
+    pub last_step: u64,
+}
+
+impl Lease {
+    pub(super) fn new(worker: WorkerId, slots: u32, points: Points, now: Moment, deadline: Moment) -> Self {
+        let (ended, reported, running) = (Points::new(), BTreeMap::new(), Vec::new());
+        Self { worker, slots, points, ended, heard: now, reported, running, deadline }
+    }
+
+    /// The points that had been started: workers start them in ascending order, `slots` at a time.
+    pub(super) fn started(&self) -> Points {
+        self.points.iter().take(self.slots as usize).collect()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LeaseBook {
+    leases: BTreeMap<LeaseKey, Lease>,
+    deadlines: BTreeSet<(Moment, LeaseKey)>,
+    holders: BTreeMap<WorkerId, BTreeSet<LeaseKey>>,
+}
+
+impl LeaseBook {
+    pub(super) fn insert(&mut self, key: LeaseKey, lease: Lease) {
+        self.deadlines.insert((lease.deadline, key));
+        self.holders.entry(lease.worker.clone()).or_default().insert(key);
+        self.leases.insert(key, lease);
+    }
+
+    pub(super) fn remove(&mut self, key: LeaseKey) -> Option<Lease> {
+        let lease = self.leases.remove(&key)?;
+        self.deadlines.remove(&(lease.deadline, key));
+        if let Some(held) = self.holders.get_mut(&lease.worker) {
+            held.remove(&key);
+            if held.is_empty() {
+                self.holders.remove(&lease.worker);
+            }
+        }
+        Some(lease)
+    }
+
+    pub(super) fn get_mut(&mut self, key: LeaseKey) -> Option<&mut Lease> {
+        self.leases.get_mut(&key)
+    }
+
+    pub(super) fn extend(&mut self, key: LeaseKey, deadline: Moment) {
+        if let Some(lease) = self.leases.get_mut(&key) {
+            self.deadlines.remove(&(lease.deadline, key));
+            lease.deadline = deadline;
+            self.deadlines.insert((deadline, key));
+        }
+    }
+
+    /// A lease whose deadline is past.
+    pub(super) fn due(&self, now: Moment) -> Option<LeaseKey> {
+        self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|&(_, key)| key)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.deadlines.first().map(|&(deadline, _)| deadline)
+    }
+
+    pub(super) fn of_sweep(&self, sweep: SweepKey) -> impl Iterator<Item = (LeaseKey, &Lease)> {
+        let all = LeaseKey { sweep, epoch: 0 }..=LeaseKey { sweep, epoch: u64::MAX };
+        self.leases.range(all).map(|(key, lease)| (*key, lease))
+    }
+
+    pub(super) fn of_worker(&self, worker: &WorkerId) -> impl Iterator<Item = &Lease> {
+        self.holders.get(worker).into_iter().flatten().filter_map(|key| self.leases.get(key))
+    }
+}

@@ -1,0 +1,159 @@
+//! A sweep's life: created, completed or cancelled, retried; and how far it is.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::sweep::Sweep;
+use super::{Change, Decision, Moment, Points, Progress, Refused, Scheduler, Settings, SweepKey, SweepState};
+
+/// What the points of a sweep cost, in any unit.
+#[derive(Clone, Debug)]
+pub enum Workload {
+    /// All the same: for spaces too large to look at each point.
+    Equal,
+    /// Point by point; positive and finite.
+    Each(Arc<[f64]>),
+}
+
+impl Workload {
+    /// Takes the points' costs. One that says nothing (not positive, not finite) is replaced by the least of the others.
+    #[must_use]
+    pub fn each(mut costs: Vec<f64>) -> Self {
+        let says_something = |cost: &f64| *cost > 0.0 && cost.is_finite();
+        let Some(least) = costs.iter().copied().filter(says_something).reduce(f64::min) else { return Self::Equal };
+        costs.iter_mut().filter(|cost| !says_something(cost)).for_each(|cost| *cost = least);
+        Self::Each(costs.into())
+    }
+
+    pub(super) fn of(&self, point: u64) -> f64 {
+        match self {
+            Self::Equal => 1.0,
+            Self::Each(costs) => usize::try_from(point).ok().and_then(|point| costs.get(point)).copied().unwrap_or(1.0),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a share of 10^16 points needs no last digit")]
+    pub(super) fn of_all(&self, points: &Points) -> f64 {
+        match self {
+            Self::Equal => points.len() as f64,
+            Self::Each(_) => points.iter().map(|point| self.of(point)).sum(),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a share of 10^16 points needs no last digit")]
+    pub(super) fn total(&self, size: u64) -> f64 {
+        match self {
+            Self::Equal => size as f64,
+            Self::Each(costs) => costs.iter().sum(),
+        }
+    }
+}
+
+impl Scheduler {
+    /// A scheduler without sweeps and workers.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let (sweeps, running) = (std::collections::BTreeMap::new(), BTreeSet::new());
+        Self { settings, sweeps, running, leases: super::LeaseBook::default(), workers: super::Workers::default() }
+    }
+
+    /// The number that the next sweep gets.
+    #[must_use]
+    pub fn next_key(&self) -> SweepKey {
+        SweepKey(self.sweeps.last_key_value().map_or(1, |(key, _)| key.0 + 1))
+    }
+
+    /// A sweep of `size` points was created under [`Scheduler::next_key`]. What the store has to write of it is more than
+    /// is known here, so this makes no change of its own.
+    pub fn on_create(&mut self, key: SweepKey, size: u64, workload: Workload) {
+        self.sweeps.insert(key, Sweep::new(size, workload));
+        self.running.insert(key);
+    }
+
+    /// A person gave up what is not finished. A sweep that has ended stays as it is.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub fn on_cancel(&mut self, key: SweepKey) -> Result<Decision<SweepState>, Refused> {
+        let sweep = self.sweeps.get(&key).ok_or(Refused::UnknownSweep(key))?;
+        if sweep.state != SweepState::Running {
+            return Ok(Decision::quiet(sweep.state));
+        }
+        let held: Vec<_> = self.leases.of_sweep(key).map(|(lease, _)| lease).collect();
+        let mut changes: Vec<_> = held.into_iter().filter_map(|lease| self.release(lease)).collect();
+        changes.extend(self.move_to(key, SweepState::Cancelled));
+        Ok(Decision::new(changes, SweepState::Cancelled))
+    }
+
+    /// A person wants failed points tried again. The reply is how many.
+    ///
+    /// # Errors
+    /// If there is no such sweep, or it was cancelled.
+    pub fn on_retry(&mut self, key: SweepKey) -> Result<Decision<u64>, Refused> {
+        let sweep = self.sweeps.get_mut(&key).ok_or(Refused::UnknownSweep(key))?;
+        if sweep.state == SweepState::Cancelled {
+            return Err(Refused::Cancelled);
+        }
+        let points = sweep.retry();
+        if points == 0 {
+            return Ok(Decision::quiet(0));
+        }
+        let mut changes = vec![Change::Retried { sweep: key }];
+        changes.extend(self.move_to(key, SweepState::Running));
+        Ok(Decision::new(changes, points))
+    }
+
+    /// Changes a sweep's state, unless it is in it.
+    pub(super) fn move_to(&mut self, key: SweepKey, to: SweepState) -> Option<Change> {
+        let sweep = self.sweeps.get_mut(&key).filter(|sweep| sweep.state != to)?;
+        let from = std::mem::replace(&mut sweep.state, to);
+        match to {
+            SweepState::Running => self.running.insert(key),
+            SweepState::Completed | SweepState::Cancelled => self.running.remove(&key),
+        };
+        Some(Change::Moved { sweep: key, from, to })
+    }
+
+    /// Where a sweep is in its life.
+    #[must_use]
+    pub fn state(&self, key: SweepKey) -> Option<SweepState> {
+        self.sweeps.get(&key).map(|sweep| sweep.state)
+    }
+
+    /// How far a sweep is.
+    #[must_use]
+    pub fn progress(&self, key: SweepKey, now: Moment) -> Option<Progress> {
+        let sweep = self.sweeps.get(&key)?;
+        let workers: BTreeSet<_> = self.leases.of_sweep(key).map(|(_, lease)| &lease.worker).collect();
+        let total = sweep.workload.total(sweep.size);
+        let done = self.work_done(key, sweep);
+        Some(Progress {
+            size: sweep.size,
+            finished: sweep.finished.len(),
+            failed: sweep.failed.len(),
+            leased: self.leases.of_sweep(key).map(|(_, lease)| lease.points.len()).sum(),
+            pending: sweep.waiting(),
+            // Summing in another order than the total's leaves rounding: the end is exact.
+            work_done: if sweep.is_done() { 1.0 } else { (done / total).clamp(0.0, 1.0) },
+            remaining: if workers.is_empty() { None } else { sweep.meter.remaining(now, done, total - done) },
+            workers: u32::try_from(workers.len()).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Lets the sweep's meter see how much work is done, if it wants to know.
+    pub(super) fn measure(&mut self, key: SweepKey, now: Moment) {
+        let Some(sweep) = self.sweeps.get(&key).filter(|sweep| sweep.meter.is_due(now)) else { return };
+        let done = self.work_done(key, sweep);
+        if let Some(sweep) = self.sweeps.get_mut(&key) {
+            sweep.meter.observe(now, done);
+        }
+    }
+
+    fn work_done(&self, key: SweepKey, sweep: &Sweep) -> f64 {
+        let running = self.leases.of_sweep(key).flat_map(|(_, lease)| {
+            let still = |&&(point, _): &&(u64, f64)| lease.points.contains(point);
+            lease.running.iter().filter(still).map(|&(point, share)| share.clamp(0.0, 1.0) * sweep.workload.of(point))
+        });
+        sweep.settled + running.sum::<f64>()
+    }
+}

@@ -1,0 +1,140 @@
+//! What workers report of their leases: records, outcomes, and that they give one back.
+
+use super::leases::Reported;
+use super::{Change, Decision, LeaseKey, Measurement, Moment, Points, Refused, Scheduler, SweepKey, SweepState};
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it was computed.
+    Completed {
+        /// Records that were reported of it.
+        records: u64,
+    },
+    /// Something went wrong.
+    Failed {
+        /// What, in one sentence.
+        error: String,
+        /// Another attempt would fail the same.
+        permanent: bool,
+    },
+}
+
+/// Whether a report counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is durable.
+    Accepted,
+    /// The lease has ended or does not cover the point: nothing was changed.
+    Stale,
+}
+
+impl Scheduler {
+    /// Records arrived. Those that an earlier report brought already are left out of the change.
+    ///
+    /// # Errors
+    /// If the steps of a point do not rise within the report.
+    pub fn on_report(
+        &mut self,
+        lease: LeaseKey,
+        mut records: Vec<Measurement>,
+        now: Moment,
+    ) -> Result<Decision<Verdict>, Refused> {
+        let unordered = records.windows(2).find(|pair| pair[0].point == pair[1].point && pair[0].step >= pair[1].step);
+        if let Some(pair) = unordered {
+            return Err(Refused::StepsNotRising(pair[0].point));
+        }
+        let Some(held) = self.leases.get_mut(lease) else { return Ok(Decision::quiet(Verdict::Stale)) };
+        if !records.iter().all(|record| held.points.contains(record.point)) {
+            return Ok(Decision::quiet(Verdict::Stale));
+        }
+        records.retain(|&Measurement { point, step, .. }| {
+            let reported = held.reported.get(&point);
+            let new = reported.is_none_or(|reported| step > reported.last_step);
+            if new {
+                let records = reported.map_or(1, |reported| reported.records + 1);
+                held.reported.insert(point, Reported { records, last_step: step });
+            }
+            new
+        });
+        let holder = held.worker.clone();
+        // A worker that was forgotten meanwhile finds out with its next heartbeat; its lease is what counts here.
+        let _ = self.workers.hear(&holder, now);
+        let changes = if records.is_empty() { Vec::new() } else { vec![Change::Recorded { lease, records }] };
+        Ok(Decision::new(changes, Verdict::Accepted))
+    }
+
+    /// Points of a lease ended. Those that the same lease ended before are acknowledged again.
+    ///
+    /// A completed point of which fewer records arrived than its attempt made counts as failed.
+    pub fn on_finish(&mut self, key: LeaseKey, outcomes: Vec<(u64, Outcome)>, now: Moment) -> Decision<Verdict> {
+        let (Some(lease), Some(sweep)) = (self.leases.get_mut(key), self.sweeps.get_mut(&key.sweep)) else {
+            return Decision::quiet(Verdict::Stale);
+        };
+        if !outcomes.iter().all(|(point, _)| lease.points.contains(*point) || lease.ended.contains(*point)) {
+            return Decision::quiet(Verdict::Stale);
+        }
+        let busy_slots = lease.points.len().min(u64::from(lease.slots));
+        let finished_before = sweep.finished.len();
+        let (mut finished, mut setbacks) = (Vec::new(), Vec::new());
+        for (point, outcome) in outcomes {
+            if !lease.points.remove(point) {
+                continue;
+            }
+            lease.ended.insert(point);
+            let reported = lease.reported.remove(&point).map_or(0, |reported| reported.records);
+            let (error, permanent) = match outcome {
+                Outcome::Completed { records } if records == reported => {
+                    finished.push(super::Finish { point, attempts: sweep.finish(point) });
+                    continue;
+                }
+                Outcome::Completed { records } => {
+                    (format!("completed with {records} records, of which {reported} arrived"), false)
+                }
+                Outcome::Failed { error, permanent } => (error, permanent),
+            };
+            setbacks.push(sweep.set_back(point, error, permanent, self.settings.max_attempts));
+        }
+        if finished.is_empty() && setbacks.is_empty() {
+            return Decision::quiet(Verdict::Accepted);
+        }
+        if !finished.is_empty() {
+            let work = finished.iter().map(|finish| sweep.workload.of(finish.point)).sum();
+            let elapsed = now.saturating_sub(lease.heard).as_secs_f64();
+            #[expect(clippy::cast_precision_loss, reason = "slots are few")]
+            sweep.pace.observe(finished.len() as u64, work, elapsed * busy_slots as f64);
+        }
+        lease.heard = now;
+        sweep.pack(finished_before);
+        let remain = lease.points.clone();
+        let worker = lease.worker.clone();
+        self.workers.credit(&worker, finished.len() as u64);
+        let _ = self.workers.hear(&worker, now);
+        if remain.is_empty() {
+            self.leases.remove(key);
+        }
+        let mut changes = vec![Change::Ended { lease: key, finished, setbacks, remain }];
+        changes.extend(self.complete(key.sweep));
+        self.measure(key.sweep, now);
+        Decision::new(changes, Verdict::Accepted)
+    }
+
+    /// A worker gave back what is left of a lease: no attempt is counted.
+    pub fn on_release(&mut self, key: LeaseKey) -> Decision<()> {
+        Decision::new(self.release(key).into_iter().collect(), ())
+    }
+
+    /// Ends a lease without counting an attempt.
+    pub(super) fn release(&mut self, key: LeaseKey) -> Option<Change> {
+        let lease = self.leases.remove(key)?;
+        self.sweeps.get_mut(&key.sweep)?.give_back(&lease.points);
+        Some(Change::Ended { lease: key, finished: Vec::new(), setbacks: Vec::new(), remain: Points::new() })
+    }
+
+    /// Moves a running sweep whose last point ended to completed.
+    pub(super) fn complete(&mut self, key: SweepKey) -> Option<Change> {
+        let sweep = self.sweeps.get(&key)?;
+        let done = sweep.state == SweepState::Running && sweep.is_done();
+        done.then(|| self.move_to(key, SweepState::Completed)).flatten()
+    }
+}

@@ -1,0 +1,110 @@
+//! The durable state as the store gives it back, and a scheduler made of it. What is pending follows from the rest; rates
+//! and workers begin anew.
+
+use std::collections::BTreeMap;
+
+use super::leases::Lease;
+pub use super::leases::Reported;
+use super::sweep::Sweep;
+use super::{LeaseKey, Moment, Points, Scheduler, Settings, SweepKey, SweepState, WorkerId, Workload};
+
+/// The durable state of one sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepSnapshot {
+    /// Its number.
+    pub key: SweepKey,
+    /// Its points are `0..size`.
+    pub size: u64,
+    /// Where it is in its life.
+    pub state: SweepState,
+    /// The epoch of its latest lease; 0 before the first.
+    pub epoch: u64,
+    /// The first point that was never leased.
+    pub next: u64,
+    /// Points whose records are complete.
+    pub finished: Points,
+    /// Points set aside.
+    pub failed: Points,
+    /// Attempts that ended badly, of the points that are neither finished nor set aside and had any.
+    pub attempts: BTreeMap<u64, u32>,
+    /// The leases that are alive, by epoch.
+    pub leases: BTreeMap<u64, LeaseSnapshot>,
+}
+
+/// The durable state of one lease.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeaseSnapshot {
+    /// Who holds it.
+    pub worker: WorkerId,
+    /// Points that the worker advances at once.
+    pub slots: u32,
+    /// The points that it was granted.
+    pub granted: Points,
+    /// Those of them that have not ended.
+    pub remain: Points,
+    /// What was reported of these.
+    pub reported: BTreeMap<u64, Reported>,
+}
+
+impl Scheduler {
+    /// Goes on from what the store holds. Every lease has a new lease time from now, within which its worker may return.
+    #[must_use]
+    pub fn restore(settings: Settings, sweeps: Vec<(SweepSnapshot, Workload)>, now: Moment) -> Self {
+        let mut scheduler = Self::new(settings);
+        for (snapshot, workload) in sweeps {
+            scheduler.restore_sweep(snapshot, workload, now);
+        }
+        scheduler
+    }
+
+    fn restore_sweep(&mut self, snapshot: SweepSnapshot, workload: Workload, now: Moment) {
+        let SweepSnapshot { key, size, state, epoch, next, finished, failed, attempts, leases } = snapshot;
+        let mut returned = Points::new();
+        returned.insert_range(0..next);
+        returned -= &finished;
+        returned -= &failed;
+        for lease in leases.values() {
+            returned -= &lease.remain;
+        }
+        let mut sweep = Sweep::new(size, workload);
+        sweep.settled = sweep.workload.of_all(&finished) + sweep.workload.of_all(&failed);
+        let deadline = now + self.settings.lease_time;
+        for (epoch, LeaseSnapshot { worker, slots, granted, remain, reported }) in leases {
+            let ended = granted - &remain;
+            let mut lease = Lease::new(worker, slots, remain, now, deadline);
+            (lease.ended, lease.reported) = (ended, reported);
+            self.leases.insert(LeaseKey { sweep: key, epoch }, lease);
+        }
+        if state == SweepState::Running {
+            self.running.insert(key);
+        }
+        self.sweeps.insert(key, Sweep { state, epoch, next, returned, finished, failed, attempts, ..sweep });
+    }
+
+    /// The durable part of the state: what a store must hold after the changes of all decisions so far.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<SweepSnapshot> {
+        let lease = |(key, lease): (LeaseKey, &Lease)| {
+            let snapshot = LeaseSnapshot {
+                worker: lease.worker.clone(),
+                slots: lease.slots,
+                granted: &lease.points | &lease.ended,
+                remain: lease.points.clone(),
+                reported: lease.reported.clone(),
+            };
+            (key.epoch, snapshot)
+        };
+        let sweep = |(key, sweep): (&SweepKey, &Sweep)| SweepSnapshot {
+            key: *key,
+            size: sweep.size,
+            state: sweep.state,
+            epoch: sweep.epoch,
+            next: sweep.next,
+            finished: sweep.finished.clone(),
+            failed: sweep.failed.clone(),
+            attempts: sweep.attempts.clone(),
+            leases: self.leases.of_sweep(*key).map(lease).collect(),
+        };
+        self.sweeps.iter().map(sweep).collect()
+    }
+}

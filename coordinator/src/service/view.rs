@@ -1,0 +1,135 @@
+//! What the service is asked and what it answers: plain data, one type a message of the wire, with nothing in it that
+//! cannot be valid. `rpc/` converts; nobody else needs to.
+
+use std::time::{Duration, SystemTime};
+
+pub use crate::scheduler::{Outcome, Progress, SweepState, Verdict};
+
+/// A sweep as people see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepView {
+    /// Unique, short, made of the name and a digest.
+    pub id: String,
+    /// The name in the sweep file.
+    pub name: String,
+    /// Where the sweep is in its life.
+    pub state: SweepState,
+    /// When it was created, by the machine's clock.
+    pub created: SystemTime,
+    /// The sweep file with everything filled in.
+    pub resolved_source: String,
+    /// Its points by state.
+    pub progress: Progress,
+}
+
+/// A point that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedPoint {
+    /// Index in the sweep's space.
+    pub point: u64,
+    /// Attempts made.
+    pub attempts: u32,
+    /// What ended the last one.
+    pub error: String,
+}
+
+/// What a watcher sees: the latest state, numbered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchEvent {
+    /// Rises with every event of the sweep, also over a restart of the coordinator.
+    pub sequence: u64,
+    /// Where the sweep is in its life; the last event is the first that is not `Running`.
+    pub state: SweepState,
+    /// Its points by state.
+    pub progress: Progress,
+}
+
+/// A worker as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerView {
+    /// The worker's own choice.
+    pub id: String,
+    /// "cpu" or "cuda:N".
+    pub device: String,
+    /// Points that it advances at once.
+    pub slots: u32,
+    /// It gets no further leases.
+    pub draining: bool,
+    /// Points that it holds.
+    pub leased: u64,
+    /// Points that it finished since it joined this run of the coordinator.
+    pub finished: u64,
+    /// When it was last heard of, by the machine's clock.
+    pub last_heartbeat: SystemTime,
+}
+
+/// A worker that joins, or joins again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Unique to the process: 1..=100 characters of `[A-Za-z0-9._-]`.
+    pub id: String,
+    /// Points that it advances at once, at least 1.
+    pub slots: u32,
+    /// "cpu" or "cuda:N".
+    pub device: String,
+    /// Must be the coordinator's own.
+    pub numerics_version: u32,
+}
+
+/// What a worker has to keep to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How often to send a heartbeat.
+    pub heartbeat_interval: Duration,
+    /// How long a lease lives without one.
+    pub lease_time: Duration,
+}
+
+/// The answer to a worker that asked for work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaseAnswer {
+    /// Absent if there is no work for now.
+    pub lease: Option<LeasedRange>,
+    /// No further work will come for this worker.
+    pub drain: bool,
+}
+
+/// A lease as its worker sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeasedRange {
+    /// Opaque to the worker.
+    pub token: String,
+    /// For logs.
+    pub sweep_id: String,
+    /// In the order in which they are to be started; at least one.
+    pub tasks: Vec<LeasedTask>,
+}
+
+/// One point of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeasedTask {
+    /// Index in the sweep's space.
+    pub point: u64,
+    /// 1 at first.
+    pub attempt: u32,
+    /// Canonical JSON of the task's configuration.
+    pub config: String,
+}
+
+/// A lease of which a heartbeat says that it is held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldLease {
+    /// As it was given.
+    pub token: String,
+    /// Running points, each with the share of its work that is done, in 0..=1.
+    pub running: Vec<(u64, f64)>,
+}
+
+/// The answer to a heartbeat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Directives {
+    /// Leases that the worker no longer holds.
+    pub dropped_tokens: Vec<String>,
+    /// Finish what is held and leave.
+    pub drain: bool,
+}

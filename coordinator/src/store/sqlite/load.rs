@@ -1,0 +1,96 @@
+//! Gives back all sweeps with the state from which a scheduler goes on.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Row, params};
+
+use super::points::decode;
+use super::{Fault, chunks, from_micros};
+use crate::scheduler::snapshot::{LeaseSnapshot, Reported, SweepSnapshot};
+use crate::scheduler::{Points, SweepKey, SweepState, WorkerId};
+use crate::store::{StoredSweep, SweepEntry};
+
+pub(super) fn sweeps(connection: &Connection) -> Result<Vec<StoredSweep>, Fault> {
+    let mut sweeps = Vec::new();
+    let mut statement = connection.prepare_cached(include_str!("sql/load_sweeps.sql"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let entry = entry(row)?;
+        let (finished, failed) = chunks::load(connection, entry.key)?;
+        let state = SweepSnapshot {
+            key: entry.key,
+            size: entry.size,
+            state: state(row.get(7)?)?,
+            epoch: row.get(8)?,
+            next: row.get(9)?,
+            finished,
+            failed,
+            attempts: attempts(connection, entry.key)?,
+            leases: leases(connection, entry.key)?,
+        };
+        sweeps.push(StoredSweep { entry, state });
+    }
+    Ok(sweeps)
+}
+
+fn entry(row: &Row<'_>) -> Result<SweepEntry, Fault> {
+    Ok(SweepEntry {
+        key: SweepKey(row.get(0)?),
+        id: row.get(1)?,
+        request_id: row.get(2)?,
+        name: row.get(3)?,
+        source: row.get(4)?,
+        size: row.get(5)?,
+        created: from_micros(row.get(6)?),
+    })
+}
+
+fn state(number: i64) -> Result<SweepState, Fault> {
+    match number {
+        1 => Ok(SweepState::Running),
+        2 => Ok(SweepState::Completed),
+        3 => Ok(SweepState::Cancelled),
+        _ => Err(Fault::Encoding(format!("a sweep is in state {number}, which there is not"))),
+    }
+}
+
+fn attempts(connection: &Connection, sweep: SweepKey) -> Result<BTreeMap<u64, u32>, Fault> {
+    let mut statement = connection.prepare_cached(include_str!("sql/load_attempts.sql"))?;
+    let rows = statement.query_map([sweep.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn leases(connection: &Connection, sweep: SweepKey) -> Result<BTreeMap<u64, LeaseSnapshot>, Fault> {
+    let mut leases = BTreeMap::new();
+    let mut statement = connection.prepare_cached(include_str!("sql/load_leases.sql"))?;
+    let mut rows = statement.query([sweep.0])?;
+    while let Some(row) = rows.next()? {
+        let epoch = row.get(0)?;
+        let remain = decode(&row.get::<_, Vec<u8>>(4)?)?;
+        let lease = LeaseSnapshot {
+            worker: WorkerId(row.get::<_, String>(1)?.into()),
+            slots: row.get(2)?,
+            granted: decode(&row.get::<_, Vec<u8>>(3)?)?,
+            reported: reported(connection, sweep, epoch, &remain)?,
+            remain,
+        };
+        leases.insert(epoch, lease);
+    }
+    Ok(leases)
+}
+
+fn reported(
+    connection: &Connection,
+    sweep: SweepKey,
+    epoch: u64,
+    remain: &Points,
+) -> Result<BTreeMap<u64, Reported>, Fault> {
+    let mut statement = connection.prepare_cached(include_str!("sql/load_reported.sql"))?;
+    let bounds = params![sweep.0, epoch, remain.min(), remain.max()];
+    let rows = statement.query_map(bounds, |row| {
+        Ok((row.get(0)?, Reported { records: row.get(1)?, last_step: row.get(2)? }))
+    })?;
+    let mut reported: BTreeMap<u64, Reported> = rows.collect::<Result<_, _>>()?;
+    reported.retain(|point, _| remain.contains(*point));
+    Ok(reported)
+}

@@ -1,0 +1,30 @@
+//! Sets of points as blobs: roaring bitmaps in their portable serialisation, with runs.
+
+use roaring::RoaringBitmap;
+
+use super::Fault;
+use crate::scheduler::Points;
+
+pub(super) fn encode(points: &Points) -> Vec<u8> {
+    let mut packed = points.clone();
+    packed.optimize();
+    let mut blob = Vec::with_capacity(packed.serialized_size());
+    packed.serialize_into(&mut blob).unwrap_or_else(|error| unreachable!("a vector takes all bytes: {error}"));
+    blob
+}
+
+pub(super) fn decode(blob: &[u8]) -> Result<Points, Fault> {
+    Points::deserialize_from(blob).map_err(|error| Fault::Encoding(format!("a set of points: {error}")))
+}
+
+pub(super) fn encode_bitmap(bitmap: &RoaringBitmap) -> Vec<u8> {
+    let mut packed = bitmap.clone();
+    packed.optimize();
+    let mut blob = Vec::with_capacity(packed.serialized_size());
+    packed.serialize_into(&mut blob).unwrap_or_else(|error| unreachable!("a vector takes all bytes: {error}"));
+    blob
+}
+
+pub(super) fn decode_bitmap(blob: &[u8]) -> Result<RoaringBitmap, Fault> {
+    RoaringBitmap::deserialize_from(blob).map_err(|error| Fault::Encoding(format!("a chunk of points: {error}")))
+}

@@ -1,0 +1,1 @@
+SELECT finished, failed FROM chunk WHERE sweep = ?1 AND chunk = ?2;

@@ -1,0 +1,165 @@
+//! Applies a group of writes in one transaction.
+
+use std::ops::RangeInclusive;
+use std::time::SystemTime;
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::chunks::{Chunks, place};
+use super::points::encode;
+use super::{Fault, SqliteStore, to_micros};
+use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, SweepState, WorkerId};
+use crate::store::{Store, StoreError, SweepEntry, Write};
+
+impl Store for SqliteStore {
+    fn commit(&mut self, writes: &[Write], now: SystemTime) -> Result<(), StoreError> {
+        commit(&mut self.connection, writes, to_micros(now)).map_err(|fault| fault.at(&self.path))
+    }
+}
+
+fn commit(connection: &mut Connection, writes: &[Write], now: i64) -> Result<(), Fault> {
+    // Immediate, so that nobody else writes between the guards and what they guard.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut group = Group { connection: &transaction, chunks: Chunks::default(), now };
+    writes.iter().try_for_each(|write| group.apply(write))?;
+    group.chunks.write(&transaction)?;
+    Ok(transaction.commit()?)
+}
+
+/// The number under which a state is stored.
+pub(super) fn state_number(state: SweepState) -> u8 {
+    match state {
+        SweepState::Running => 1,
+        SweepState::Completed => 2,
+        SweepState::Cancelled => 3,
+    }
+}
+
+/// A transaction under way.
+struct Group<'a> {
+    connection: &'a Connection,
+    chunks: Chunks,
+    now: i64,
+}
+
+impl Group<'_> {
+    fn apply(&mut self, write: &Write) -> Result<(), Fault> {
+        match write {
+            Write::Create(entry) => self.create(entry),
+            Write::Baseline { digest, estimate } => {
+                self.execute(include_str!("sql/store_baseline.sql"), params![digest, estimate]).map(drop)
+            }
+            Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
+                self.grant(*lease, worker, *slots, points, *next)
+            }
+            Write::Schedule(Change::Recorded { lease, records }) => self.record(*lease, records),
+            Write::Schedule(Change::Ended { lease, finished, setbacks, remain }) => {
+                self.end(*lease, finished, setbacks, remain)
+            }
+            Write::Schedule(Change::Moved { sweep, from, to }) => {
+                let states = params![sweep.0, state_number(*from), state_number(*to)];
+                self.expect_one(include_str!("sql/move_sweep.sql"), states, "the sweep is in another state")
+            }
+            Write::Schedule(Change::Retried { sweep }) => {
+                self.execute(include_str!("sql/retry_setbacks.sql"), [sweep.0])?;
+                self.chunks.clear_failed(self.connection, *sweep)
+            }
+        }
+    }
+
+    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, Fault> {
+        Ok(self.connection.prepare_cached(sql)?.execute(params)?)
+    }
+
+    /// Executes a guarded statement, which must change a row.
+    fn expect_one(&self, sql: &str, params: impl rusqlite::Params, otherwise: &'static str) -> Result<(), Fault> {
+        if self.execute(sql, params)? == 1 { Ok(()) } else { Err(Fault::Conflict(otherwise)) }
+    }
+
+    fn create(&self, entry: &SweepEntry) -> Result<(), Fault> {
+        let SweepEntry { key, id, request_id, name, source, size, created } = entry;
+        let row = params![key.0, id, request_id, name, source, size, to_micros(*created)];
+        self.execute(include_str!("sql/create_sweep.sql"), row).map(drop)
+    }
+
+    fn grant(&self, lease: LeaseKey, worker: &WorkerId, slots: u32, points: &Points, next: u64) -> Result<(), Fault> {
+        let (sweep, epoch) = (lease.sweep.0, lease.epoch);
+        let guard = include_str!("sql/raise_epoch.sql");
+        self.expect_one(guard, params![sweep, epoch, next], "the sweep is at another epoch, or has ended")?;
+        self.execute(include_str!("sql/name_worker.sql"), [&*worker.0])?;
+        let row = params![sweep, epoch, &*worker.0, slots, encode(points)];
+        self.execute(include_str!("sql/insert_lease.sql"), row).map(drop)
+    }
+
+    /// The holder of a lease that is alive.
+    fn holder(&self, lease: LeaseKey) -> Result<i64, Fault> {
+        let mut statement = self.connection.prepare_cached(include_str!("sql/live_lease.sql"))?;
+        let holder = statement.query_row([lease.sweep.0, lease.epoch], |row| row.get(0)).optional()?;
+        holder.ok_or(Fault::Conflict("the lease has ended"))
+    }
+
+    fn record(&self, lease: LeaseKey, records: &[Measurement]) -> Result<(), Fault> {
+        self.holder(lease)?;
+        let mut insert = self.connection.prepare_cached(include_str!("sql/insert_record.sql"))?;
+        for Measurement { point, step, payload } in records {
+            insert.execute(params![lease.sweep.0, point, lease.epoch, step, payload])?;
+        }
+        Ok(())
+    }
+
+    fn end(
+        &mut self,
+        lease: LeaseKey,
+        finished: &[Finish],
+        setbacks: &[Setback],
+        remain: &Points,
+    ) -> Result<(), Fault> {
+        let holder = self.holder(lease)?;
+        let LeaseKey { sweep, epoch } = lease;
+        let mut insert = self.connection.prepare_cached(include_str!("sql/insert_task.sql"))?;
+        for Finish { point, attempts } in finished {
+            insert.execute(params![sweep.0, point, epoch, attempts, holder, self.now])?;
+            self.chunks.of(self.connection, sweep, *point)?.finished.insert(place(*point));
+        }
+        for range in runs(finished.iter().map(|finish| finish.point)) {
+            self.execute(include_str!("sql/forget_setbacks.sql"), params![sweep.0, range.start(), range.end()])?;
+            self.forget_other_attempts(lease, &range)?;
+        }
+        for setback in setbacks {
+            self.set_back(sweep, epoch, holder, setback)?;
+            self.forget_other_attempts(lease, &(setback.point..=setback.point))?;
+        }
+        if remain.is_empty() {
+            self.execute(include_str!("sql/end_lease.sql"), [sweep.0, epoch]).map(drop)
+        } else {
+            self.execute(include_str!("sql/shrink_lease.sql"), params![sweep.0, epoch, encode(remain)]).map(drop)
+        }
+    }
+
+    fn set_back(&mut self, sweep: SweepKey, epoch: u64, holder: i64, setback: &Setback) -> Result<(), Fault> {
+        let Setback { point, attempts, error, set_aside } = setback;
+        let row = params![sweep.0, point, epoch, attempts, holder, error, set_aside];
+        self.execute(include_str!("sql/set_back.sql"), row)?;
+        if *set_aside {
+            self.chunks.of(self.connection, sweep, *point)?.failed.insert(place(*point));
+        }
+        Ok(())
+    }
+
+    fn forget_other_attempts(&self, lease: LeaseKey, range: &RangeInclusive<u64>) -> Result<(), Fault> {
+        let bounds = params![lease.sweep.0, range.start(), range.end(), lease.epoch];
+        self.execute(include_str!("sql/forget_other_attempts.sql"), bounds).map(drop)
+    }
+}
+
+/// Joins consecutive points to ranges: neighbours end together, and a statement for all is cheaper than one for each.
+fn runs(points: impl Iterator<Item = u64>) -> Vec<RangeInclusive<u64>> {
+    let mut runs: Vec<RangeInclusive<u64>> = Vec::new();
+    for point in points {
+        match runs.last_mut() {
+            Some(run) if *run.end() + 1 == point => *run = *run.start()..=point,
+            _ => runs.push(point..=point),
+        }
+    }
+    runs
+}

@@ -1,0 +1,106 @@
+//! The quadratic network f(x) = V·(Wᵀx)² on pairs: x = [e_a; e_b] in R^{2p}, elementwise square, no biases.
+//!
+//! Flat weights are three p×K matrices: U′ and U″ (the halves of W, 2p×K) and V (p×K). For one-hot vectors Wᵀx is the sum
+//! of two rows, z = U′[a] + U″[b], and the gradient adds to two rows. Letters: E members, n examples, K width, p modulus.
+
+use tch::{Device, Kind, Tensor};
+
+use super::{Layer, Model, product, product_into};
+use crate::data::{Inputs, Set};
+
+#[derive(Debug)]
+pub(super) struct Quadratic {
+    p: i64,
+    width: i64,
+}
+
+impl Quadratic {
+    pub(super) fn new(modulus: u32, width: u32) -> Self {
+        Self { p: i64::from(modulus), width: i64::from(width) }
+    }
+
+    /// The rows of all members' matrices, [E·3p, K].
+    fn rows(&self, flat: &Tensor) -> Tensor {
+        flat.view([-1, self.width])
+    }
+
+    /// V of all members, [E, p, K].
+    fn v(&self, flat: &Tensor) -> Tensor {
+        flat.view([-1, 3 * self.p, self.width]).narrow(1, 2 * self.p, self.p)
+    }
+}
+
+impl Model for Quadratic {
+    fn dimension(&self) -> i64 {
+        3 * self.p * self.width
+    }
+
+    fn outputs(&self) -> i64 {
+        self.p
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        let (p, width) = (self.p as usize, self.width as usize);
+        vec![Layer { weights: 2 * p * width, inputs: 2 * p }, Layer { weights: p * width, inputs: width }]
+    }
+
+    /// For each example the numbers of its two rows among those of all members: two index tensors [E, n].
+    fn inputs(&self, sets: &[&Set], _kind: Kind, device: Device) -> Vec<Tensor> {
+        let index = |half: usize| {
+            let mut rows = Vec::new();
+            for (member, set) in sets.iter().enumerate() {
+                let Inputs::Pairs(pairs) = &set.inputs else { unreachable!("a quadratic network is given pairs") };
+                let start = (3 * member as i64 + half as i64) * self.p;
+                rows.extend(pairs.iter().map(|pair| start + i64::from(pair[half])));
+            }
+            Tensor::from_slice(&rows).view([sets.len() as i64, -1]).to_device(device)
+        };
+        vec![index(0), index(1)]
+    }
+
+    fn forward(&self, weights: &Tensor, inputs: &[Tensor], saved: &mut Vec<Tensor>) -> Tensor {
+        let rows = self.rows(weights);
+        let mut z = rows.index_select(0, &inputs[0].flatten(0, 1));
+        z += rows.index_select(0, &inputs[1].flatten(0, 1)); // [E·n, K]
+        let h = z.square().view([weights.size()[0], -1, self.width]); // [E, n, K]
+        let outputs = product(&h, &self.v(weights).mt()); // [E, n, p]
+        saved.clear();
+        saved.extend([z, h]);
+        outputs
+    }
+
+    fn backward(
+        &self,
+        weights: &Tensor,
+        inputs: &[Tensor],
+        saved: &mut Vec<Tensor>,
+        cotangent: &Tensor,
+        gradient: &mut Tensor,
+    ) {
+        let [z, h] = saved.as_slice() else { unreachable!("forward leaves two tensors") };
+        let _ = gradient.zero_();
+        product_into(&mut self.v(gradient), &cotangent.mt(), h); // ∂V = cotangentᵀ·h
+        let mut dz = product(cotangent, &self.v(weights)).flatten(0, 1); // ∂h = cotangent·V, [E·n, K]
+        dz *= z;
+        dz *= 2.0; // ∂z = 2z·∂h
+        let mut rows = self.rows(gradient);
+        let _ = rows.index_add_(0, &inputs[0].flatten(0, 1), &dz);
+        let _ = rows.index_add_(0, &inputs[1].flatten(0, 1), &dz);
+    }
+
+    /// Of the columns of U′, U″ and V (a neuron's weights over residues): with q_j the share of the column's Fourier power
+    /// at frequency j = 0 … ⌊p/2⌋ (j and −j together), Σ_j q_j². It is 1 for a single frequency and 1/(⌊p/2⌋+1) where power
+    /// is the same at all of them. Columns without power do not count.
+    fn inverse_participation_ratio(&self, weights: &Tensor) -> Option<Tensor> {
+        let columns = weights.view([-1, 3, self.p, self.width]).to_kind(Kind::Double);
+        let power = columns.fft_rfft(None, 2, "backward").abs().square(); // [E, 3, ⌊p/2⌋+1, K]
+        // All frequencies but 0, and p/2 of an even p, stand for their negative too.
+        let _ = power.narrow(2, 1, (self.p - 1) / 2).g_mul_scalar_(2.0);
+        let total = power.sum_dim_intlist(2, true, None);
+        let shares = &power / total.clamp_min(f64::MIN_POSITIVE);
+        let ratio = shares.square().sum_dim_intlist(2, false, None); // [E, 3, K]
+        let live = total.squeeze_dim(2).gt(0.0).to_kind(Kind::Double);
+        let sum = |x: Tensor| x.sum_dim_intlist([1, 2].as_slice(), false, None);
+        Some(sum(ratio * &live) / sum(live))
+    }
+}

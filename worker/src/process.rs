@@ -1,0 +1,135 @@
+//! The process around the runner: settings, log, device, signals and exit codes.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::client::{Client, ClientError};
+use crate::config::{Args, Settings, SettingsError};
+use crate::cuda::DeviceError;
+use crate::runner::{self, Capacity, RunError};
+use crate::{cuda, telemetry};
+
+/// Ended by a second signal, as a shell would say it of the first.
+const INTERRUPTED: i32 = 130;
+
+#[derive(Debug, thiserror::Error)]
+enum ProcessError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("the process cannot be set up: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl ProcessError {
+    /// The exit codes that `--help` documents; 0 is a worker that left as it was asked to.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::Device(_) | Self::Client(ClientError::Address { .. }) => 2,
+            Self::Client(ClientError::Unwelcome { .. })
+            | Self::Run(RunError::Client(ClientError::Unwelcome { .. })) => 3,
+            Self::Client(_) | Self::Run(_) | Self::System(_) => 1,
+        }
+    }
+}
+
+/// Everything that the binary does.
+#[must_use]
+pub fn main() -> ExitCode {
+    match work(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            for line in error.to_string().lines() {
+                eprintln!("phasegrid-worker: {line}");
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn work(args: Args) -> Result<(), ProcessError> {
+    let settings = Settings::load(args, std::env::vars().collect())?;
+    telemetry::init(&settings);
+    let device = cuda::resolve(settings.device)?;
+    let capacity = capacity(settings.slots, device)?;
+    let device_name = cuda::name(device);
+    tracing::info!(
+        worker = settings.name,
+        coordinator = settings.coordinator,
+        device = device_name,
+        slots = capacity.slots,
+        "the worker starts"
+    );
+    // Talking takes one thread; the others are for computing.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let slots = u32::try_from(capacity.slots).unwrap_or(u32::MAX);
+        let client = Client::new(&settings.coordinator, &settings.name, slots, &device_name)?;
+        let leave = first_signal()?;
+        runner::run(client, device, capacity, leave).await?;
+        tracing::info!("the worker leaves");
+        Ok(())
+    })
+}
+
+/// What suits the device: on a CPU one thread a slot but no more than cores, on a GPU one thread that stacks its slots.
+fn capacity(slots: Option<u32>, device: tch::Device) -> Result<Capacity, std::io::Error> {
+    let threads = if device.is_cuda() { 1 } else { std::thread::available_parallelism()?.get() };
+    let slots = slots.map_or(threads, |slots| slots as usize);
+    Ok(Capacity { slots, threads: threads.min(slots) })
+}
+
+/// Ready at the first TERM or INT. The second ends the process at once.
+fn first_signal() -> Result<impl Future<Output = ()>, std::io::Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    Ok(async move {
+        next().await;
+        tokio::spawn(async move {
+            next().await;
+            std::process::exit(INTERRUPTED);
+        });
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    #[test]
+    fn a_gpu_has_one_thread_that_stacks_its_slots() {
+        assert_eq!(capacity(None, Device::Cuda(0)).unwrap(), Capacity { slots: 1, threads: 1 });
+        assert_eq!(capacity(Some(64), Device::Cuda(0)).unwrap(), Capacity { slots: 64, threads: 1 });
+    }
+
+    #[test]
+    fn a_cpu_has_a_thread_a_slot_but_no_more_than_cores() {
+        let cores = std::thread::available_parallelism().unwrap().get();
+        assert_eq!(capacity(None, Device::Cpu).unwrap(), Capacity { slots: cores, threads: cores });
+        assert_eq!(capacity(Some(1), Device::Cpu).unwrap(), Capacity { slots: 1, threads: 1 });
+        assert_eq!(capacity(Some(65_536), Device::Cpu).unwrap(), Capacity { slots: 65_536, threads: cores });
+    }
+
+    #[test]
+    fn a_worker_that_is_not_wanted_is_told_from_wrong_settings() {
+        let unwelcome = || ClientError::Unwelcome { url: String::new(), message: String::new() };
+        assert_eq!(ProcessError::Run(RunError::Client(unwelcome())).exit_code(), 3);
+        assert_eq!(ProcessError::Client(ClientError::Address { url: String::new() }).exit_code(), 2);
+        assert_eq!(ProcessError::Device(DeviceError::Absent { wanted: 0, found: 0 }).exit_code(), 2);
+    }
+}

@@ -1,0 +1,38 @@
+//! All chance in the numerics: named streams derived from a task's seed.
+//!
+//! A stream is named by the seed, what it is for ("split", "labels", "init", "batches", "chain") and indices; nothing else
+//! decides its numbers, so that a task's result depends neither on the ensemble that it runs in, nor on threads, nor on
+//! the processor's instruction set.
+
+mod normals;
+mod stream;
+mod subsets;
+
+pub use normals::Normals;
+pub use stream::Stream;
+pub use subsets::Subsets;
+
+use tch::Tensor;
+use tch::kind::Element;
+
+use crate::host;
+
+/// Fills `state` with bits that look independent for any two different names.
+fn derive(seed: u64, name: &str, indices: &[u64], state: &mut [u8]) {
+    let mut hasher = blake3::Hasher::new_derive_key("phasegrid 2026 random stream");
+    hasher.update(&seed.to_le_bytes());
+    // The length keeps ("a", [b, …]) apart from names that end in the bytes of b.
+    hasher.update(&(name.len() as u64).to_le_bytes());
+    hasher.update(name.as_bytes());
+    for index in indices {
+        hasher.update(&index.to_le_bytes());
+    }
+    hasher.finalize_xof().fill(state);
+}
+
+/// Lends the elements of a contiguous CPU tensor, whose kind is that of `T`, so that noise and indices are written in place.
+///
+/// No other handle to the same storage (`shallow_clone`, views) may be used inside `f`.
+pub(crate) fn with_slice_mut<T: Element, R>(tensor: &mut Tensor, f: impl FnOnce(&mut [T]) -> R) -> R {
+    f(host::slice_mut(tensor))
+}

@@ -1,0 +1,114 @@
+//! Carries records to the coordinator over one stream at a time, and brings back what is durable.
+
+use std::sync::Arc;
+
+use phasegrid_proto::v1;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Status;
+
+use super::Event;
+use super::outbox::{Answered, Outbox};
+use crate::client::{Backoff, Client, ClientError, Token, verdict};
+
+/// Messages that are taken in together.
+const GULP: usize = 1024;
+
+/// What the reporter is told.
+#[derive(Debug)]
+pub(super) enum Mail {
+    /// A record to be carried.
+    Record { token: Token, point: u64, record: v1::Record },
+    /// A lease whose records nobody wants any more.
+    Drop(Token),
+}
+
+/// The reporter; it ends when nobody can send it mail any more.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    client: Arc<Client>,
+    mail: UnboundedReceiver<Mail>,
+    events: UnboundedSender<Event>,
+    outbox: Outbox,
+    backoff: Backoff,
+}
+
+impl Reporter {
+    pub(super) fn new(client: Arc<Client>, mail: UnboundedReceiver<Mail>, events: UnboundedSender<Event>) -> Self {
+        Self { client, mail, events, outbox: Outbox::default(), backoff: Backoff::default() }
+    }
+
+    pub(super) async fn run(mut self) -> Result<(), ClientError> {
+        loop {
+            while self.outbox.is_empty() {
+                if !self.collect().await {
+                    return Ok(());
+                }
+            }
+            let known = self.client.registered();
+            match self.converse().await {
+                Ok(()) => return Ok(()),
+                Err(status) => {
+                    tracing::debug!(%status, "the stream of reports broke");
+                    self.outbox.broken();
+                    self.client.recover(&status, known, &mut self.backoff).await?;
+                }
+            }
+        }
+    }
+
+    /// Holds one stream for as long as it lives.
+    async fn converse(&mut self) -> Result<(), Status> {
+        // Bounded by the outbox's window.
+        let (stream, requests) = mpsc::unbounded_channel();
+        let closed = |_| Status::unavailable("the stream of reports was closed");
+        // A server may wait for the first request before it answers with its headers.
+        while let Some(request) = self.outbox.next() {
+            stream.send(request).map_err(closed)?;
+        }
+        let mut answers = self.client.report(UnboundedReceiverStream::new(requests)).await?;
+        loop {
+            while let Some(request) = self.outbox.next() {
+                stream.send(request).map_err(closed)?;
+            }
+            tokio::select! {
+                answer = answers.message() => {
+                    let answer = answer?.ok_or_else(|| Status::unavailable("the coordinator ended the stream of reports"))?;
+                    self.answered(&answer)?;
+                }
+                open = collect(&mut self.mail, &mut self.outbox) => if !open { return Ok(()) },
+            }
+        }
+    }
+
+    fn answered(&mut self, answer: &v1::ReportResponse) -> Result<(), Status> {
+        self.client.heard();
+        self.backoff.reset();
+        let answered = self.outbox.answered(verdict(answer.verdict())?);
+        let event = match answered.ok_or_else(|| Status::invalid_argument("an answer came to no report"))? {
+            Answered::Durable(token, points) => Event::Durable { token, points },
+            Answered::Stale(token) => Event::Dropped(token),
+        };
+        // The runner has gone if nobody listens, and the reporter is about to.
+        self.events.send(event).ok();
+        Ok(())
+    }
+
+    async fn collect(&mut self) -> bool {
+        collect(&mut self.mail, &mut self.outbox).await
+    }
+}
+
+/// Takes in what has come, waiting for at least one message. False when no more can come.
+async fn collect(mail: &mut UnboundedReceiver<Mail>, outbox: &mut Outbox) -> bool {
+    let mut messages = Vec::new();
+    mail.recv_many(&mut messages, GULP).await;
+    let open = !messages.is_empty();
+    for message in messages {
+        match message {
+            Mail::Record { token, point, record } => outbox.push(token, point, record),
+            Mail::Drop(token) => outbox.drop_lease(&token),
+        }
+    }
+    open
+}
