@@ -1,0 +1,169 @@
+//! A coordinator and its workers.
+
+use std::cell::Cell;
+use std::process::Command;
+
+use phasegrid_proto::v1;
+
+use crate::client::Client;
+use crate::{Call, Folder, Process, binaries, wait};
+
+/// A coordinator on a data folder and a port of its own. Workers join with [`Cluster::worker`].
+pub struct Cluster {
+    coordinator: Process,
+    client: Client,
+    url: String,
+    lease_time: &'static str,
+    starts: Cell<u32>,
+    // Last, so that it outlives those who write to it.
+    folder: Folder,
+}
+
+impl Cluster {
+    /// A cluster in which a lease that nobody gives back outlives every test: whatever becomes free again, was given back.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with_lease_time("1h")
+    }
+
+    /// A cluster that gives a worker's work to others when it was silent for so long.
+    #[must_use]
+    pub fn with_lease_time(lease_time: &'static str) -> Self {
+        let folder = Folder::new();
+        let starts = Cell::new(0);
+        let mut coordinator = serve(&folder, "127.0.0.1:0", lease_time, "coordinator");
+        let url = url(&mut coordinator);
+        Self { client: Client::new(&url), coordinator, url, lease_time, starts, folder }
+    }
+
+    /// What clients connect to.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The coordinator's data folder.
+    #[must_use]
+    pub fn data(&self) -> String {
+        self.folder.at("data")
+    }
+
+    /// The coordinator's process.
+    pub fn coordinator(&mut self) -> &mut Process {
+        &mut self.coordinator
+    }
+
+    /// Starts the coordinator again, on the same data and the same port.
+    ///
+    /// # Panics
+    /// If it still runs.
+    pub fn restart_coordinator(&mut self) {
+        assert!(!self.coordinator.is_running(), "the coordinator still runs");
+        let listen = self.url.trim_start_matches("http://").to_owned();
+        self.coordinator = serve(&self.folder, &listen, self.lease_time, &self.name("coordinator"));
+        assert_eq!(url(&mut self.coordinator), self.url);
+    }
+
+    /// A worker with one slot joins, under the name `worker-N`.
+    #[must_use]
+    pub fn worker(&self) -> Process {
+        let name = self.name("worker");
+        let mut command = Command::new(binaries::path("phasegrid-worker"));
+        command.args(["--coordinator", &self.url, "--device", "cpu", "--slots", "1", "--name", &name]);
+        Process::start(command, &name, self.folder.path())
+    }
+
+    /// A call of the command line that speaks to this coordinator.
+    #[must_use]
+    pub fn call<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Call {
+        Call::new(arguments).env("PHASEGRID_COORDINATOR", &self.url)
+    }
+
+    /// Submits a sweep file, and returns the sweep's id.
+    ///
+    /// # Panics
+    /// If it is refused.
+    #[must_use]
+    pub fn submit(&self, source: &str) -> String {
+        let path = self.folder.file("sweep.toml", source);
+        let stdout = self.call(["submit", &path]).output().success();
+        stdout.trim_end().to_owned()
+    }
+
+    /// Creates a sweep under a request id of the caller's, and returns the sweep's id.
+    ///
+    /// # Panics
+    /// If it is refused.
+    #[must_use]
+    pub fn create_sweep(&self, request_id: &str, source: &str) -> String {
+        self.client.create_sweep(request_id, source).expect("the coordinator takes the sweep").id
+    }
+
+    /// How far a sweep is; `None` while the coordinator cannot be asked.
+    #[must_use]
+    pub fn progress(&self, sweep: &str) -> Option<v1::Progress> {
+        self.client.sweep(sweep).ok()?.progress
+    }
+
+    /// The workers that the coordinator knows; none while it cannot be asked.
+    #[must_use]
+    pub fn workers(&self) -> Vec<v1::Worker> {
+        self.client.workers().unwrap_or_default()
+    }
+
+    /// Waits until so many points at least are finished while others are still under way.
+    ///
+    /// # Panics
+    /// If the sweep ends before that is seen.
+    pub fn until_finished(&self, sweep: &str, points: u64) {
+        wait::until(&format!("{points} points are finished"), || {
+            let progress = self.progress(sweep)?;
+            let left = progress.leased + progress.pending;
+            assert!(left > 0, "the sweep was to be seen under way, but it has ended: {progress:?}");
+            (progress.finished >= points && progress.leased > 0).then_some(())
+        });
+    }
+
+    /// Waits until the sweep has ended, with every point finished.
+    ///
+    /// # Panics
+    /// If a point failed.
+    pub fn until_complete(&self, sweep: &str) {
+        let ended = |progress: &v1::Progress| progress.leased + progress.pending == 0;
+        let progress = wait::until("the sweep is complete", || self.progress(sweep).filter(ended));
+        assert_eq!(progress.finished, progress.size, "points have failed: {progress:?}");
+    }
+
+    /// A table of a sweep, as CSV.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn table(&self, sweep: &str, level: &str) -> String {
+        self.call(["table", sweep, "--format", "csv", "--level", level]).output().success()
+    }
+
+    fn name(&self, role: &str) -> String {
+        self.starts.set(self.starts.get() + 1);
+        format!("{role}-{}", self.starts.get())
+    }
+}
+
+fn serve(folder: &Folder, listen: &str, lease_time: &str, name: &str) -> Process {
+    let mut command = Command::new(binaries::path("phasegrid"));
+    command.arg("serve").args(["--listen", listen]).arg("--data").arg(folder.at("data"));
+    // Short leases and frequent heartbeats: several workers share even a sweep of a second.
+    let leasing = [("LEASE_TIME", lease_time), ("HEARTBEAT_INTERVAL", "200ms"), ("LEASE_TARGET", "200ms")];
+    command.envs(leasing.map(|(key, value)| (format!("PHASEGRID_{key}"), value)));
+    Process::start(command, name, folder.path())
+}
+
+/// The URL that a coordinator prints when it listens.
+fn url(coordinator: &mut Process) -> String {
+    wait::until("the coordinator prints its URL", || {
+        let running = coordinator.is_running();
+        let stdout = coordinator.stdout();
+        assert!(running || !stdout.is_empty(), "the coordinator ended: {}", coordinator.stderr());
+        stdout.split_once('\n').map(|(url, _)| url.to_owned())
+    })
+}

@@ -1,0 +1,140 @@
+//! A coordinator that cannot have its address or its data folder says so and ends; it never starts half.
+
+use std::fs;
+use std::net::TcpListener;
+
+use phasegrid_tests::{Call, Cluster, Folder, Output, sweeps, wait};
+
+fn serve(data: &str) -> Call {
+    Call::new(["serve", "--listen", "127.0.0.1:0", "--data", data])
+}
+
+/// Whether this user may mount inside a namespace of its own; a reason is printed if not.
+fn may_mount() -> bool {
+    let status = std::process::Command::new("unshare").args(["--mount", "true"]).status();
+    let may = status.is_ok_and(|status| status.success());
+    if !may {
+        println!("skipped: this user may not make a mount namespace");
+    }
+    may
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = Folder::new();
+    let data = folder.at("data");
+    let call = Call::new(["serve", "--listen", &address, "--data", &data]);
+    call.output().failure(7, &[&address, "in use", "--listen"]);
+}
+
+#[test]
+fn an_address_that_others_can_reach_is_refused() {
+    let folder = Folder::new();
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:7700"] {
+        let call = Call::new(["serve", "--listen", address, "--data", folder.name()]);
+        call.output().failure(7, &[address, "TLS", "127.0.0.1"]);
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_all_named_at_once() {
+    let folder = Folder::new();
+    let config = folder.file("coordinator.toml", "lisen = \"127.0.0.1:0\"\nmax_attempts = 0");
+    let call = Call::new(["serve", "--config", &config]);
+    call.output().failure(3, &["coordinator.toml", "lisen", "listen", "max_attempts", "from 1"]);
+    serve(folder.name()).env("PHASEGRID_LEASE_TIME", "soon").output().failure(3, &["lease_time", "soon", "30s"]);
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_named() {
+    let folder = Folder::new();
+    let data = folder.file("blocker", "a file, and no folder") + "/data";
+    serve(&data).output().failure(6, &[&data]);
+    serve("/proc/phasegrid").output().failure(6, &["/proc/phasegrid"]);
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_written_is_named() {
+    if may_mount() {
+        let folder = Folder::new();
+        let data = folder.name();
+        // Root may write anywhere but on a read-only mount.
+        let script = format!("mount --bind {data} {data}; mount -o remount,ro,bind {data}");
+        serve(folder.name()).after_mounting(&script).output().failure(6, &[data]);
+    }
+}
+
+#[test]
+fn a_full_data_folder_is_named() {
+    if may_mount() {
+        let folder = Folder::new();
+        let data = folder.name();
+        let script = format!("mount -t tmpfs -o size=16k tmpfs {data}");
+        serve(folder.name()).after_mounting(&script).output().failure(6, &[data, "full"]);
+    }
+}
+
+/// A data folder with a sweep in it, and the path of its database.
+fn used_data_folder() -> (Cluster, String) {
+    let mut cluster = Cluster::start();
+    let _sweep = cluster.submit(&sweeps::quadratic(80, 50));
+    cluster.coordinator().terminate();
+    assert_eq!(cluster.coordinator().exit_code(), 0);
+    let files = fs::read_dir(cluster.data()).expect("the data folder is there").flatten();
+    let sizes = files.map(|file| (file.metadata().map_or(0, |file| file.len()), file.path()));
+    let (_, database) = sizes.max().expect("a data folder holds a database");
+    (cluster, database.display().to_string())
+}
+
+#[test]
+fn a_truncated_database_is_refused_and_left_as_it_is() {
+    let (cluster, database) = used_data_folder();
+    let whole = fs::read(&database).unwrap();
+    let half = &whole[..whole.len() / 2];
+    fs::write(&database, half).unwrap();
+
+    serve(&cluster.data()).output().failure(6, &[&database]);
+
+    assert!(fs::read(&database).unwrap() == half, "a damaged database is evidence");
+}
+
+#[test]
+fn a_database_that_is_none_is_refused_and_left_as_it_is() {
+    let (cluster, database) = used_data_folder();
+    fs::write(&database, "poetry, and quite a lot of it\n".repeat(1000)).unwrap();
+    serve(&cluster.data()).output().failure(6, &[&database]);
+    assert!(fs::read_to_string(&database).unwrap().starts_with("poetry"));
+}
+
+#[test]
+fn a_data_folder_has_one_coordinator() {
+    let cluster = Cluster::start();
+    let data = cluster.data();
+    serve(&data).output().failure(6, &[&data, "in use"]);
+    assert!(cluster.call(["list"]).output().code == 0, "the first one is not disturbed");
+}
+
+#[test]
+fn a_disk_that_fills_up_ends_the_coordinator_and_loses_nothing_that_it_acknowledged() {
+    if may_mount() {
+        let folder = Folder::new();
+        let data = folder.at("data");
+        fs::create_dir(&data).unwrap();
+        let script = format!("mount -t tmpfs -o size=256k tmpfs {data}");
+        let process = serve(&data).after_mounting(&script).start(folder.path());
+        let url = wait::until("it listens", || process.stdout().strip_suffix('\n').map(str::to_owned));
+        let path = folder.file("sweep.toml", sweeps::quadratic(80, 50));
+        for _ in 0..400 {
+            let submitted = Call::new(["submit", &path]).env("PHASEGRID_COORDINATOR", &url).output();
+            if submitted.code != 0 {
+                submitted.failure(4, &[&url]);
+                break;
+            }
+        }
+        let Output { code, stderr, .. } = Output::of(process);
+        assert_eq!(code, 6, "{stderr}");
+        assert!(stderr.contains("full"), "{stderr}");
+    }
+}
