@@ -44,23 +44,27 @@ impl Checkpoints {
         const LIMIT: u64 = 100_000;
         match self {
             Self::Every(every) => {
-                Problem::unless(problems, *every >= 1, &format!("{path}.every"), || "accepted: 1 or more".to_owned());
-                Problem::unless(problems, *every == 0 || total / every <= LIMIT, &format!("{path}.every"), || {
-                    format!("every {every} of {total} steps are more than {LIMIT} checkpoints")
+                Problem::unless(problems, *every >= 1, &format!("{path}.every"), || {
+                    "0 is not accepted; accepted: a whole number, 1 or more".to_owned()
+                });
+                let fits = total.checked_div(*every).is_none_or(|count| count <= LIMIT);
+                Problem::unless(problems, fits, &format!("{path}.every"), || {
+                    format!("every {every} of {total} steps are too many checkpoints; accepted: up to {LIMIT} of them")
                 });
             }
             Self::Log(points) => {
                 Problem::unless(problems, (2..=10_000).contains(points), &format!("{path}.log"), || {
-                    format!("{points} is not accepted; accepted: 2 to 10000")
-                })
+                    format!("{points} is not accepted; accepted: a whole number from 2 to 10000")
+                });
             }
             Self::List(steps) => {
                 Problem::unless(problems, !steps.is_empty() && steps.len() as u64 <= LIMIT, path, || {
-                    format!("accepted: 1 to {LIMIT} steps")
+                    format!("a list of {} steps is not accepted; accepted: 1 to {LIMIT} steps", steps.len())
                 });
-                if let Some(step) = steps.iter().find(|step| **step > total) {
-                    problems.push(Problem::new(path, format!("step {step} lies beyond train.steps = {total}")));
-                }
+                Problem::unless(problems, steps.iter().all(|step| *step <= total), path, || {
+                    let last = steps.iter().max().copied().unwrap_or_default();
+                    format!("step {last} lies beyond the end; accepted: 0 to train.steps = {total}")
+                });
             }
         }
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
+use super::schema::expect;
 
 /// Where examples come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,27 +55,17 @@ impl Data {
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
         match *self {
             Self::Modular { modulus, train_fraction, label_noise, .. } => {
-                Problem::unless(problems, (2..=4096).contains(&modulus), "task.data.modulus", || {
-                    format!("{modulus} is no modulus to learn; accepted: 2 to 4096")
-                });
-                Problem::unless(
-                    problems,
-                    train_fraction > 0.0 && train_fraction <= 1.0,
-                    "task.data.train_fraction",
-                    || format!("{train_fraction} is not accepted; accepted: above 0, up to 1"),
-                );
-                Problem::unless(problems, (0.0..=1.0).contains(&label_noise), "task.data.label_noise", || {
-                    format!("{label_noise} is not accepted; accepted: 0 to 1")
-                });
-                let empty = self.train_examples() == 0 && train_fraction > 0.0;
+                expect(problems, (2..=4096).contains(&modulus), "task.data.modulus", modulus);
+                let share = train_fraction > 0.0 && train_fraction <= 1.0;
+                expect(problems, share, "task.data.train_fraction", train_fraction);
+                expect(problems, (0.0..=1.0).contains(&label_noise), "task.data.label_noise", label_noise);
+                let empty = share && modulus >= 2 && self.train_examples() == 0;
                 Problem::unless(problems, !empty, "task.data.train_fraction", || {
-                    format!("{train_fraction} of {modulus}² pairs leaves no training example")
+                    format!("{train_fraction} of {modulus}² pairs leaves no training example; accepted: a larger share")
                 });
             }
             Self::Gaussian { samples } => {
-                Problem::unless(problems, (1..=10_000_000).contains(&samples), "task.data.samples", || {
-                    format!("{samples} is not accepted; accepted: 1 to 10000000")
-                });
+                expect(problems, (1..=10_000_000).contains(&samples), "task.data.samples", samples);
             }
         }
     }

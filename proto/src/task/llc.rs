@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BatchSize, Checkpoints, Problem};
+use super::schema::expect;
+use super::{BatchSize, Checkpoints, Init, Model, Problem};
 
 /// The estimates that belong to a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,38 +119,52 @@ impl Sampler {
 
     fn check(&self, examples: u64, problems: &mut Vec<Problem>) {
         let (StepSize::Fixed(step_size) | StepSize::Stable { stable: step_size }) = self.step_size;
-        Problem::unless(problems, step_size.is_finite() && step_size > 0.0, "task.llc.step_size", || {
-            format!("{step_size} is not accepted; accepted: a number above 0, or {{ stable = SHARE }}")
-        });
-        Problem::unless(
-            problems,
-            self.localization.is_finite() && self.localization >= 0.0,
-            "task.llc.localization",
-            || format!("{} is not accepted; accepted: 0 or more", self.localization),
-        );
+        expect(problems, step_size.is_finite() && step_size > 0.0, "task.llc.step_size", self.step_size);
+        let localization = self.localization;
+        expect(problems, localization.is_finite() && localization >= 0.0, "task.llc.localization", localization);
         self.batch_size.check("task.llc.batch_size", examples, problems);
         let nbeta = self.nbeta.resolve(examples, self.batch_size.resolve(examples));
-        Problem::unless(problems, nbeta.is_finite() && nbeta > 0.0, "task.llc.nbeta", || {
-            format!(
-                "{nbeta} is not accepted; accepted: above 0, \"n_over_log_n\" or \"batch_over_log_batch\" of more than one example"
-            )
-        });
-        for (value, most, name) in [(self.chains, 4096, "chains"), (self.draws, 100_000_000, "draws")] {
-            Problem::unless(problems, (1..=most).contains(&value), &format!("task.llc.{name}"), || {
-                format!("{value} is not accepted; accepted: 1 to {most}")
-            });
+        let positive = nbeta.is_finite() && nbeta > 0.0;
+        match self.nbeta {
+            Nbeta::Fixed(value) => expect(problems, positive, "task.llc.nbeta", value),
+            Nbeta::Rule(rule) => Problem::unless(problems, positive, "task.llc.nbeta", || {
+                let rule = serde_json::to_string(&rule).unwrap_or_default();
+                format!("{rule} has no value for a single example; accepted with it: a number above 0")
+            }),
         }
+        expect(problems, (1..=4096).contains(&self.chains), "task.llc.chains", self.chains);
+        expect(problems, (1..=100_000_000).contains(&self.draws), "task.llc.draws", self.draws);
     }
 }
 
 impl Llc {
     pub(super) fn check(&self, examples: u64, steps: u64, problems: &mut Vec<Problem>) {
+        Problem::unless(problems, !self.samplers.is_empty(), "task.llc", || {
+            "accepted: at least one sampler".to_owned()
+        });
         for sampler in &self.samplers {
             sampler.check(examples, problems);
         }
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.check("task.llc.checkpoints", steps, problems);
         }
+    }
+
+    /// What the baselines ask of the model.
+    pub(super) fn check_with(&self, model: &Model, problems: &mut Vec<Problem>) {
+        // A baseline's weights know nothing, and its targets are the data's; a teacher's weights know everything, and a
+        // quadratic teacher makes its own targets.
+        let accepted = match model {
+            _ if model.init() != Init::Teacher => return,
+            Model::Quadratic { .. } => "none",
+            Model::DeepLinear { .. } => "[\"zero\"]",
+        };
+        let fits = |baseline: &Baseline| accepted != "none" && *baseline == Baseline::Zero;
+        Problem::unless(problems, self.baselines.iter().all(fits), "task.llc.baselines", || {
+            format!(
+                "the weights of model.init = \"teacher\" are no baseline, they know all; accepted with it: {accepted}"
+            )
+        });
     }
 }
 

@@ -1,8 +1,8 @@
 //! One task: a fully resolved configuration with its seed.
 //!
-//! A sweep file's `[task]` table is read in two steps. [`raw`] knows which keys exist and which of them belong to which
-//! kind of data, model or optimiser; it fills in defaults and presets. [`TaskConfig::check`] knows which values make
-//! sense, alone and together. Both report [`Problem`]s that name the key's full path and what is accepted.
+//! A sweep file's `[task]` table is read in two steps. [`resolve`] knows which keys belong to which kind of data, model or
+//! optimiser, and fills in defaults and presets; [`TaskConfig::check`] knows which values make sense, alone and together.
+//! Both report [`Problem`]s that name the key's full path and what is accepted, which [`KEYS`] says once for all.
 //!
 //! The canonical JSON of a [`TaskConfig`] is what a worker gets, and its digest names the task's result.
 
@@ -10,8 +10,13 @@ mod checkpoints;
 mod data;
 mod llc;
 mod model;
+mod preset;
 mod problem;
 mod raw;
+mod schema;
+mod section;
+#[cfg(test)]
+mod tests;
 mod train;
 
 use serde::{Deserialize, Serialize};
@@ -20,8 +25,9 @@ pub use checkpoints::Checkpoints;
 pub use data::{Data, Operation};
 pub use llc::{Baseline, Llc, Nbeta, NbetaRule, Preset, Sampler, StepSize};
 pub use model::{Init, Model};
-pub use problem::Problem;
-pub use raw::{Override, SELECTORS, resolve};
+pub use problem::{Problem, nearest};
+pub use raw::{Override, put, resolve};
+pub use schema::{KEYS, Key, Kind, SELECTORS, key};
 pub use train::{BatchSize, Loss, Optimizer, Stop, Train};
 
 /// Everything that decides one task's numbers.
@@ -114,15 +120,54 @@ impl TaskConfig {
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        self.data.check(&mut problems);
-        self.model.check(&mut problems);
-        self.model.check_with(&self.data, &mut problems);
-        let examples = self.data.train_examples();
-        self.train.check(examples, &mut problems);
-        self.checkpoints.check("task.checkpoints", self.train.steps, &mut problems);
-        if let Some(llc) = &self.llc {
-            llc.check(examples, self.train.steps, &mut problems);
-        }
+        let parts = Parts {
+            data: Some(&self.data),
+            model: Some(&self.model),
+            train: Some(&self.train),
+            checkpoints: Some(&self.checkpoints),
+            llc: self.llc.as_ref(),
+        };
+        parts.check(&mut problems);
         problems
+    }
+}
+
+/// What is known of a configuration, while other parts of it could not be read.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    data: Option<&'a Data>,
+    model: Option<&'a Model>,
+    train: Option<&'a Train>,
+    checkpoints: Option<&'a Checkpoints>,
+    llc: Option<&'a Llc>,
+}
+
+impl Parts<'_> {
+    /// Notes what makes no sense. What is not known is taken to suit the rest.
+    fn check(self, problems: &mut Vec<Problem>) {
+        // An empty training set is the data's own problem, and not that of all who use it.
+        let examples = self.data.map(Data::train_examples).filter(|examples| *examples > 0).unwrap_or(u64::MAX);
+        let steps = self.train.map_or(u64::MAX, |train| train.steps);
+        if let Some(data) = self.data {
+            data.check(problems);
+        }
+        if let Some(model) = self.model {
+            model.check(problems);
+        }
+        if let (Some(model), Some(data)) = (self.model, self.data) {
+            model.check_with(data, problems);
+        }
+        if let Some(train) = self.train {
+            train.check(examples, problems);
+        }
+        if let (Some(checkpoints), Some(_)) = (self.checkpoints, self.train) {
+            checkpoints.check("task.checkpoints", steps, problems);
+        }
+        if let Some(llc) = self.llc {
+            llc.check(examples, steps, problems);
+            if let Some(model) = self.model {
+                llc.check_with(model, problems);
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::expect;
 use super::{Data, Problem};
 
 /// An architecture.
@@ -61,19 +62,15 @@ impl Model {
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
         match self {
             Self::Quadratic { width, .. } => {
-                Problem::unless(problems, (1..=1 << 20).contains(width), "task.model.width", || {
-                    format!("{width} is not accepted; accepted: 1 to 1048576")
-                });
+                expect(problems, (1..=1 << 20).contains(width), "task.model.width", width);
             }
             Self::DeepLinear { widths, rank, .. } => {
                 let sizes =
                     widths.len() >= 2 && widths.len() <= 64 && widths.iter().all(|width| (1..=4096).contains(width));
-                Problem::unless(problems, sizes, "task.model.widths", || {
-                    "accepted: 2 to 64 layer widths from input to output, each 1 to 4096".to_owned()
-                });
-                let least = widths.iter().copied().min().unwrap_or(0);
-                Problem::unless(problems, *rank <= least, "task.model.rank", || {
-                    format!("{rank} is more than the narrowest layer allows; accepted: 0 to {least}")
+                expect(problems, sizes, "task.model.widths", widths);
+                let narrowest = widths.iter().copied().min().unwrap_or(0);
+                Problem::unless(problems, !sizes || *rank <= narrowest, "task.model.rank", || {
+                    format!("{rank} is more than the narrowest layer allows; accepted: 0 to {narrowest}")
                 });
             }
         }

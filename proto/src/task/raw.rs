@@ -1,15 +1,13 @@
-//! The `[task]` table as people write it: which keys exist, which belong together, defaults and presets.
+//! The `[task]` table as people write it: which keys belong together, defaults and presets.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::section::Section;
 use super::{
-    Baseline, BatchSize, Checkpoints, Data, Init, Llc, Loss, Model, Nbeta, Operation, Optimizer, Preset, Problem,
-    Sampler, StepSize, Stop, TaskConfig, Train,
+    BatchSize, Checkpoints, Data, Init, Llc, Loss, Model, Operation, Optimizer, Parts, Preset, Problem, Sampler, Stop,
+    TaskConfig, Train,
 };
-
-/// Keys that decide which other keys of their table apply or what they default to.
-pub const SELECTORS: [&str; 4] = ["data.kind", "model.kind", "train.optimizer", "llc.preset"];
 
 /// A value for one dotted path below `[task]`, such as `model.width`.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,15 +21,20 @@ pub struct Override {
 impl Override {
     /// Puts the value in its place; tables on the way are created.
     pub fn apply(&self, task: &mut Value) {
-        let mut place = task;
-        for key in self.path.split('.') {
-            if !place.is_object() {
-                *place = Value::Object(Map::new());
-            }
-            place = &mut place[key];
-        }
-        *place = self.value.clone();
+        put(task, &self.path, self.value.clone());
     }
+}
+
+/// Puts a value at a dotted path below a table; tables on the way are created.
+pub fn put(table: &mut Value, path: &str, value: Value) {
+    let mut place = table;
+    for key in path.split('.') {
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        place = &mut place[key];
+    }
+    *place = value;
 }
 
 /// Resolves a `[task]` table. `samplers` holds one list of `llc.` overrides for each sampler of the task; with none, the
@@ -41,38 +44,28 @@ impl Override {
 /// Everything that is wrong: unknown and missing keys, wrong types, keys that do not belong together, values that make no
 /// sense.
 pub fn resolve(task: &Value, samplers: &[Vec<Override>]) -> Result<TaskConfig, Vec<Problem>> {
-    let mut configs = Vec::with_capacity(samplers.len().max(1));
-    for overrides in samplers.iter().map(Vec::as_slice).chain(samplers.is_empty().then_some(&[][..])) {
-        let mut table = task.clone();
-        overrides.iter().for_each(|value| value.apply(&mut table));
-        let raw: RawTask =
-            serde_path_to_error::deserialize(&table).map_err(|error| vec![Problem::from_serde("task", &error)])?;
-        let mut problems = Vec::new();
-        let config = raw.resolve(&mut problems).filter(|_| problems.is_empty()).ok_or(problems)?;
-        let problems = config.check();
-        if !problems.is_empty() {
-            return Err(problems);
+    let mut problems = Vec::new();
+    let Some(mut section) = Section::open("task", task, &mut problems) else { return Err(problems) };
+    let data = section.required_table("data", "every task").and_then(data);
+    let model = section.required_table("model", "every task").and_then(model);
+    let train = section.required_table("train", "every task").and_then(train);
+    let checkpoints = section.or("checkpoints", Checkpoints::Log(60));
+    let seed = section.or("seed", 0);
+    let llc = llc(task, samplers, &mut problems);
+    let parts = Parts {
+        data: data.as_ref(),
+        model: model.as_ref(),
+        train: train.as_ref(),
+        checkpoints: checkpoints.as_ref(),
+        llc: llc.as_ref(),
+    };
+    parts.check(&mut problems);
+    match (data, model, train, checkpoints, seed) {
+        (Some(data), Some(model), Some(train), Some(checkpoints), Some(seed)) if problems.is_empty() => {
+            Ok(TaskConfig { data, model, train, checkpoints, llc, seed })
         }
-        configs.push(config);
+        _ => Err(problems),
     }
-    let samplers =
-        configs.iter().filter_map(|config| config.llc.as_ref()).flat_map(|llc| llc.samplers.clone()).collect();
-    let mut config = configs.swap_remove(0);
-    if let Some(llc) = &mut config.llc {
-        llc.samplers = samplers;
-    }
-    Ok(config)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTask {
-    data: RawData,
-    model: RawModel,
-    train: RawTrain,
-    checkpoints: Option<Checkpoints>,
-    llc: Option<RawLlc>,
-    seed: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -83,31 +76,10 @@ enum DataKind {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawData {
-    kind: DataKind,
-    operation: Option<Operation>,
-    modulus: Option<u32>,
-    train_fraction: Option<f64>,
-    label_noise: Option<f64>,
-    samples: Option<u64>,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ModelKind {
     Quadratic,
     DeepLinear,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawModel {
-    kind: ModelKind,
-    width: Option<u32>,
-    widths: Option<Vec<u32>>,
-    rank: Option<u32>,
-    init: Option<Init>,
 }
 
 #[derive(Deserialize)]
@@ -118,229 +90,144 @@ enum OptimizerKind {
     Sgd,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTrain {
-    optimizer: Option<OptimizerKind>,
-    learning_rate: Option<f64>,
-    weight_decay: Option<f64>,
-    betas: Option<[f64; 2]>,
-    momentum: Option<f64>,
-    batch_size: Option<BatchSize>,
-    steps: u64,
-    loss: Option<Loss>,
-    stop: Option<Stop>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLlc {
-    preset: Option<Preset>,
-    step_size: Option<StepSize>,
-    localization: Option<f64>,
-    nbeta: Option<Nbeta>,
-    chains: Option<u32>,
-    burn_in: Option<u32>,
-    draws: Option<u32>,
-    batch_size: Option<BatchSize>,
-    baselines: Option<Vec<Baseline>>,
-    checkpoints: Option<Checkpoints>,
-}
-
-/// The value, or the problem that it is missing.
-fn required<T>(value: Option<T>, path: &str, why: &str, problems: &mut Vec<Problem>) -> Option<T> {
-    if value.is_none() {
-        problems.push(Problem::new(path, format!("is missing; {why} needs it")));
-    }
-    value
-}
-
-/// Notes every key that is present though `why` has no use for it.
-fn absent(keys: &[(bool, &str)], why: &str, problems: &mut Vec<Problem>) {
-    let present = keys.iter().filter(|(present, _)| *present);
-    problems.extend(present.map(|(_, path)| Problem::new(*path, format!("does not belong to {why}; leave it out"))));
-}
-
-impl RawTask {
-    fn resolve(self, problems: &mut Vec<Problem>) -> Option<TaskConfig> {
-        let data = self.data.resolve(problems);
-        let model = self.model.resolve(problems);
-        let train = self.train.resolve(problems);
-        let llc = self.llc.map(|llc| llc.resolve(problems));
-        Some(TaskConfig {
-            data: data?,
-            model: model?,
-            train: train?,
-            checkpoints: self.checkpoints.unwrap_or(Checkpoints::Log(60)),
-            llc: match llc {
-                Some(llc) => Some(llc?),
-                None => None,
-            },
-            seed: self.seed.unwrap_or(0),
-        })
-    }
-}
-
-impl RawData {
-    fn resolve(self, problems: &mut Vec<Problem>) -> Option<Data> {
-        match self.kind {
-            DataKind::Modular => {
-                let why = "data.kind = \"modular\"";
-                absent(&[(self.samples.is_some(), "task.data.samples")], why, problems);
-                let modulus = required(self.modulus, "task.data.modulus", why, problems);
-                let train_fraction = required(self.train_fraction, "task.data.train_fraction", why, problems);
-                Some(Data::Modular {
-                    operation: self.operation.unwrap_or(Operation::Add),
-                    modulus: modulus?,
-                    train_fraction: train_fraction?,
-                    label_noise: self.label_noise.unwrap_or(0.0),
-                })
-            }
-            DataKind::Gaussian => {
-                let why = "data.kind = \"gaussian\"";
-                let keys = [
-                    (self.operation.is_some(), "task.data.operation"),
-                    (self.modulus.is_some(), "task.data.modulus"),
-                    (self.train_fraction.is_some(), "task.data.train_fraction"),
-                    (self.label_noise.is_some(), "task.data.label_noise"),
-                ];
-                absent(&keys, why, problems);
-                Some(Data::Gaussian { samples: required(self.samples, "task.data.samples", why, problems)? })
-            }
+fn data(mut section: Section) -> Option<Data> {
+    match section.required("kind", None, "every task")? {
+        DataKind::Modular => {
+            let why = "data.kind = \"modular\"";
+            section.refuse(&["samples"], why);
+            let operation = section.or("operation", Operation::Add);
+            let modulus = section.required("modulus", None, why);
+            let train_fraction = section.required("train_fraction", None, why);
+            let label_noise = section.or("label_noise", 0.0);
+            Some(Data::Modular {
+                operation: operation?,
+                modulus: modulus?,
+                train_fraction: train_fraction?,
+                label_noise: label_noise?,
+            })
+        }
+        DataKind::Gaussian => {
+            let why = "data.kind = \"gaussian\"";
+            section.refuse(&["operation", "modulus", "train_fraction", "label_noise"], why);
+            Some(Data::Gaussian { samples: section.required("samples", None, why)? })
         }
     }
 }
 
-impl RawModel {
-    fn resolve(self, problems: &mut Vec<Problem>) -> Option<Model> {
-        let init = self.init.unwrap_or(Init::TorchLinear);
-        match self.kind {
-            ModelKind::Quadratic => {
-                let why = "model.kind = \"quadratic\"";
-                let keys = [(self.widths.is_some(), "task.model.widths"), (self.rank.is_some(), "task.model.rank")];
-                absent(&keys, why, problems);
-                Some(Model::Quadratic { width: required(self.width, "task.model.width", why, problems)?, init })
-            }
-            ModelKind::DeepLinear => {
-                let why = "model.kind = \"deep_linear\"";
-                absent(&[(self.width.is_some(), "task.model.width")], why, problems);
-                let widths = required(self.widths, "task.model.widths", why, problems);
-                let rank = required(self.rank, "task.model.rank", why, problems);
-                Some(Model::DeepLinear { widths: widths?, rank: rank?, init })
-            }
+fn model(mut section: Section) -> Option<Model> {
+    let kind = section.required("kind", None, "every task");
+    let init = section.or("init", Init::TorchLinear);
+    match kind? {
+        ModelKind::Quadratic => {
+            let why = "model.kind = \"quadratic\"";
+            section.refuse(&["widths", "rank"], why);
+            let width = section.required("width", None, why);
+            Some(Model::Quadratic { width: width?, init: init? })
+        }
+        ModelKind::DeepLinear => {
+            let why = "model.kind = \"deep_linear\"";
+            section.refuse(&["width"], why);
+            let widths = section.required("widths", None, why);
+            let rank = section.required("rank", None, why);
+            Some(Model::DeepLinear { widths: widths?, rank: rank?, init: init? })
         }
     }
 }
 
-impl RawTrain {
-    fn resolve(self, problems: &mut Vec<Problem>) -> Option<Train> {
-        let learning_rate = match (self.learning_rate, self.steps) {
-            (None, 0) => Some(0.0),
-            (given, _) => required(given, "task.train.learning_rate", "a training of more than 0 steps", problems),
-        };
-        let weight_decay = self.weight_decay.unwrap_or(0.0);
-        let betas = self.betas.unwrap_or([0.9, 0.999]);
-        let momentum = (self.momentum.is_some(), "task.train.momentum");
-        let optimizer = match self.optimizer.unwrap_or(OptimizerKind::Adam) {
-            OptimizerKind::Adam => {
-                absent(&[momentum], "train.optimizer = \"adam\"", problems);
-                Optimizer::Adam { learning_rate: learning_rate?, weight_decay, betas }
-            }
-            OptimizerKind::AdamW => {
-                absent(&[momentum], "train.optimizer = \"adamw\"", problems);
-                Optimizer::AdamW { learning_rate: learning_rate?, weight_decay, betas }
-            }
-            OptimizerKind::Sgd => {
-                absent(&[(self.betas.is_some(), "task.train.betas")], "train.optimizer = \"sgd\"", problems);
-                Optimizer::Sgd { learning_rate: learning_rate?, weight_decay, momentum: self.momentum.unwrap_or(0.0) }
-            }
-        };
-        Some(Train {
-            optimizer,
-            batch_size: self.batch_size.unwrap_or(BatchSize::Full),
-            steps: self.steps,
-            loss: self.loss.unwrap_or(Loss::Mse),
-            stop: self.stop,
-        })
-    }
+fn train(mut section: Section) -> Option<Train> {
+    let steps = section.required("steps", None, "every training");
+    let optimizer = section.or("optimizer", OptimizerKind::Adam);
+    let idle = (steps == Some(0)).then_some(0.0);
+    let learning_rate = section.required("learning_rate", idle, "a training of more than 0 steps");
+    let weight_decay = section.or("weight_decay", 0.0);
+    let batch_size = section.or("batch_size", BatchSize::Full);
+    let loss = section.or("loss", Loss::Mse);
+    let stop = section.table("stop").and_then(stop);
+    let optimizer = match optimizer? {
+        OptimizerKind::Adam => {
+            section.refuse(&["momentum"], "train.optimizer = \"adam\"");
+            let betas = section.or("betas", [0.9, 0.999])?;
+            Optimizer::Adam { learning_rate: learning_rate?, weight_decay: weight_decay?, betas }
+        }
+        OptimizerKind::AdamW => {
+            section.refuse(&["momentum"], "train.optimizer = \"adamw\"");
+            let betas = section.or("betas", [0.9, 0.999])?;
+            Optimizer::AdamW { learning_rate: learning_rate?, weight_decay: weight_decay?, betas }
+        }
+        OptimizerKind::Sgd => {
+            section.refuse(&["betas"], "train.optimizer = \"sgd\"");
+            let momentum = section.or("momentum", 0.0)?;
+            Optimizer::Sgd { learning_rate: learning_rate?, weight_decay: weight_decay?, momentum }
+        }
+    };
+    Some(Train { optimizer, batch_size: batch_size?, steps: steps?, loss: loss?, stop })
 }
 
-impl RawLlc {
-    fn resolve(self, problems: &mut Vec<Problem>) -> Option<Llc> {
-        let preset = self.preset.map(Preset::settings).unwrap_or_default();
-        let why = match self.preset {
-            Some(_) => "its preset leaves it to you, and the sampler",
-            None => "a sampler without `preset`",
-        };
-        let step_size = required(self.step_size.or(preset.step_size), "task.llc.step_size", why, problems);
-        let localization = required(self.localization.or(preset.localization), "task.llc.localization", why, problems);
-        let nbeta = required(self.nbeta.or(preset.nbeta), "task.llc.nbeta", why, problems);
-        let chains = required(self.chains.or(preset.chains), "task.llc.chains", why, problems);
-        let burn_in = required(self.burn_in.or(preset.burn_in), "task.llc.burn_in", why, problems);
-        let draws = required(self.draws.or(preset.draws), "task.llc.draws", why, problems);
-        let batch_size = required(self.batch_size.or(preset.batch_size), "task.llc.batch_size", why, problems);
-        let mut baselines = self.baselines.unwrap_or_default();
-        baselines.dedup();
-        let sampler = Sampler {
-            preset: self.preset,
-            step_size: step_size?,
-            localization: localization?,
-            nbeta: nbeta?,
-            chains: chains?,
-            burn_in: burn_in?,
-            draws: draws?,
-            batch_size: batch_size?,
-        };
-        Some(Llc { samplers: vec![sampler], baselines, checkpoints: self.checkpoints })
-    }
+fn stop(mut section: Section) -> Option<Stop> {
+    let val_accuracy = section.required("val_accuracy", None, "an early stop");
+    let checkpoints = section.required("checkpoints", None, "an early stop");
+    Some(Stop { val_accuracy: val_accuracy?, checkpoints: checkpoints? })
 }
 
-/// What a preset fixes; the rest is the user's choice.
-#[derive(Default)]
-pub(super) struct PresetSettings {
-    step_size: Option<StepSize>,
-    localization: Option<f64>,
-    nbeta: Option<Nbeta>,
-    chains: Option<u32>,
-    burn_in: Option<u32>,
-    draws: Option<u32>,
-    batch_size: Option<BatchSize>,
-}
-
-impl Preset {
-    fn settings(self) -> PresetSettings {
-        use super::llc::NbetaRule::{BatchOverLogBatch, NOverLogN};
-        match self {
-            Self::AuthorsCode => PresetSettings {
-                step_size: Some(StepSize::Fixed(5e-4)),
-                localization: Some(5.0),
-                nbeta: Some(Nbeta::Rule(BatchOverLogBatch)),
-                chains: Some(3),
-                burn_in: Some(100),
-                draws: Some(500),
-                batch_size: Some(BatchSize::Size(128)),
-            },
-            Self::PaperText => PresetSettings {
-                step_size: Some(StepSize::Fixed(1e-4)),
-                localization: Some(5.0),
-                nbeta: Some(Nbeta::Fixed(30.0)),
-                chains: Some(3),
-                burn_in: Some(100),
-                draws: Some(600),
-                batch_size: Some(BatchSize::Size(128)),
-            },
-            Self::Lau2023 => {
-                PresetSettings { nbeta: Some(Nbeta::Rule(NOverLogN)), chains: Some(4), ..PresetSettings::default() }
-            }
-            Self::Population => PresetSettings {
-                step_size: Some(StepSize::Stable { stable: 0.15 }),
-                localization: Some(1.0),
-                nbeta: Some(Nbeta::Fixed(1e4)),
-                chains: Some(4),
-                burn_in: Some(5000),
-                draws: Some(10_000),
-                batch_size: Some(BatchSize::Full),
-            },
+/// The estimates with all their samplers; `None` if there are none to make, or where `problems` says why.
+fn llc(task: &Value, samplers: &[Vec<Override>], problems: &mut Vec<Problem>) -> Option<Llc> {
+    let own = [Vec::new()];
+    let mut all: Option<Llc> = None;
+    for overrides in if samplers.is_empty() { &own } else { samplers } {
+        let mut varied;
+        let settings = if overrides.is_empty() {
+            task.get("llc")
+        } else {
+            let own = task.get("llc").map(|settings| ("llc".to_owned(), settings.clone()));
+            varied = Value::Object(own.into_iter().collect());
+            overrides.iter().for_each(|value| value.apply(&mut varied));
+            varied.get("llc")
+        };
+        let one = Section::open("task.llc", settings?, problems).and_then(sampler)?;
+        match &mut all {
+            Some(all) => all.samplers.extend(one.samplers),
+            None => all = Some(one),
         }
     }
+    all
+}
+
+fn sampler(mut section: Section) -> Option<Llc> {
+    let preset = if section.has("preset") { Some(section.optional("preset")?) } else { None };
+    let why = match preset {
+        Some(_) => "its preset leaves it to you, and the sampler",
+        None => "a sampler without `preset`",
+    };
+    let settings = preset.map(Preset::settings).unwrap_or_default();
+    let step_size = section.required("step_size", settings.step_size, why);
+    let localization = section.required("localization", settings.localization, why);
+    let nbeta = section.required("nbeta", settings.nbeta, why);
+    let chains = section.required("chains", settings.chains, why);
+    let burn_in = section.required("burn_in", settings.burn_in, why);
+    let draws = section.required("draws", settings.draws, why);
+    let batch_size = section.required("batch_size", settings.batch_size, why);
+    let baselines = section.or("baselines", Vec::new());
+    let checkpoints = section.optional("checkpoints");
+    let sampler = Sampler {
+        preset,
+        step_size: step_size?,
+        localization: localization?,
+        nbeta: nbeta?,
+        chains: chains?,
+        burn_in: burn_in?,
+        draws: draws?,
+        batch_size: batch_size?,
+    };
+    Some(Llc { samplers: vec![sampler], baselines: distinct(baselines?), checkpoints })
+}
+
+/// The same without repetitions.
+fn distinct<T: PartialEq>(values: Vec<T>) -> Vec<T> {
+    let mut kept = Vec::new();
+    for value in values {
+        if !kept.contains(&value) {
+            kept.push(value);
+        }
+    }
+    kept
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
+use super::schema::expect;
 
 /// How a network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,7 +98,9 @@ impl BatchSize {
     pub(super) fn check(self, path: &str, examples: u64, problems: &mut Vec<Problem>) {
         if let Self::Size(size) = self {
             Problem::unless(problems, size >= 1 && size <= examples, path, || {
-                format!("{size} is not accepted; accepted: \"full\" or 1 to the {examples} training examples")
+                format!(
+                    "{size} is not accepted; accepted: \"full\", or a number from 1 to the {examples} training examples"
+                )
             });
         }
     }
@@ -116,38 +119,21 @@ impl Train {
         | Optimizer::AdamW { learning_rate, weight_decay, .. }
         | Optimizer::Sgd { learning_rate, weight_decay, .. }) = self.optimizer;
         let accepted = |value: f64| value.is_finite() && value >= 0.0;
-        Problem::unless(problems, accepted(learning_rate), "task.train.learning_rate", || {
-            format!("{learning_rate} is not accepted; accepted: 0 or more")
-        });
-        Problem::unless(problems, accepted(weight_decay), "task.train.weight_decay", || {
-            format!("{weight_decay} is not accepted; accepted: 0 or more")
-        });
+        expect(problems, accepted(learning_rate), "task.train.learning_rate", learning_rate);
+        expect(problems, accepted(weight_decay), "task.train.weight_decay", weight_decay);
         match self.optimizer {
             Optimizer::Adam { betas, .. } | Optimizer::AdamW { betas, .. } => {
-                Problem::unless(
-                    problems,
-                    betas.iter().all(|beta| (0.0..1.0).contains(beta)),
-                    "task.train.betas",
-                    || format!("{betas:?} is not accepted; accepted: two numbers from 0 to below 1"),
-                );
+                expect(problems, betas.iter().all(|beta| (0.0..1.0).contains(beta)), "task.train.betas", betas);
             }
             Optimizer::Sgd { momentum, .. } => {
-                Problem::unless(problems, (0.0..1.0).contains(&momentum), "task.train.momentum", || {
-                    format!("{momentum} is not accepted; accepted: 0 to below 1")
-                });
+                expect(problems, (0.0..1.0).contains(&momentum), "task.train.momentum", momentum);
             }
         }
-        Problem::unless(problems, self.steps <= 1_000_000_000, "task.train.steps", || {
-            format!("{} is not accepted; accepted: 0 to 1000000000", self.steps)
-        });
+        expect(problems, self.steps <= 1_000_000_000, "task.train.steps", self.steps);
         self.batch_size.check("task.train.batch_size", examples, problems);
-        if let Some(stop) = self.stop {
-            Problem::unless(problems, (0.0..=1.0).contains(&stop.val_accuracy), "task.train.stop.val_accuracy", || {
-                format!("{} is not accepted; accepted: 0 to 1", stop.val_accuracy)
-            });
-            Problem::unless(problems, stop.checkpoints >= 1, "task.train.stop.checkpoints", || {
-                "accepted: 1 or more".to_owned()
-            });
+        if let Some(Stop { val_accuracy, checkpoints }) = self.stop {
+            expect(problems, (0.0..=1.0).contains(&val_accuracy), "task.train.stop.val_accuracy", val_accuracy);
+            expect(problems, checkpoints >= 1, "task.train.stop.checkpoints", checkpoints);
         }
     }
 }

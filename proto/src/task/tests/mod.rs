@@ -1,0 +1,114 @@
+//! What holds for every task's configuration.
+
+mod identity;
+mod reading;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{
+    Baseline, BatchSize, Checkpoints, Data, Init, Llc, Loss, Model, Nbeta, NbetaRule, Operation, Optimizer, Preset,
+    Sampler, StepSize, Stop, TaskConfig, Train,
+};
+
+/// A small table that resolves.
+fn table() -> serde_json::Value {
+    json!({
+        "data": { "kind": "modular", "modulus": 7, "train_fraction": 0.5 },
+        "model": { "kind": "quadratic", "width": 4 },
+        "train": { "learning_rate": 0.01, "steps": 100 },
+        "llc": { "preset": "authors_code", "batch_size": 16, "baselines": ["zero"] },
+    })
+}
+
+/// Any configuration that the types can hold, whether it makes sense or not.
+fn configs() -> impl Strategy<Value = TaskConfig> {
+    (data(), model(), train(), checkpoints(), proptest::option::of(llc()), any::<u64>()).prop_map(
+        |(data, model, train, checkpoints, llc, seed)| TaskConfig { data, model, train, checkpoints, llc, seed },
+    )
+}
+
+fn real() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        Just(0.0),
+        0.0..1.0,
+        proptest::num::f64::POSITIVE | proptest::num::f64::NEGATIVE | proptest::num::f64::SUBNORMAL
+    ]
+}
+
+fn data() -> impl Strategy<Value = Data> {
+    use Operation::{Add, Multiply, Subtract, SumOfSquares};
+    let operations = proptest::sample::select(vec![Add, Subtract, Multiply, SumOfSquares]);
+    prop_oneof![
+        (operations, any::<u32>(), real(), real()).prop_map(|(operation, modulus, train_fraction, label_noise)| {
+            Data::Modular { operation, modulus, train_fraction, label_noise }
+        }),
+        any::<u64>().prop_map(|samples| Data::Gaussian { samples }),
+    ]
+}
+
+fn model() -> impl Strategy<Value = Model> {
+    let inits = || proptest::sample::select(vec![Init::TorchLinear, Init::Normal, Init::Teacher, Init::Zero]);
+    let widths = proptest::collection::vec(any::<u32>(), 0..5);
+    prop_oneof![
+        (any::<u32>(), inits()).prop_map(|(width, init)| Model::Quadratic { width, init }),
+        (widths, any::<u32>(), inits()).prop_map(|(widths, rank, init)| Model::DeepLinear { widths, rank, init }),
+    ]
+}
+
+fn batch_size() -> impl Strategy<Value = BatchSize> {
+    prop_oneof![Just(BatchSize::Full), any::<u64>().prop_map(BatchSize::Size)]
+}
+
+fn train() -> impl Strategy<Value = Train> {
+    let optimizers = (real(), real(), real(), real(), 0..3).prop_map(|(learning_rate, weight_decay, a, b, kind)| {
+        let betas = [a, b];
+        match kind {
+            0 => Optimizer::Adam { learning_rate, weight_decay, betas },
+            1 => Optimizer::AdamW { learning_rate, weight_decay, betas },
+            _ => Optimizer::Sgd { learning_rate, weight_decay, momentum: a },
+        }
+    });
+    let losses = prop_oneof![Just(Loss::CentredMse), Just(Loss::Mse)];
+    let stops = (real(), any::<u32>()).prop_map(|(val_accuracy, checkpoints)| Stop { val_accuracy, checkpoints });
+    (optimizers, batch_size(), any::<u64>(), losses, proptest::option::of(stops))
+        .prop_map(|(optimizer, batch_size, steps, loss, stop)| Train { optimizer, batch_size, steps, loss, stop })
+}
+
+fn checkpoints() -> impl Strategy<Value = Checkpoints> {
+    prop_oneof![
+        any::<u64>().prop_map(Checkpoints::Every),
+        any::<u32>().prop_map(Checkpoints::Log),
+        proptest::collection::vec(any::<u64>(), 0..5).prop_map(Checkpoints::List),
+    ]
+}
+
+fn sampler() -> impl Strategy<Value = Sampler> {
+    use Preset::{AuthorsCode, Lau2023, PaperText, Population};
+    let presets = proptest::option::of(proptest::sample::select(vec![AuthorsCode, PaperText, Lau2023, Population]));
+    let step_sizes =
+        prop_oneof![real().prop_map(StepSize::Fixed), real().prop_map(|stable| StepSize::Stable { stable })];
+    let nbetas = prop_oneof![
+        real().prop_map(Nbeta::Fixed),
+        Just(Nbeta::Rule(NbetaRule::NOverLogN)),
+        Just(Nbeta::Rule(NbetaRule::BatchOverLogBatch)),
+    ];
+    (presets, step_sizes, real(), nbetas, any::<[u32; 3]>(), batch_size()).prop_map(
+        |(preset, step_size, localization, nbeta, [chains, burn_in, draws], batch_size)| Sampler {
+            preset,
+            step_size,
+            localization,
+            nbeta,
+            chains,
+            burn_in,
+            draws,
+            batch_size,
+        },
+    )
+}
+
+fn llc() -> impl Strategy<Value = Llc> {
+    let baselines = proptest::collection::vec(prop_oneof![Just(Baseline::Zero), Just(Baseline::Init)], 0..3);
+    (proptest::collection::vec(sampler(), 1..4), baselines, proptest::option::of(checkpoints()))
+        .prop_map(|(samplers, baselines, checkpoints)| Llc { samplers, baselines, checkpoints })
+}

@@ -1,0 +1,143 @@
+//! How a `[task]` table is read, and what is said of a bad one.
+
+use serde_json::{Value, json};
+
+use super::super::{BatchSize, KEYS, Nbeta, NbetaRule, Override, Preset, SELECTORS, StepSize, key, resolve};
+use super::table;
+
+/// What `resolve` says of [`table`] with one value put in.
+fn refusals(path: &str, value: Value) -> Vec<String> {
+    let mut table = table();
+    Override { path: path.to_owned(), value }.apply(&mut table);
+    resolve(&table, &[]).map_or_else(|problems| problems.iter().map(ToString::to_string).collect(), |_| vec![])
+}
+
+#[test]
+fn preset_fills_what_the_table_leaves_out() {
+    let config = resolve(&table(), &[]).unwrap();
+    let sampler = &config.llc.unwrap().samplers[0];
+    assert_eq!(sampler.preset, Some(Preset::AuthorsCode));
+    assert_eq!(sampler.step_size, StepSize::Fixed(5e-4));
+    assert_eq!(sampler.nbeta, Nbeta::Rule(NbetaRule::BatchOverLogBatch));
+    assert_eq!(sampler.batch_size, BatchSize::Size(16));
+}
+
+#[test]
+fn sampler_overrides_share_one_training() {
+    let row = |gamma: f64| vec![Override { path: "llc.localization".to_owned(), value: json!(gamma) }];
+    let config = resolve(&table(), &[row(1.0), row(100.0)]).unwrap();
+    let localizations: Vec<_> = config.llc.unwrap().samplers.iter().map(|sampler| sampler.localization).collect();
+    assert_eq!(localizations, [1.0, 100.0]);
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let mut table = table();
+    table["data"]["modulus"] = json!("many");
+    table["model"]["wdth"] = json!(5);
+    table["train"]["steps"] = json!(-1);
+    table["llc"]["chains"] = json!(0);
+    let problems = resolve(&table, &[]).unwrap_err();
+    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "task.data.modulus: \"many\" is not accepted; accepted: a whole number from 2 to 4096",
+            "task.model.wdth: unknown key, did you mean width?; accepted: kind, width, widths, rank, init",
+            "task.train.steps: -1 is not accepted; accepted: a whole number from 0 to 1000000000",
+            "task.llc.chains: 0 is not accepted; accepted: a whole number from 1 to 4096",
+        ]
+    );
+}
+
+#[test]
+fn refusal_names_what_is_accepted() {
+    let cases = [
+        (
+            "data.kind",
+            json!("modulr"),
+            "task.data.kind: \"modulr\" is not accepted; accepted: \"modular\" or \"gaussian\"",
+        ),
+        ("data.samples", json!(5), "task.data.samples: does not belong to data.kind = \"modular\"; leave it out"),
+        (
+            "data.train_fraction",
+            json!(0.01),
+            "task.data.train_fraction: 0.01 of 7² pairs leaves no training example; accepted: a larger share",
+        ),
+        ("model.rank", json!(1), "task.model.rank: does not belong to model.kind = \"quadratic\"; leave it out"),
+        (
+            "train.momentum",
+            json!(0.5),
+            "task.train.momentum: does not belong to train.optimizer = \"adam\"; leave it out",
+        ),
+        (
+            "train.batch_size",
+            json!(25),
+            "task.train.batch_size: 25 is not accepted; accepted: \"full\", or a number from 1 to the 24 training examples",
+        ),
+        (
+            "train.batch_size",
+            json!("all"),
+            "task.train.batch_size: \"all\" is not accepted; accepted: \"full\" or a number of examples",
+        ),
+        (
+            "train.stop",
+            json!({ "val_accuracy": 0.99 }),
+            "task.train.stop.checkpoints: is missing; an early stop needs it",
+        ),
+        (
+            "train.stop",
+            json!(3),
+            "task.train.stop: 3 is not accepted; accepted: a table with val_accuracy and checkpoints",
+        ),
+        (
+            "checkpoints",
+            json!({ "often": 3 }),
+            "task.checkpoints: {\"often\":3} is not accepted; accepted: { every = STEPS }, { log = POINTS } or a list of steps",
+        ),
+        (
+            "checkpoints",
+            json!([0, 101]),
+            "task.checkpoints: step 101 lies beyond the end; accepted: 0 to train.steps = 100",
+        ),
+        (
+            "llc.nbeta",
+            json!(-1),
+            "task.llc.nbeta: -1.0 is not accepted; accepted: a number above 0, \"n_over_log_n\" or \"batch_over_log_batch\"",
+        ),
+        (
+            "llc.batch_size",
+            json!(1),
+            "task.llc.nbeta: \"batch_over_log_batch\" has no value for a single example; accepted with it: a number above 0",
+        ),
+        (
+            "model.init",
+            json!("teacher"),
+            "task.llc.baselines: the weights of model.init = \"teacher\" are no baseline, they know all; accepted with it: none",
+        ),
+        (
+            "llc",
+            json!({ "preset": "lau_2023", "burn_in": 1, "draws": 1, "batch_size": 2, "step_size": 1e-3 }),
+            "task.llc.localization: is missing; its preset leaves it to you, and the sampler needs it",
+        ),
+    ];
+    for (path, value, told) in cases {
+        assert_eq!(refusals(path, value), [told]);
+    }
+}
+
+#[test]
+fn missing_table_is_told_by_its_name() {
+    let problems = resolve(&json!({}), &[]).unwrap_err();
+    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let missing = |table: &str| format!("task.{table}: is missing; every task needs it");
+    assert_eq!(told, [missing("data"), missing("model"), missing("train")]);
+}
+
+#[test]
+fn schema_holds_every_selector_and_no_key_twice() {
+    assert!(SELECTORS.iter().all(|path| key(path).is_some()));
+    for (i, key) in KEYS.iter().enumerate() {
+        assert!(KEYS[..i].iter().all(|other| other.path != key.path), "{} is there twice", key.path);
+    }
+}
