@@ -1,10 +1,3 @@
-<<<<<<< HEAD
-//! spec
-
-mod phase_rule;
-
-pub use phase_rule::{CullenThresholds, LiuThresholds, PhaseRule};
-=======
 //! A sweep: what its author wrote, resolved and checked.
 //!
 //! The way of a sweep file through [`parse`]: [`document`] reads TOML and overrides into a tree that remembers lines,
@@ -245,4 +238,3 @@ impl Parts {
         self.outer.iter().chain(&self.inner).flat_map(|group| &group.axes).find(|axis| axis.path == path)
     }
 }
->>>>>>> spec
