@@ -42,7 +42,7 @@ use parking::Parking;
 use publisher::Publisher;
 
 use crate::clock;
-use crate::scheduler::Moment;
+use crate::scheduler::{Moment, SweepKey};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Reader, Store, StoreError, writer};
 
@@ -76,7 +76,8 @@ impl Coordinator {
     fn start(store: impl Store, mut reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
         let stored = reader.sweeps()?;
         let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None)?;
-        let unweighed: Vec<_> = desk.catalogue.newest_first(None).collect();
+        let running = |key: &SweepKey| desk.scheduler.state(*key) == Some(SweepState::Running);
+        let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(running).collect();
         let (sender, inbox) = mpsc::channel(INBOX);
         let itself = sender.downgrade();
         let failed = {

@@ -9,7 +9,7 @@ use super::desk::{Desk, say, write};
 use super::{Coordinator, FailedPoint, Refusal, SweepView, WatchEvent, WorkerView};
 use crate::clock;
 use crate::results::TaskResult;
-use crate::scheduler::{Moment, SweepKey, SweepState, Workload};
+use crate::scheduler::{Moment, Setback, SweepKey, Workload};
 use crate::spec::Spec;
 use crate::store::{SweepEntry, Write};
 
@@ -39,10 +39,10 @@ impl Coordinator {
         let parse = move || Spec::parse(&source, &overrides);
         let spec = tokio::task::spawn_blocking(parse).await.map_err(|_| Refusal::unreachable())?;
         let created = clock::now();
-        let (key, view) = self
+        let (key, new, view) = self
             .decide(move |desk, now| {
                 if let Some(key) = desk.catalogue.requested(&request_id) {
-                    return say((key, view(desk, key, now)?));
+                    return say((key, false, view(desk, key, now)?));
                 }
                 let spec = spec.map_err(|error| Refusal::InvalidArgument(error.to_string()))?;
                 let key = desk.scheduler.next_key();
@@ -57,10 +57,12 @@ impl Coordinator {
                 };
                 desk.scheduler.on_create(key, entry.size, Workload::Equal);
                 desk.catalogue.insert(Listed { entry: entry.clone(), spec, workload: Workload::Equal });
-                Ok((vec![Write::Create(entry)], (key, view(desk, key, now)?)))
+                Ok((vec![Write::Create(entry)], (key, true, view(desk, key, now)?)))
             })
             .await?;
-        self.weigh_soon(key);
+        if new {
+            self.weigh_soon(key);
+        }
         Ok(view)
     }
 
@@ -68,11 +70,8 @@ impl Coordinator {
     pub(super) fn weigh_soon(&self, key: SweepKey) {
         let coordinator = self.clone();
         tokio::spawn(async move {
-            let running = move |desk: &Desk| {
-                let running = desk.scheduler.state(key) == Some(SweepState::Running);
-                desk.catalogue.get(key).filter(|_| running).map(|listed| listed.spec.clone())
-            };
-            let Ok(Some(spec)) = coordinator.decide(move |desk, _| say(running(desk))).await else { return };
+            let spec = move |desk: &mut Desk, _| say(desk.catalogue.get(key).map(|listed| listed.spec.clone()));
+            let Ok(Some(spec)) = coordinator.decide(spec).await else { return };
             let Ok(workload) = tokio::task::spawn_blocking(move || weigh(&spec)).await else { return };
             // Without it the sweep is served as well, if less evenly.
             let _ = coordinator.decide(move |desk, _| say(desk.weighed(key, workload))).await;
@@ -91,9 +90,8 @@ impl Coordinator {
         };
         let (key, view) = self.decide(look).await?;
         let failures = self.read(move |reader| reader.failures(key, FAILURES_SHOWN)).await?;
-        let failed_point =
-            |failure: crate::scheduler::Setback| FailedPoint { point: failure.point, attempts: failure.attempts, error: failure.error };
-        Ok((view, failures.into_iter().map(failed_point).collect()))
+        let failed = |Setback { point, attempts, error, .. }| FailedPoint { point, attempts, error };
+        Ok((view, failures.into_iter().map(failed).collect()))
     }
 
     /// A page of sweeps, the newest first, and the token of the next page; empty on the last.
