@@ -7,7 +7,7 @@
 //! lays all of it out as a [`Table`] of one of three [`Level`]s, which [`format`] writes.
 
 mod builder;
-mod cells;
+pub(crate) mod cells;
 pub mod curve;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -1,0 +1,170 @@
+//! Takes out of the cells' table what is drawn.
+
+use super::PlotError;
+use crate::results::cells::tasks_column;
+use crate::results::{Axis, Cell, Kind, Layout, Phase, Table};
+
+/// A cell of the diagram, as it is drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DrawnCell {
+    /// Places on the axes.
+    pub(super) x: usize,
+    pub(super) y: usize,
+    /// The label of most tasks.
+    pub(super) phase: Option<Phase>,
+    /// The tasks of each label, in the rule's order.
+    pub(super) tasks: Vec<(Phase, u64)>,
+    /// The drawn value and its standard error.
+    pub(super) value: Option<f64>,
+    pub(super) error: Option<f64>,
+}
+
+impl DrawnCell {
+    /// Tasks that have a label.
+    pub(super) fn labelled(&self) -> u64 {
+        self.tasks.iter().map(|(_, count)| count).sum()
+    }
+
+    /// The labels beside that of the majority, with their share of the tasks.
+    pub(super) fn minorities(&self) -> impl Iterator<Item = (Phase, f64)> {
+        let labelled = self.labelled() as f64;
+        let others = self.tasks.iter().filter(|(phase, count)| *count > 0 && Some(*phase) != self.phase);
+        others.map(move |(phase, count)| (*phase, *count as f64 / labelled))
+    }
+}
+
+/// The cells of the first sampler setting, where there are several.
+pub(super) fn cells(layout: &Layout, table: &Table, value: Option<&str>) -> Vec<DrawnCell> {
+    let place = |path: &Option<String>| {
+        let axis = path.as_ref().and_then(|path| layout.axis(path));
+        let column = axis.and_then(|axis| table.column(axis.path()));
+        let cells = axis.map(Axis::cells).unwrap_or_default();
+        move |row: &[Cell]| match column {
+            Some(column) => cells.iter().position(|cell| *cell == row[column]),
+            None => Some(0),
+        }
+    };
+    let (x, y) = (place(&layout.x), place(&layout.y));
+    let counts: Vec<(Phase, Option<usize>)> =
+        layout.phases.labels().iter().map(|label| (*label, table.column(&tasks_column(*label)))).collect();
+    let phase = table.column("phase");
+    let value_at = value.and_then(|name| table.column(name));
+    let error_at = value.and_then(|name| table.column(&format!("{}_se", name.strip_suffix("_mean")?)));
+    let first_sampler = first_sampler(layout, table);
+    let read = |row: &Vec<Cell>| {
+        let phase = phase.and_then(|column| named(layout, &row[column]));
+        Some(DrawnCell {
+            x: x(row)?,
+            y: y(row)?,
+            phase,
+            tasks: counts.iter().map(|(label, column)| (*label, column.map_or(0, |at| count(&row[at])))).collect(),
+            value: value_at.and_then(|column| row[column].number()),
+            error: error_at.and_then(|column| row[column].number()),
+        })
+    };
+    table.rows.iter().filter(|row| first_sampler.iter().all(|(at, cell)| row[*at] == *cell)).filter_map(read).collect()
+}
+
+/// What a row of the first sampler setting has in the columns of the inner axes that are not drawn.
+pub(super) fn first_sampler(layout: &Layout, table: &Table) -> Vec<(usize, Cell)> {
+    let Some(values) = layout.samplers.first() else { return Vec::new() };
+    let drawn = |axis: &Axis| [&layout.x, &layout.y].into_iter().flatten().any(|path| path == axis.path());
+    let further = layout.sampler_axes.iter().zip(values).filter(|(axis, _)| !drawn(axis));
+    further.filter_map(|(axis, value)| Some((table.column(axis.path())?, axis.cell(value)))).collect()
+}
+
+/// The phase of this name.
+pub(super) fn named(layout: &Layout, cell: &Cell) -> Option<Phase> {
+    let Cell::Text(name) = cell else { return None };
+    layout.phases.labels().iter().copied().find(|label| label.name() == name)
+}
+
+fn count(cell: &Cell) -> u64 {
+    match cell {
+        Cell::Integer(count) => u64::try_from(*count).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// The column of the cells' table that a person means by a value's name: `llc` is that of the last checkpoint, `gsm` its
+/// mean over the cell's tasks. Without a name it is the LLC or, where none was estimated, the validation accuracy.
+pub(super) fn value_column(table: &Table, name: Option<&str>) -> Result<Option<String>, PlotError> {
+    let Some(name) = name else {
+        let measured = |name: &&str| table.numbers(name).any(|value| value.is_some());
+        let defaults = ["final_llc_mean", "final_val_accuracy_mean", "final_train_loss_mean"];
+        return Ok(defaults.into_iter().find(measured).map(str::to_owned));
+    };
+    if name == "phase" {
+        return Ok(None);
+    }
+    let candidates = [format!("final_{name}_mean"), format!("{name}_mean"), name.to_owned()];
+    let numeric =
+        |candidate: &&String| table.column(candidate).is_some_and(|column| table.columns[column].kind != Kind::Text);
+    match candidates.iter().find(numeric) {
+        Some(column) => Ok(Some(column.clone())),
+        None => {
+            let means = table.columns.iter().filter_map(|column| column.name.strip_suffix("_mean"));
+            let accepted = ["phase", "llc"].into_iter().chain(means).collect::<Vec<_>>().join(", ");
+            Err(PlotError::UnknownValue { name: name.to_owned(), accepted })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::fixture::{estimate, finished, record, sampled, small};
+    use crate::results::{Level, TableBuilder};
+
+    fn table(layout: &Layout) -> Table {
+        let mut builder = TableBuilder::new(layout.clone(), Level::Cells);
+        for point in 0..12 {
+            let mut last = record(10, 1.0, if point % 3 == 0 { 1.0 } else { 0.0 });
+            last.estimates = vec![estimate(0, point as f64), estimate(1, 100.0)];
+            builder.push(&finished(point, vec![last]));
+        }
+        builder.finish()
+    }
+
+    #[test]
+    fn cells_know_their_places_their_minorities_and_their_value() {
+        let layout = Layout { samplers: vec![vec![]], ..small() };
+        let cells = cells(&layout, &table(&layout), Some("final_llc_mean"));
+        let places: Vec<_> = cells.iter().map(|cell| (cell.x, cell.y)).collect();
+        assert_eq!(places, [(0, 0), (0, 1), (1, 0), (1, 1)]);
+        assert_eq!(cells[1].phase, Some(Phase::Memorisation));
+        assert_eq!(cells[1].minorities().collect::<Vec<_>>(), [(Phase::Comprehension, 1.0 / 3.0)]);
+        assert_eq!(cells[1].value, Some(4.0));
+        assert!(cells[1].error.is_some());
+    }
+
+    #[test]
+    fn of_several_sampler_settings_the_first_is_drawn() {
+        let layout = sampled();
+        let cells = cells(&layout, &table(&layout), Some("final_llc_mean"));
+        assert_eq!(cells.len(), 4);
+        assert_eq!(cells[3].value, Some(10.0));
+    }
+
+    #[test]
+    fn a_value_is_found_by_the_name_people_use_and_others_are_refused_with_those_accepted() {
+        let layout = sampled();
+        let table = table(&layout);
+        let column = |name| value_column(&table, name).unwrap();
+        assert_eq!(column(None).as_deref(), Some("final_llc_mean"));
+        assert_eq!(column(Some("llc")).as_deref(), Some("final_llc_mean"));
+        assert_eq!(column(Some("llc_max")).as_deref(), Some("llc_max_mean"));
+        assert_eq!(column(Some("final_llc_se")).as_deref(), Some("final_llc_se_mean"));
+        assert_eq!(column(Some("tasks")).as_deref(), Some("tasks"));
+        assert_eq!(column(Some("phase")), None);
+        let message = value_column(&table, Some("lambda")).unwrap_err().to_string();
+        assert!(message.contains("lambda") && message.contains("phase, llc, final_train_loss"), "{message}");
+    }
+
+    #[test]
+    fn where_no_llc_was_estimated_the_validation_accuracy_is_drawn() {
+        let mut builder = TableBuilder::new(small(), Level::Cells);
+        builder.push(&finished(0, vec![record(10, 1.0, 1.0)]));
+        assert_eq!(value_column(&builder.finish(), None).unwrap().as_deref(), Some("final_val_accuracy_mean"));
+    }
+}
