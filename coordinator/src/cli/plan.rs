@@ -22,7 +22,7 @@ const ROW: u64 = 40;
 /// Show what would run: points, estimates, expected time and bytes
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  phasegrid plan sweeps/demo.toml\n  \
-    phasegrid plan sweeps/demo.toml --workers 1000 --rate 60e9 --verbose")]
+    phasegrid plan sweeps/demo.toml --cores 1000 --rate 60e9 --verbose")]
 pub(super) struct Plan {
     #[command(flatten)]
     file: SweepFile,
