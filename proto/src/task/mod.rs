@@ -26,7 +26,7 @@ pub use data::{Data, Operation};
 pub use llc::{Baseline, Llc, Nbeta, NbetaRule, Preset, Sampler, StepSize};
 pub use model::{Init, Model};
 pub use problem::{Problem, nearest};
-pub use raw::{Override, resolve};
+pub use raw::{Override, put, resolve};
 pub use schema::{KEYS, Key, Kind, SELECTORS, key};
 pub use train::{BatchSize, Loss, Optimizer, Stop, Train};
 

@@ -69,23 +69,41 @@ fn show(value: &(impl serde::Serialize + ?Sized)) -> String {
 
 /// The candidate that `word` most likely was meant to be: within a third of its letters.
 pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let distance = |candidate: &&&str| edits(word, candidate);
-    let best = candidates.iter().min_by_key(distance)?;
-    (edits(word, best) <= (word.chars().count() / 3).max(1)).then_some(*best)
+    let best = candidates.iter().min_by_key(|candidate| edits(word, candidate))?;
+    (edits(word, best) <= word.chars().count() / 3).then_some(*best)
 }
 
-/// Letters to insert, remove or replace to turn one word into the other (Levenshtein).
+/// Letters to insert, remove, replace or swap with their neighbour to turn one word into the other.
 fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    // rows[i][j] is the number of edits from the first i letters to the first j.
+    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let mut least = replaced.min(row[j - 1] + 1).min(rows[i - 1][j] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[from.len()][to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn slips_of_the_pen_are_recognised_and_other_words_are_not() {
+        let keys = ["width", "widths", "rank", "x"];
+        for (word, meant) in
+            [("wdth", Some("width")), ("widht", Some("width")), ("rnak", Some("rank")), ("z", None), ("depth", None)]
+        {
+            assert_eq!(nearest(word, &keys), meant, "{word}");
         }
     }
-    row[to.len()]
 }

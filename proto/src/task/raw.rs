@@ -21,15 +21,20 @@ pub struct Override {
 impl Override {
     /// Puts the value in its place; tables on the way are created.
     pub fn apply(&self, task: &mut Value) {
-        let mut place = task;
-        for key in self.path.split('.') {
-            if !place.is_object() {
-                *place = Value::Object(Map::new());
-            }
-            place = &mut place[key];
-        }
-        *place = self.value.clone();
+        put(task, &self.path, self.value.clone());
     }
+}
+
+/// Puts a value at a dotted path below a table; tables on the way are created.
+pub fn put(table: &mut Value, path: &str, value: Value) {
+    let mut place = table;
+    for key in path.split('.') {
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        place = &mut place[key];
+    }
+    *place = value;
 }
 
 /// Resolves a `[task]` table. `samplers` holds one list of `llc.` overrides for each sampler of the task; with none, the
@@ -169,10 +174,16 @@ fn llc(task: &Value, samplers: &[Vec<Override>], problems: &mut Vec<Problem>) ->
     let own = [Vec::new()];
     let mut all: Option<Llc> = None;
     for overrides in if samplers.is_empty() { &own } else { samplers } {
-        let settings = task.get("llc").map(|settings| ("llc".to_owned(), settings.clone()));
-        let mut table = Value::Object(settings.into_iter().collect());
-        overrides.iter().for_each(|value| value.apply(&mut table));
-        let one = Section::open("task.llc", table.get("llc")?, problems).and_then(sampler)?;
+        let mut varied;
+        let settings = if overrides.is_empty() {
+            task.get("llc")
+        } else {
+            let own = task.get("llc").map(|settings| ("llc".to_owned(), settings.clone()));
+            varied = Value::Object(own.into_iter().collect());
+            overrides.iter().for_each(|value| value.apply(&mut varied));
+            varied.get("llc")
+        };
+        let one = Section::open("task.llc", settings?, problems).and_then(sampler)?;
         match &mut all {
             Some(all) => all.samplers.extend(one.samplers),
             None => all = Some(one),

@@ -1,5 +1,8 @@
 //! Reads one table of a configuration key by key: what is wrong is noted, and reading goes on.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -83,14 +86,26 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The keys that may stand directly in the table at `path`.
-fn children(path: &str) -> Vec<&'static str> {
-    let below = |key: &schema::Key| match path {
-        "" => Some(key.path),
-        path => key.path.strip_prefix(path).and_then(|rest| rest.strip_prefix('.')),
-    };
-    let mut children: Vec<_> =
-        schema::KEYS.iter().filter_map(below).filter_map(|rest| rest.split('.').next()).collect();
-    children.dedup();
-    children
+/// The keys that may stand directly in the table at `path`; a table that the schema does not know has none.
+fn children(path: &str) -> &'static [&'static str] {
+    static CHILDREN: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
+        let mut children: HashMap<&str, Vec<&str>> = HashMap::new();
+        for key in &schema::KEYS {
+            // From the whole path `a.b.c`: c stands in a.b, b in a, and a in the task's own table.
+            let mut path = key.path;
+            loop {
+                let (above, name) = path.rsplit_once('.').unwrap_or(("", path));
+                let siblings = children.entry(above).or_default();
+                if !siblings.contains(&name) {
+                    siblings.push(name);
+                }
+                match above {
+                    "" => break,
+                    above => path = above,
+                }
+            }
+        }
+        children
+    });
+    CHILDREN.get(path).map_or(&[], Vec::as_slice)
 }
