@@ -26,7 +26,7 @@ mod sizing;
 pub mod snapshot;
 mod sweep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};

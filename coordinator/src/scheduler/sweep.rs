@@ -153,17 +153,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sweep_of_a_hundred_million_points_is_held_in_kilobytes() {
+    fn a_half_finished_sweep_of_a_hundred_million_points_is_held_in_kilobytes() {
         let mut sweep = Sweep::new(100_000_000, Workload::Equal);
-        let quota = Quota::points(50_000_000);
-        let taken = sweep.take(&quota, 3);
-        assert_eq!(taken.len(), 50_000_000);
-        for point in taken.iter().filter(|point| point % (1 << 22) == 0) {
-            assert_eq!(sweep.attempt(point), 1);
+        sweep.next = 50_000_000;
+        sweep.finished.insert_range(1 << 20..sweep.next);
+        // Two workers finish alternating leases, one of them in the wrong order.
+        for lease in (0..1 << 10).step_by(2).chain((0..1 << 10).rev().step_by(2)) {
+            let before = sweep.finished.len();
+            for point in lease << 10..(lease + 1) << 10 {
+                assert_eq!(sweep.finish(point), 1);
+            }
+            sweep.pack(before);
         }
-        let before = sweep.finished.len();
-        sweep.finished |= taken;
-        sweep.pack(before);
+        assert_eq!(sweep.finished.len(), 50_000_000);
         assert!(sweep.finished.serialized_size() < 32_000, "{} bytes", sweep.finished.serialized_size());
         assert_eq!(sweep.pending(), 50_000_000);
     }

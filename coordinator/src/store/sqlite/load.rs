@@ -87,9 +87,8 @@ fn reported(
 ) -> Result<BTreeMap<u64, Reported>, Fault> {
     let mut statement = connection.prepare_cached(include_str!("sql/load_reported.sql"))?;
     let bounds = params![sweep.0, epoch, remain.min(), remain.max()];
-    let rows = statement.query_map(bounds, |row| {
-        Ok((row.get(0)?, Reported { records: row.get(1)?, last_step: row.get(2)? }))
-    })?;
+    let rows = statement
+        .query_map(bounds, |row| Ok((row.get(0)?, Reported { records: row.get(1)?, last_step: row.get(2)? })))?;
     let mut reported: BTreeMap<u64, Reported> = rows.collect::<Result<_, _>>()?;
     reported.retain(|point, _| remain.contains(*point));
     Ok(reported)

@@ -1,0 +1,107 @@
+//! The plainest store there can be. It panics on a change that rests on the past, or that breaks what holds for every
+//! sweep: leases never overlap, nothing finishes twice, what is set aside or finished is leased to nobody.
+
+use std::collections::BTreeMap;
+
+use crate::scheduler::snapshot::{LeaseSnapshot, Reported, SweepSnapshot};
+use crate::scheduler::{Change, LeaseKey, Points, SweepKey, SweepState};
+
+#[derive(Default)]
+pub(crate) struct Ledger {
+    sweeps: BTreeMap<SweepKey, SweepSnapshot>,
+    changes: Vec<Change>,
+}
+
+impl Ledger {
+    pub(crate) fn create(&mut self, key: SweepKey, size: u64) {
+        let sweep = SweepSnapshot {
+            key,
+            size,
+            state: SweepState::Running,
+            epoch: 0,
+            next: 0,
+            finished: Points::new(),
+            failed: Points::new(),
+            attempts: BTreeMap::new(),
+            leases: BTreeMap::new(),
+        };
+        self.sweeps.insert(key, sweep);
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<SweepSnapshot> {
+        self.sweeps.values().cloned().collect()
+    }
+
+    /// The changes since this was last asked.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn lease(&mut self, key: LeaseKey) -> &mut LeaseSnapshot {
+        let sweep = self.sweeps.get_mut(&key.sweep).unwrap();
+        sweep.leases.get_mut(&key.epoch).unwrap_or_else(|| panic!("{key:?} has ended"))
+    }
+
+    pub(crate) fn apply(&mut self, change: &Change) {
+        self.changes.push(change.clone());
+        match change {
+            Change::Granted { lease, worker, slots, points, next } => {
+                let sweep = self.sweeps.get_mut(&lease.sweep).unwrap();
+                assert_eq!(sweep.state, SweepState::Running);
+                assert_eq!(sweep.epoch + 1, lease.epoch, "epochs rise by one");
+                assert!(!points.is_empty() && points.max() < Some(sweep.size));
+                assert!(points.max() < Some(*next) && sweep.next <= *next);
+                assert!(points.is_disjoint(&sweep.finished) && points.is_disjoint(&sweep.failed));
+                assert!(sweep.leases.values().all(|other| other.remain.is_disjoint(points)), "leases overlap");
+                (sweep.epoch, sweep.next) = (lease.epoch, *next);
+                let (granted, remain) = (points.clone(), points.clone());
+                let reported = BTreeMap::new();
+                let lease_state = LeaseSnapshot { worker: worker.clone(), slots: *slots, granted, remain, reported };
+                sweep.leases.insert(lease.epoch, lease_state);
+            }
+            Change::Recorded { lease, records } => {
+                let lease = self.lease(*lease);
+                for record in records {
+                    assert!(lease.remain.contains(record.point), "a record of a point that is not leased");
+                    let before = lease.reported.get(&record.point);
+                    assert!(before.is_none_or(|before| before.last_step < record.step), "a record arrives twice");
+                    let records = before.map_or(0, |before| before.records) + 1;
+                    lease.reported.insert(record.point, Reported { records, last_step: record.step });
+                }
+            }
+            Change::Ended { lease: key, finished, setbacks, remain } => {
+                let lease = self.lease(*key);
+                assert!(remain.is_subset(&lease.remain) && *remain != lease.remain);
+                let ended = finished.iter().map(|finish| finish.point).chain(setbacks.iter().map(|back| back.point));
+                assert!(ended.clone().all(|point| lease.remain.contains(point) && !remain.contains(point)));
+                lease.remain.clone_from(remain);
+                lease.reported.retain(|point, _| remain.contains(*point));
+                let sweep = self.sweeps.get_mut(&key.sweep).unwrap();
+                if remain.is_empty() {
+                    sweep.leases.remove(&key.epoch);
+                }
+                for finish in finished {
+                    assert!(sweep.finished.insert(finish.point), "a point finished twice");
+                    let before = sweep.attempts.remove(&finish.point).unwrap_or(0);
+                    assert_eq!(finish.attempts, before + 1);
+                }
+                for setback in setbacks {
+                    let before = sweep.attempts.remove(&setback.point).unwrap_or(0);
+                    assert_eq!(setback.attempts, before + 1);
+                    if setback.set_aside {
+                        assert!(sweep.failed.insert(setback.point));
+                    } else {
+                        sweep.attempts.insert(setback.point, setback.attempts);
+                    }
+                }
+            }
+            Change::Moved { sweep, from, to } => {
+                let sweep = self.sweeps.get_mut(sweep).unwrap();
+                assert_eq!(sweep.state, *from);
+                assert!(*to == SweepState::Running || sweep.leases.is_empty());
+                sweep.state = *to;
+            }
+            Change::Retried { sweep } => self.sweeps.get_mut(sweep).unwrap().failed.clear(),
+        }
+    }
+}

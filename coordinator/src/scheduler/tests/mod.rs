@@ -1,0 +1,128 @@
+//! What the scheduler promises, as sentences. [`Cluster`] drives it as the service would and keeps a [`Ledger`] of all
+//! changes, which is at every moment what a store would hold.
+
+mod expiry;
+mod leasing;
+pub(crate) mod ledger;
+mod life;
+mod outcomes;
+pub(crate) mod random;
+
+use std::time::Duration;
+
+use ledger::Ledger;
+
+use super::*;
+
+/// A scheduler with its clock and its store.
+pub(crate) struct Cluster {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) ledger: Ledger,
+    pub(crate) now: Moment,
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        lease_time: Duration::from_secs(60),
+        heartbeat_interval: Duration::from_secs(10),
+        max_attempts: 3,
+        lease_target: Duration::from_secs(5),
+    }
+}
+
+pub(crate) const COMPLETED: Outcome = Outcome::Completed { records: 0 };
+
+pub(crate) fn failed(error: &str, permanent: bool) -> Outcome {
+    Outcome::Failed { error: error.to_owned(), permanent }
+}
+
+impl Cluster {
+    /// A cluster with one sweep.
+    pub(crate) fn with_sweep(size: u64) -> Self {
+        let mut cluster =
+            Self { scheduler: Scheduler::new(settings()), ledger: Ledger::default(), now: Duration::from_secs(1000) };
+        cluster.create(size);
+        cluster
+    }
+
+    pub(crate) fn create(&mut self, size: u64) -> SweepKey {
+        let key = self.scheduler.next_key();
+        self.scheduler.on_create(key, size, Workload::Equal);
+        self.ledger.create(key, size);
+        key
+    }
+
+    fn with_worker(mut self, id: &str, slots: u32) -> Self {
+        self.register(id, slots);
+        self
+    }
+
+    pub(crate) fn register(&mut self, id: &str, slots: u32) {
+        let registration = Registration { worker: id.into(), slots, device: "cpu".into() };
+        let decision = self.scheduler.on_register(registration, self.now);
+        self.apply(decision);
+    }
+
+    pub(crate) fn apply<T>(&mut self, decision: Decision<T>) -> T {
+        decision.changes.iter().for_each(|change| self.ledger.apply(change));
+        decision.reply
+    }
+
+    pub(crate) fn ask(&mut self, id: &str) -> LeaseReply {
+        let decision = self.scheduler.on_lease_request(&id.into(), self.now).unwrap();
+        self.apply(decision)
+    }
+
+    fn lease(&mut self, id: &str) -> Grant {
+        match self.ask(id) {
+            LeaseReply::Granted(grant) => grant,
+            other => panic!("no lease for {id}: {other:?}"),
+        }
+    }
+
+    pub(crate) fn finish(&mut self, lease: LeaseKey, outcomes: Vec<(u64, Outcome)>) -> Verdict {
+        let decision = self.scheduler.on_finish(lease, outcomes, self.now);
+        self.apply(decision)
+    }
+
+    fn complete(&mut self, grant: &Grant) -> Verdict {
+        self.finish(grant.lease, points(grant).into_iter().map(|point| (point, COMPLETED)).collect())
+    }
+
+    pub(crate) fn report(&mut self, lease: LeaseKey, records: &[(u64, u64)]) -> Result<Verdict, Refused> {
+        let measurement = |&(point, step)| Measurement { point, step, payload: Vec::new() };
+        let decision = self.scheduler.on_report(lease, records.iter().map(measurement).collect(), self.now)?;
+        Ok(self.apply(decision))
+    }
+
+    pub(crate) fn heartbeat(&mut self, id: &str, leases: &[LeaseKey]) -> Result<HeartbeatReply, Refused> {
+        let held = leases.iter().map(|&lease| Held { lease, running: Vec::new() }).collect();
+        let decision = self.scheduler.on_heartbeat(&id.into(), held, self.now)?;
+        Ok(self.apply(decision))
+    }
+
+    /// Lets time pass and answers when to look again.
+    pub(crate) fn pass(&mut self, seconds: u64) -> Option<Moment> {
+        self.now += Duration::from_secs(seconds);
+        let decision = self.scheduler.on_tick(self.now);
+        self.apply(decision)
+    }
+
+    /// A restart: all that is known is what is durable.
+    pub(crate) fn restart(&mut self) {
+        let stored = self.ledger.snapshot().into_iter().map(|sweep| (sweep, Workload::Equal)).collect();
+        self.scheduler = Scheduler::restore(settings(), stored, self.now);
+    }
+
+    fn progress(&self) -> Progress {
+        self.scheduler.progress(SweepKey(1), self.now).unwrap()
+    }
+
+    fn state(&self) -> SweepState {
+        self.scheduler.state(SweepKey(1)).unwrap()
+    }
+}
+
+pub(crate) fn points(grant: &Grant) -> Vec<u64> {
+    grant.tasks.iter().map(|(point, _)| *point).collect()
+}
