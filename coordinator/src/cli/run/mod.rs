@@ -65,7 +65,7 @@ impl Run {
         // From here on a signal means: leave in order.
         let stop = stop_signal()?;
         let folder =
-            Folder::open(self.out.clone().unwrap_or_else(|| PathBuf::from("phasegrid-out").join(spec.name())))?;
+            Folder::open(self.out.clone().unwrap_or_else(|| folder::default_path(spec.name())))?;
         if self.force {
             folder.clear()?;
         }
