@@ -28,6 +28,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..layout("<b>&\" a wide map", linear(0.1, 0.9, 24), log(1e-2, 1e1, 7), 1)
     };
     figure(&cullen, &out, "cullen", None, true)?;
+    let coarse = layout("two by two", linear(0.3, 0.6, 2), log(1e-7, 1.0, 2), 16);
+    figure(&coarse, &out, "coarse", Some("final_train_loss"), true)?;
+    let seeds = Layout { x: None, y: None, ..layout("seeds alone", linear(0.5, 0.6, 2), log(1.0, 1.0, 1), 16) };
+    figure(&seeds, &out, "seeds", None, false)?;
     Ok(())
 }
 

@@ -60,7 +60,7 @@ impl Axis {
     pub fn new(path: impl Into<String>, values: Vec<Value>, scale: Scale) -> Self {
         let kind = if values.iter().all(Value::is_i64) {
             Kind::Integer
-        } else if values.iter().all(Value::is_number) {
+        } else if values.iter().all(|value| value.is_f64() || value.is_i64()) {
             Kind::Real
         } else {
             Kind::Text

@@ -70,6 +70,13 @@ impl Scheduler {
         self.running.insert(key);
     }
 
+    /// The costs of a sweep's points became known. What was measured in the old unit is measured anew.
+    pub fn on_weighed(&mut self, key: SweepKey, workload: Workload) {
+        if let Some(sweep) = self.sweeps.get_mut(&key) {
+            sweep.weigh(workload);
+        }
+    }
+
     /// A person gave up what is not finished. A sweep that has ended stays as it is.
     ///
     /// # Errors

@@ -60,6 +60,12 @@ impl Sweep {
         }
     }
 
+    /// Takes over what the points cost. Rates in the old unit are forgotten.
+    pub(super) fn weigh(&mut self, workload: Workload) {
+        self.settled = workload.of_all(&self.finished) + workload.of_all(&self.failed);
+        (self.workload, self.pace, self.meter) = (workload, Pace::default(), Meter::default());
+    }
+
     /// Points that can be leased.
     pub(super) fn pending(&self) -> u64 {
         if self.state == SweepState::Running { self.waiting() } else { 0 }

@@ -109,7 +109,7 @@ impl Scheduler {
     }
 
     /// Takes over the workers of a scheduler whose other state was given up.
-    pub fn adopt_workers(&mut self, other: Self) {
-        self.workers = other.workers;
+    pub fn adopt_workers(&mut self, other: &mut Self) {
+        self.workers = std::mem::take(&mut other.workers);
     }
 }

@@ -1,2 +1,165 @@
-//! What the coordinator does for people and workers.
-pub mod view;
+//! What the coordinator does for people and workers, in domain types; `rpc/` opens it to the network.
+//!
+//! ```text
+//! calls ──▶ actor: the desk (scheduler, catalogue) decides ──▶ writer: group commit ──▶ answers
+//!                                                 results, baselines ◀── reader
+//! ```
+//!
+//! A [`Coordinator`] is a handle. Each of its functions states what happened to the one `actor` that owns all state; the
+//! answer travels behind the writes that it rests on, so nothing is said that a crash could take back. Results are read
+//! beside the actor, from what is durable.
+
+mod actor;
+mod catalogue;
+mod desk;
+mod parking;
+mod people;
+mod publisher;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod token;
+mod view;
+mod workers;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+pub use crate::scheduler::Settings;
+pub use refusal::{OpenError, Refusal};
+pub use view::{
+    Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration,
+    SweepState, SweepView, Terms, Verdict, WatchEvent, WorkerView,
+};
+
+use actor::{Actor, Message, SharedReader};
+use desk::{Answer, Desk};
+use parking::Parking;
+use publisher::Publisher;
+
+use crate::clock;
+use crate::scheduler::{Moment, SweepKey};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Reader, Store, StoreError, writer};
+
+/// Calls that wait for the actor; more wait at their senders.
+const INBOX: usize = 1024;
+
+/// A handle to a running coordinator, cheap to clone. The coordinator stops when it is told to, or with its last handle.
+#[derive(Clone)]
+pub struct Coordinator {
+    settings: Settings,
+    inbox: mpsc::Sender<Message>,
+    reader: SharedReader,
+}
+
+impl Coordinator {
+    /// Goes on with what the data folder holds, or begins with an empty one.
+    ///
+    /// # Errors
+    /// If the folder cannot be used, in one sentence for a person.
+    pub async fn open(data: &Path, settings: Settings) -> Result<Self, OpenError> {
+        let data = data.to_owned();
+        let open = move || -> Result<_, OpenError> {
+            let store = SqliteStore::open(&data)?;
+            let reader = store.reader()?;
+            Self::start(store, reader, settings)
+        };
+        tokio::task::spawn_blocking(open).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// Starts on an open store. Must be called within a runtime.
+    fn start(store: impl Store, mut reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
+        let stored = reader.sweeps()?;
+        let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None)?;
+        let running = |key: &SweepKey| desk.scheduler.state(*key) == Some(SweepState::Running);
+        let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(running).collect();
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let itself = sender.downgrade();
+        let failed = {
+            let itself = itself.clone();
+            move |generation, error: &StoreError| {
+                tracing::error!(%error, "a write failed; going back to what is stored");
+                if let Some(itself) = itself.upgrade() {
+                    // Without an actor there is nobody to go back.
+                    let _ = itself.blocking_send(Message::StoreFailed(generation));
+                }
+            }
+        };
+        let (writer, writer_thread) = writer::spawn(store, failed).map_err(OpenError::Thread)?;
+        let reader: SharedReader = Arc::new(Mutex::new(Box::new(reader)));
+        let time_of_day = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let actor = Actor {
+            settings: settings.clone(),
+            started: Instant::now(),
+            inbox,
+            itself,
+            writer: Some(writer),
+            writer_thread: Some(writer_thread),
+            reader: Arc::clone(&reader),
+            desk,
+            generation: 1,
+            reload: None,
+            parking: Parking::default(),
+            publisher: Publisher::new(u64::try_from(time_of_day.as_millis()).unwrap_or_default()),
+            tick: Moment::ZERO,
+        };
+        tokio::spawn(actor.run());
+        let coordinator = Self { settings, inbox: sender, reader };
+        for key in unweighed {
+            coordinator.weigh_soon(key);
+        }
+        Ok(coordinator)
+    }
+
+    /// Takes no more calls, commits what has gathered, and closes the store.
+    pub async fn shutdown(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.inbox.send(Message::Shutdown(reply)).await.is_ok() {
+            // Nothing to do if the actor ended for another reason.
+            let _ = done.await;
+        }
+    }
+
+    /// Lets the actor handle an event, and waits until everything that the answer rests on is durable.
+    async fn decide<T: Send + 'static>(
+        &self,
+        event: impl FnOnce(&mut Desk, Moment) -> Answer<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.decide_with_publisher(move |desk, _, now| event(desk, now)).await
+    }
+
+    async fn decide_with_publisher<T: Send + 'static>(
+        &self,
+        event: impl FnOnce(&mut Desk, &mut Publisher, Moment) -> Answer<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let event: actor::Event = Box::new(move |desk, publisher, now| {
+            let (writes, outcome) = match event(desk, publisher, now) {
+                Ok((writes, value)) => (writes, Ok(value)),
+                Err(refusal) => (Vec::new(), Err(refusal)),
+            };
+            let done = move |durable: Result<(), StoreError>| {
+                // Who asked may have gone meanwhile; what was decided stands.
+                let _ = reply.send(durable.map_err(Refusal::from).and(outcome));
+            };
+            (writes, Box::new(done))
+        });
+        self.inbox.send(Message::Event(event)).await.map_err(|_| Refusal::unreachable())?;
+        answer.await.unwrap_or_else(|_| Err(Refusal::unreachable()))
+    }
+
+    /// Reads beside the actor.
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let reader = Arc::clone(&self.reader);
+        let read = move || question(&mut **reader.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::unreachable())??)
+    }
+}

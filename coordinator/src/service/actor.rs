@@ -1,0 +1,233 @@
+//! The one task that decides. Events come in through its inbox and are handled one after the other, synchronously; what
+//! they change goes to the writer, and their answers go out behind it.
+//!
+//! Besides events it minds the time: leases that expire, workers that have waited long enough, watchers that want news.
+//! When the store fails, whatever was decided on top of the failed write is void: the state is made anew from what is
+//! stored, and calls are refused until that works.
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc as inbox, oneshot};
+use tokio::time::Instant;
+
+use super::desk::Desk;
+use super::parking::{Asking, Parking, Work};
+use super::publisher::Publisher;
+use crate::scheduler::{Change, LeaseKey, LeaseReply, Moment, Settings};
+use crate::store::writer::{Batch, Done};
+use crate::store::{Reader, StoreError, Write};
+
+/// After a failure the store is tried again this often.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Something that happened. It changes the desk and says what to write, and whom to tell afterwards. Dropped, it refuses.
+pub(super) type Event = Box<dyn FnOnce(&mut Desk, &mut Publisher, Moment) -> (Vec<Write>, Done) + Send>;
+
+pub(super) enum Message {
+    Event(Event),
+    /// Asks for work, and is willing to wait so long.
+    Ask(Asking, Duration),
+    /// Batches of this generation cannot be written.
+    StoreFailed(u64),
+    /// Take no more, finish what is there.
+    Shutdown(oneshot::Sender<()>),
+}
+
+pub(super) type SharedReader = Arc<Mutex<Box<dyn Reader>>>;
+
+pub(super) struct Actor {
+    pub(super) settings: Settings,
+    pub(super) started: Instant,
+    pub(super) inbox: inbox::Receiver<Message>,
+    /// Back to the inbox, without keeping it open.
+    pub(super) itself: inbox::WeakSender<Message>,
+    /// Absent only while the actor ends.
+    pub(super) writer: Option<mpsc::Sender<Batch>>,
+    pub(super) writer_thread: Option<JoinHandle<()>>,
+    pub(super) reader: SharedReader,
+    pub(super) desk: Desk,
+    pub(super) generation: u64,
+    /// While the store fails: when to try it again.
+    pub(super) reload: Option<Moment>,
+    pub(super) parking: Parking,
+    pub(super) publisher: Publisher,
+    /// When leases may have expired.
+    pub(super) tick: Moment,
+}
+
+impl Actor {
+    pub(super) async fn run(mut self) {
+        let mut stopped = None;
+        loop {
+            let wake = self.started + self.wake();
+            tokio::select! {
+                message = self.inbox.recv() => match message {
+                    Some(Message::Shutdown(reply)) => {
+                        self.inbox.close();
+                        stopped = Some(reply);
+                    }
+                    Some(message) => self.on_message(message),
+                    None => break,
+                },
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            self.on_time().await;
+        }
+        drop(self.writer.take());
+        if let Some(thread) = self.writer_thread.take() {
+            // The thread commits what has gathered and closes the store. It can only fail by a panic, which was told.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+        if let Some(reply) = stopped {
+            let _ = reply.send(());
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+
+    fn wake(&self) -> Moment {
+        let others = [self.parking.due(), self.publisher.due(), self.reload];
+        others.into_iter().flatten().fold(self.tick, Moment::min)
+    }
+
+    fn on_message(&mut self, message: Message) {
+        let now = self.now();
+        match message {
+            Message::StoreFailed(generation) if generation == self.generation => self.reload = Some(now),
+            Message::StoreFailed(_) | Message::Shutdown(_) => {}
+            // Dropping a call refuses it.
+            Message::Event(_) | Message::Ask(..) if self.reload.is_some() => {}
+            Message::Event(event) => {
+                let (writes, done) = event(&mut self.desk, &mut self.publisher, now);
+                self.submit(writes, done, now);
+            }
+            Message::Ask(mut asking, wait) => {
+                asking.until = now + wait;
+                if let Some(asking) = self.ask(asking, now) {
+                    self.parking.park(asking);
+                }
+            }
+        }
+    }
+
+    /// What is due by the time, or has become possible by an event.
+    async fn on_time(&mut self) {
+        let now = self.now();
+        if self.reload.is_some_and(|due| due <= now) {
+            self.reload().await;
+        }
+        if self.reload.is_none() {
+            self.on_tick(now);
+            if !self.parking.is_empty() {
+                let mut parking = std::mem::take(&mut self.parking);
+                if self.desk.scheduler.has_pending() || std::mem::take(&mut self.desk.drained) {
+                    parking.ask_again(|asking| self.ask(asking, now));
+                }
+                self.parking = parking;
+            }
+            if let Some(done) = self.publisher.publish(&self.desk, now) {
+                self.send(Vec::new(), done);
+            }
+        }
+        self.parking.expire(now);
+    }
+
+    fn on_tick(&mut self, now: Moment) {
+        if now < self.tick {
+            return;
+        }
+        let decision = self.desk.scheduler.on_tick(now);
+        // Whatever begins later than now ends later than this.
+        let latest = now + self.settings.lease_time;
+        self.tick = decision.reply.map_or(latest, |wake| wake.min(latest));
+        if !decision.changes.is_empty() {
+            let writes = decision.changes.into_iter().map(Write::Schedule).collect();
+            self.submit(writes, Box::new(|_| {}), now);
+        }
+    }
+
+    /// Asks the scheduler for work. Hands back who is to wait.
+    fn ask(&mut self, asking: Asking, now: Moment) -> Option<Asking> {
+        if asking.reply.is_closed() {
+            return None;
+        }
+        let (changes, work) = match self.desk.scheduler.on_lease_request(&asking.worker, now) {
+            Err(refused) => (Vec::new(), Err(refused.into())),
+            Ok(decision) => match decision.reply {
+                LeaseReply::Nothing => return Some(asking),
+                LeaseReply::Drain => (decision.changes, Ok(Work::Drain)),
+                LeaseReply::Granted(grant) => {
+                    let listed = self.desk.catalogue.get(grant.lease.sweep)?;
+                    let (spec, sweep_id) = (listed.spec.clone(), listed.entry.id.clone());
+                    let token = self.desk.token(grant.lease)?.to_string();
+                    (decision.changes, Ok(Work::Granted { token, grant, spec, sweep_id }))
+                }
+            },
+        };
+        let granted = match &work {
+            Ok(Work::Granted { grant, .. }) => Some(grant.lease),
+            _ => None,
+        };
+        let itself = self.itself.clone();
+        let done = move |outcome: Result<(), StoreError>| {
+            let undelivered = asking.reply.send(outcome.map_err(Into::into).and(work)).is_err();
+            if let (true, Some(lease), Some(itself)) = (undelivered, granted, itself.upgrade()) {
+                // Who asked has gone meanwhile. If the inbox is full the lease ends by its time.
+                let _ = itself.try_send(Message::Event(release(lease)));
+            }
+        };
+        self.submit(changes.into_iter().map(Write::Schedule).collect(), Box::new(done), now);
+        None
+    }
+
+    fn submit(&mut self, writes: Vec<Write>, done: Done, now: Moment) {
+        let ends = writes.iter().any(|write| matches!(write, Write::Schedule(Change::Moved { .. })));
+        self.publisher.nudge(now, ends);
+        self.send(writes, done);
+    }
+
+    fn send(&self, writes: Vec<Write>, done: Done) {
+        if let Some(writer) = &self.writer {
+            // Without its thread nothing can be written; dropped, the batch refuses.
+            let _ = writer.send(Batch { generation: self.generation, writes, done });
+        }
+    }
+
+    async fn reload(&mut self) {
+        let reader = Arc::clone(&self.reader);
+        let load = move || reader.lock().unwrap_or_else(PoisonError::into_inner).sweeps();
+        let stored = match tokio::task::spawn_blocking(load).await {
+            Ok(Ok(stored)) => stored,
+            Ok(Err(error)) => return self.reload_later(&error),
+            Err(error) => return self.reload_later(&error),
+        };
+        let now = self.now();
+        match Desk::restore(self.settings.clone(), stored, now, Some(&mut self.desk)) {
+            Ok(desk) => {
+                self.desk = desk;
+                self.generation += 1;
+                self.reload = None;
+                self.tick = now;
+                tracing::warn!("went back to the stored state after a failed write");
+            }
+            Err(error) => self.reload_later(&error),
+        }
+    }
+
+    fn reload_later(&mut self, error: &dyn std::error::Error) {
+        tracing::error!(%error, "the stored state cannot be read; calls are refused until it can");
+        self.reload = Some(self.now() + RELOAD_INTERVAL);
+    }
+}
+
+/// Gives a lease back that its worker never heard of.
+pub(super) fn release(lease: LeaseKey) -> Event {
+    Box::new(move |desk, _, _| {
+        let decision = desk.scheduler.on_release(lease);
+        (decision.changes.into_iter().map(Write::Schedule).collect(), Box::new(|_| {}))
+    })
+}

@@ -1,0 +1,88 @@
+//! The state behind the actor: the scheduler's, and the catalogue of sweeps. Both are made of what the store holds.
+
+use super::catalogue::{Catalogue, Listed, read_again};
+use super::token::Token;
+use super::view::SweepView;
+use super::{OpenError, Refusal};
+use crate::scheduler::{Decision, LeaseKey, Moment, Scheduler, Settings, SweepKey, Workload};
+use crate::store::{StoredSweep, Write};
+
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) scheduler: Scheduler,
+    pub(super) catalogue: Catalogue,
+    /// A worker was told to drain since those who wait for work were last asked.
+    pub(super) drained: bool,
+}
+
+/// What an event comes to: what to write, and what to say once it is durable.
+pub(super) type Answer<T> = Result<(Vec<Write>, T), Refusal>;
+
+/// An answer that writes nothing.
+pub(super) fn say<T>(reply: T) -> Answer<T> {
+    Ok((Vec::new(), reply))
+}
+
+/// An answer that writes what the scheduler decided.
+pub(super) fn write<T>(decision: Decision<T>) -> Answer<T> {
+    Ok((decision.changes.into_iter().map(Write::Schedule).collect(), decision.reply))
+}
+
+impl Desk {
+    /// Goes on from what is stored. `before` is a desk whose state was given up: its workers are still there, and what its
+    /// sweeps cost is still known.
+    pub(super) fn restore(
+        settings: Settings,
+        stored: Vec<StoredSweep>,
+        now: Moment,
+        before: Option<&mut Self>,
+    ) -> Result<Self, OpenError> {
+        let mut catalogue = Catalogue::default();
+        let mut states = Vec::new();
+        for StoredSweep { entry, state } in stored {
+            let known = before.as_ref().and_then(|before| before.catalogue.get(entry.key));
+            let listed = match known.filter(|known| known.entry == entry) {
+                Some(known) => known.clone(),
+                None => read_again(entry)?,
+            };
+            states.push((state, listed.workload.clone()));
+            catalogue.insert(listed);
+        }
+        let mut scheduler = Scheduler::restore(settings, states, now);
+        if let Some(before) = before {
+            scheduler.adopt_workers(&mut before.scheduler);
+        }
+        Ok(Self { scheduler, catalogue, drained: false })
+    }
+
+    pub(super) fn key(&self, id: &str) -> Result<SweepKey, Refusal> {
+        self.catalogue.key(id).ok_or_else(|| Refusal::no_sweep(id))
+    }
+
+    /// `None` if the token speaks of a sweep that there is not.
+    pub(super) fn lease(&self, token: &Token) -> Option<LeaseKey> {
+        Some(LeaseKey { sweep: self.catalogue.key(&token.sweep_id)?, epoch: token.epoch })
+    }
+
+    pub(super) fn token(&self, lease: LeaseKey) -> Option<Token> {
+        Some(Token { sweep_id: self.catalogue.get(lease.sweep)?.entry.id.clone(), epoch: lease.epoch })
+    }
+
+    pub(super) fn view(&self, key: SweepKey, now: Moment) -> Option<SweepView> {
+        let Listed { entry, .. } = self.catalogue.get(key)?;
+        Some(SweepView {
+            id: entry.id.clone(),
+            name: entry.name.clone(),
+            state: self.scheduler.state(key)?,
+            created: entry.created,
+            resolved_source: entry.source.clone(),
+            progress: self.scheduler.progress(key, now)?,
+        })
+    }
+
+    /// The costs of a sweep's points are known now.
+    pub(super) fn weighed(&mut self, key: SweepKey, workload: Workload) {
+        self.scheduler.on_weighed(key, workload.clone());
+        self.catalogue.set_workload(key, workload);
+    }
+}

@@ -1,0 +1,214 @@
+//! What people ask: to create, see, cancel and retry sweeps, and to read results.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::catalogue::{Listed, weigh};
+use super::desk::{Desk, say, write};
+use super::{Coordinator, FailedPoint, Refusal, SweepView, WatchEvent, WorkerView};
+use crate::clock;
+use crate::results::TaskResult;
+use crate::scheduler::{Moment, Setback, SweepKey, Workload};
+use crate::spec::Spec;
+use crate::store::{SweepEntry, Write};
+
+const LONGEST_REQUEST_ID: usize = 64;
+/// Failed points that are shown with a sweep.
+const FAILURES_SHOWN: usize = 100;
+const PAGE: u32 = 100;
+const LARGEST_PAGE: u32 = 1000;
+
+impl Coordinator {
+    /// Creates a sweep, or finds the one that the same request created before.
+    ///
+    /// # Errors
+    /// If the sweep file is refused, with everything that is wrong with it.
+    pub async fn create_sweep(
+        &self,
+        request_id: &str,
+        source: &str,
+        overrides: &[String],
+    ) -> Result<SweepView, Refusal> {
+        if request_id.is_empty() || request_id.chars().count() > LONGEST_REQUEST_ID {
+            let message = format!("request_id: 1 to {LONGEST_REQUEST_ID} characters are accepted");
+            return Err(Refusal::InvalidArgument(message));
+        }
+        let request_id = request_id.to_owned();
+        let (source, overrides) = (source.to_owned(), overrides.to_owned());
+        let parse = move || Spec::parse(&source, &overrides);
+        let spec = tokio::task::spawn_blocking(parse).await.map_err(|_| Refusal::unreachable())?;
+        let created = clock::now();
+        let (key, new, view) = self
+            .decide(move |desk, now| {
+                if let Some(key) = desk.catalogue.requested(&request_id) {
+                    return say((key, false, view(desk, key, now)?));
+                }
+                let spec = spec.map_err(|error| Refusal::InvalidArgument(error.to_string()))?;
+                let key = desk.scheduler.next_key();
+                let entry = SweepEntry {
+                    key,
+                    id: desk.catalogue.new_id(spec.name(), &request_id),
+                    request_id,
+                    name: spec.name().to_owned(),
+                    source: spec.resolved_source().to_owned(),
+                    size: spec.size(),
+                    created,
+                };
+                desk.scheduler.on_create(key, entry.size, Workload::Equal);
+                desk.catalogue.insert(Listed { entry: entry.clone(), spec, workload: Workload::Equal });
+                Ok((vec![Write::Create(entry)], (key, true, view(desk, key, now)?)))
+            })
+            .await?;
+        if new {
+            self.weigh_soon(key);
+        }
+        Ok(view)
+    }
+
+    /// Finds out in the background what the points of a sweep cost; until then they all count the same.
+    pub(super) fn weigh_soon(&self, key: SweepKey) {
+        let coordinator = self.clone();
+        tokio::spawn(async move {
+            let spec = move |desk: &mut Desk, _| say(desk.catalogue.get(key).map(|listed| listed.spec.clone()));
+            let Ok(Some(spec)) = coordinator.decide(spec).await else { return };
+            let Ok(workload) = tokio::task::spawn_blocking(move || weigh(&spec)).await else { return };
+            // Without it the sweep is served as well, if less evenly.
+            let _ = coordinator.decide(move |desk, _| say(desk.weighed(key, workload))).await;
+        });
+    }
+
+    /// A sweep, with some of its failed points.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub async fn sweep(&self, id: &str) -> Result<(SweepView, Vec<FailedPoint>), Refusal> {
+        let id = id.to_owned();
+        let look = move |desk: &mut Desk, now| {
+            let key = desk.key(&id)?;
+            say((key, view(desk, key, now)?))
+        };
+        let (key, view) = self.decide(look).await?;
+        let failures = self.read(move |reader| reader.failures(key, FAILURES_SHOWN)).await?;
+        let failed = |Setback { point, attempts, error, .. }| FailedPoint { point, attempts, error };
+        Ok((view, failures.into_iter().map(failed).collect()))
+    }
+
+    /// A page of sweeps, the newest first, and the token of the next page; empty on the last.
+    ///
+    /// # Errors
+    /// If the page size or the token is none.
+    pub async fn sweeps(&self, page_size: u32, page_token: &str) -> Result<(Vec<SweepView>, String), Refusal> {
+        let page_size = if page_size == 0 { PAGE } else { page_size };
+        if page_size > LARGEST_PAGE {
+            return Err(Refusal::InvalidArgument(format!("page_size: 1 to {LARGEST_PAGE} is accepted")));
+        }
+        let not_ours = |_| Refusal::InvalidArgument("page_token: not one that was given out".to_owned());
+        let before = match page_token {
+            "" => None,
+            token => Some(SweepKey(token.parse().map_err(not_ours)?)),
+        };
+        self.decide(move |desk, now| {
+            let mut keys = desk.catalogue.newest_first(before);
+            let page: Vec<_> = keys.by_ref().take(page_size as usize).collect();
+            let more = page.last().filter(|_| keys.next().is_some());
+            let next_token = more.map(|last| last.0.to_string()).unwrap_or_default();
+            say((page.into_iter().filter_map(|key| desk.view(key, now)).collect(), next_token))
+        })
+        .await
+    }
+
+    /// Gives up what is not finished of a sweep. One that has ended stays as it is.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub async fn cancel(&self, id: &str) -> Result<SweepView, Refusal> {
+        let id = id.to_owned();
+        self.decide(move |desk, now| {
+            let key = desk.key(&id)?;
+            let (writes, _) = write(desk.scheduler.on_cancel(key)?)?;
+            Ok((writes, view(desk, key, now)?))
+        })
+        .await
+    }
+
+    /// Makes the failed points of a sweep pending again, and answers how many.
+    ///
+    /// # Errors
+    /// If there is no such sweep, or it was cancelled.
+    pub async fn retry(&self, id: &str) -> Result<u64, Refusal> {
+        let id = id.to_owned();
+        self.decide(move |desk, _| write(desk.scheduler.on_retry(desk.key(&id)?)?)).await
+    }
+
+    /// The latest state of a sweep, now and whenever it changed.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub async fn watch(&self, id: &str) -> Result<watch::Receiver<WatchEvent>, Refusal> {
+        let id = id.to_owned();
+        self.decide_with_publisher(move |desk, publisher, now| {
+            let key = desk.key(&id)?;
+            say(publisher.subscribe(desk, key, now).ok_or_else(|| Refusal::no_sweep(&id))?)
+        })
+        .await
+    }
+
+    /// The workers that have been heard of lately.
+    pub async fn workers(&self) -> Vec<WorkerView> {
+        let workers = self.decide(|desk, now| say((desk.scheduler.workers().collect::<Vec<_>>(), now))).await;
+        let (workers, now) = workers.unwrap_or_default();
+        let time_of_day = clock::now();
+        let view = |worker: crate::scheduler::WorkerSummary| WorkerView {
+            id: worker.worker.to_string(),
+            device: worker.device,
+            slots: worker.slots,
+            draining: worker.draining,
+            leased: worker.leased,
+            finished: worker.finished,
+            last_heartbeat: time_of_day - now.saturating_sub(worker.heard),
+        };
+        workers.into_iter().map(view).collect()
+    }
+
+    /// Gives a worker no further leases.
+    ///
+    /// # Errors
+    /// If there is no such worker.
+    pub async fn drain(&self, id: &str) -> Result<(), Refusal> {
+        let worker = id.into();
+        self.decide(move |desk, _| {
+            desk.drained = true;
+            write(desk.scheduler.on_drain(&worker)?)
+        })
+        .await
+    }
+
+    /// A sweep's spec.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub async fn spec(&self, id: &str) -> Result<Arc<Spec>, Refusal> {
+        let id = id.to_owned();
+        let spec = self.decide(move |desk, _| {
+            let key = desk.key(&id)?;
+            say(desk.catalogue.get(key).map(|listed| listed.spec.clone()).ok_or_else(|| Refusal::no_sweep(&id))?)
+        });
+        Ok(Arc::new(spec.await?))
+    }
+
+    /// A page of task results from a point on, in the order of points: tasks that are leased, finished or failed, or have
+    /// records.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub async fn results(&self, id: &str, from_point: u64, limit: usize) -> Result<Vec<TaskResult>, Refusal> {
+        let id = id.to_owned();
+        let key = self.decide(move |desk, _| say(desk.key(&id)?)).await?;
+        self.read(move |reader| reader.results(key, from_point, limit)).await
+    }
+}
+
+fn view(desk: &Desk, key: SweepKey, now: Moment) -> Result<SweepView, Refusal> {
+    desk.view(key, now).ok_or_else(|| Refusal::NotFound(format!("there is no sweep number {}", key.0)))
+}

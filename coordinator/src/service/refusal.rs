@@ -1,0 +1,74 @@
+//! Why a call was refused. The variants are those that a caller acts on differently; `rpc/` maps each to its code.
+
+use crate::scheduler::Refused;
+use crate::store::{OpenError as StoreOpenError, StoreError};
+
+/// Why a call was refused.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// What was asked makes no sense; the message tells a person what would.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// There is no such sweep or worker.
+    #[error("{0}")]
+    NotFound(String),
+    /// It makes sense, but not now, or not with this coordinator.
+    #[error("{0}")]
+    FailedPrecondition(String),
+    /// Nothing was changed, or it is not known whether it was: the same may be asked again.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let message = refused.to_string();
+        match refused {
+            Refused::UnknownWorker(_) | Refused::UnknownSweep(_) => Self::NotFound(message),
+            Refused::Cancelled => Self::FailedPrecondition(message),
+            Refused::StepsNotRising(_) => Self::InvalidArgument(message),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl Refusal {
+    pub(super) fn no_sweep(id: &str) -> Self {
+        Self::NotFound(format!("there is no sweep {id}; `phasegrid list` shows those there are"))
+    }
+
+    /// The actor is gone, or gave up the call.
+    pub(super) fn unreachable() -> Self {
+        Self::Unavailable("the coordinator is stopping, or cannot reach its data; ask again later".to_owned())
+    }
+}
+
+/// Why a coordinator could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreOpenError),
+    /// A stored sweep is not understood any more.
+    #[error("the stored sweep {id} is not understood by this release: {problem}")]
+    Sweep {
+        /// Which sweep.
+        id: String,
+        /// What is wrong with its file.
+        problem: String,
+    },
+    /// The system has no thread to spare.
+    #[error("the thread that writes could not be started")]
+    Thread(#[source] std::io::Error),
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.into())
+    }
+}

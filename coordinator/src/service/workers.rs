@@ -1,0 +1,230 @@
+//! What workers ask and tell: they register, lease, report, finish and release, and share baselines.
+
+use std::time::Duration;
+
+use phasegrid_proto::{NUMERICS_VERSION, v1};
+use prost::Message as _;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::actor::{Message, release};
+use super::desk::{Desk, say, write};
+use super::parking::{Asking, Work};
+use super::token::Token;
+use super::{
+    Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Refusal, Registration, Terms,
+    Verdict,
+};
+use crate::scheduler::{self, Grant, Held, LeaseKey, Measurement, Moment, WorkerId};
+use crate::spec::Spec;
+use crate::store::Write;
+
+const LONGEST_WORKER_ID: usize = 100;
+/// No call waits longer for work: a worker asks again, and is heard of.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+impl Coordinator {
+    /// A worker joins, or joins again: then it keeps its leases.
+    ///
+    /// # Errors
+    /// If it is not one that this coordinator can use.
+    pub async fn register(&self, worker: Registration) -> Result<Terms, Refusal> {
+        let Registration { id, slots, device, numerics_version } = worker;
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        if !(1..=LONGEST_WORKER_ID).contains(&id.len()) || !id.chars().all(fits) {
+            let message = format!("worker_id: 1 to {LONGEST_WORKER_ID} characters of [A-Za-z0-9._-] are accepted");
+            return Err(Refusal::InvalidArgument(message));
+        }
+        if slots == 0 {
+            return Err(Refusal::InvalidArgument("slots: a number from 1 is accepted".to_owned()));
+        }
+        if numerics_version != NUMERICS_VERSION {
+            return Err(Refusal::FailedPrecondition(format!(
+                "the worker computes by numerics version {numerics_version} and the sweeps here by {NUMERICS_VERSION}, and \
+                 results of both are never mixed: start a worker of the coordinator's release"
+            )));
+        }
+        let registration = scheduler::Registration { worker: id.as_str().into(), slots, device };
+        self.decide(move |desk, now| write(desk.scheduler.on_register(registration, now))).await?;
+        let Self { settings, .. } = self;
+        Ok(Terms { heartbeat_interval: settings.heartbeat_interval, lease_time: settings.lease_time })
+    }
+
+    /// Work for a worker, at once or when some turns up; none if that takes longer than it wants to wait.
+    ///
+    /// # Errors
+    /// If the worker is unknown.
+    pub async fn lease(&self, worker: &str, wait: Duration) -> Result<LeaseAnswer, Refusal> {
+        let until = Instant::now() + wait.min(LONGEST_WAIT);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.ask(worker.into(), left).await? {
+                Work::Nothing => return Ok(LeaseAnswer::default()),
+                Work::Drain => return Ok(LeaseAnswer { lease: None, drain: true }),
+                Work::Granted { token, grant, spec, sweep_id } => {
+                    let undelivered = Undelivered { lease: Some(grant.lease), inbox: &self.inbox };
+                    let tasks = self.tasks(&token, grant, spec).await?;
+                    undelivered.delivered();
+                    if !tasks.is_empty() {
+                        return Ok(LeaseAnswer { lease: Some(LeasedRange { token, sweep_id, tasks }), drain: false });
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, worker: WorkerId, wait: Duration) -> Result<Work, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let asking = Asking { worker, until: Moment::ZERO, reply };
+        self.inbox.send(Message::Ask(asking, wait)).await.map_err(|_| Refusal::unreachable())?;
+        answer.await.unwrap_or_else(|_| Err(Refusal::unreachable()))
+    }
+
+    /// Writes out the configurations of a lease's points. A point that has none, because its values contradict each other
+    /// where no check of the sweep could look, fails here, and for good.
+    async fn tasks(&self, token: &str, grant: Grant, spec: Spec) -> Result<Vec<LeasedTask>, Refusal> {
+        let write_out = move || {
+            let (mut tasks, mut failed) = (Vec::new(), Vec::new());
+            for (point, attempt) in grant.tasks {
+                match spec.task(point) {
+                    Ok(config) => tasks.push(LeasedTask { point, attempt, config: config.to_json() }),
+                    Err(error) => failed.push((point, Outcome::Failed { error: error.to_string(), permanent: true })),
+                }
+            }
+            (tasks, failed)
+        };
+        let written = tokio::task::spawn_blocking(write_out).await;
+        let (tasks, failed) = written.map_err(|_| Refusal::unreachable())?;
+        if !failed.is_empty() {
+            self.finish(token, failed).await?;
+        }
+        Ok(tasks)
+    }
+
+    /// A worker is alive and holds these leases; the answer says which of them it does not.
+    ///
+    /// # Errors
+    /// If the worker is unknown: it registers again and keeps its leases.
+    pub async fn heartbeat(&self, worker: &str, held: Vec<HeldLease>) -> Result<Directives, Refusal> {
+        let worker = worker.into();
+        self.decide(move |desk, now| {
+            let mut unknown = Vec::new();
+            let mut known = Vec::new();
+            for HeldLease { token, running } in held {
+                match Token::parse(&token).and_then(|token| desk.lease(&token)) {
+                    Some(lease) => known.push(Held { lease, running }),
+                    None => unknown.push(token),
+                }
+            }
+            let (writes, reply) = write(desk.scheduler.on_heartbeat(&worker, known, now)?)?;
+            let dropped = reply.dropped.into_iter().filter_map(|lease| desk.token(lease));
+            let dropped_tokens = dropped.map(|token| token.to_string()).chain(unknown).collect();
+            Ok((writes, Directives { dropped_tokens, drain: reply.drain }))
+        })
+        .await
+    }
+
+    /// Records of points of a lease: durable when accepted. Reports of one lease are to be sent in order.
+    ///
+    /// # Errors
+    /// If the token is none, or steps do not rise.
+    pub async fn report(&self, token: &str, points: Vec<(u64, Vec<v1::Record>)>) -> Result<Verdict, Refusal> {
+        let token = parse(token)?;
+        let measurements = |(point, records): (u64, Vec<v1::Record>)| {
+            let measurement =
+                move |record: v1::Record| Measurement { point, step: record.step, payload: record.encode_to_vec() };
+            records.into_iter().map(measurement)
+        };
+        let records: Vec<_> = points.into_iter().flat_map(measurements).collect();
+        self.decide(move |desk, now| match desk.lease(&token) {
+            Some(lease) => write(desk.scheduler.on_report(lease, records, now)?),
+            None => say(Verdict::Stale),
+        })
+        .await
+    }
+
+    /// Points of a lease ended: durable when accepted. May be repeated.
+    ///
+    /// # Errors
+    /// If the token is none.
+    pub async fn finish(&self, token: &str, outcomes: Vec<(u64, Outcome)>) -> Result<Verdict, Refusal> {
+        let token = parse(token)?;
+        let points: Vec<u64> = outcomes.iter().map(|(point, _)| *point).collect();
+        let finish = move |desk: &mut Desk, now| match desk.lease(&token) {
+            Some(lease) => {
+                let (writes, verdict) = write(desk.scheduler.on_finish(lease, outcomes, now))?;
+                Ok((writes, (Some(lease), verdict)))
+            }
+            None => say((None, Verdict::Stale)),
+        };
+        match self.decide(finish).await? {
+            // Perhaps a repetition, of an outcome that ended the whole lease. What was decided before is durable by now.
+            (Some(lease), Verdict::Stale) => {
+                let ended = self.read(move |reader| reader.ended_under(lease, &points)).await?;
+                Ok(if ended { Verdict::Accepted } else { Verdict::Stale })
+            }
+            (_, verdict) => Ok(verdict),
+        }
+    }
+
+    /// A worker gives back what is left of a lease.
+    ///
+    /// # Errors
+    /// If the token is none.
+    pub async fn release(&self, token: &str) -> Result<(), Refusal> {
+        let token = parse(token)?;
+        self.decide(move |desk, _| match desk.lease(&token) {
+            Some(lease) => write(desk.scheduler.on_release(lease)),
+            None => say(()),
+        })
+        .await
+    }
+
+    /// The estimate that is stored under a digest.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn find_baseline(&self, digest: &str) -> Result<Option<v1::Estimate>, Refusal> {
+        let digest = digest.to_owned();
+        let stored = self.read(move |reader| reader.baseline(&digest)).await?;
+        let decode = |bytes: Vec<u8>| v1::Estimate::decode(&*bytes);
+        stored.map(decode).transpose().map_err(|error| Refusal::Unavailable(format!("a stored baseline: {error}")))
+    }
+
+    /// Stores an estimate under a digest. The first one stays.
+    ///
+    /// # Errors
+    /// If the digest is empty.
+    pub async fn store_baseline(&self, digest: &str, estimate: v1::Estimate) -> Result<(), Refusal> {
+        if digest.is_empty() {
+            return Err(Refusal::InvalidArgument("digest: must not be empty".to_owned()));
+        }
+        let baseline = Write::Baseline { digest: digest.to_owned(), estimate: estimate.encode_to_vec() };
+        self.decide(move |_, _| Ok((vec![baseline], ()))).await
+    }
+}
+
+fn parse(token: &str) -> Result<Token, Refusal> {
+    Token::parse(token).ok_or_else(|| Refusal::InvalidArgument("token: not one that was given out".to_owned()))
+}
+
+/// A lease on its way to its worker. If the call is dropped before, the lease is given back.
+struct Undelivered<'a> {
+    lease: Option<LeaseKey>,
+    inbox: &'a mpsc::Sender<Message>,
+}
+
+impl Undelivered<'_> {
+    fn delivered(mut self) {
+        self.lease = None;
+    }
+}
+
+impl Drop for Undelivered<'_> {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease {
+            // If the inbox is full the lease ends by its time.
+            let _ = self.inbox.try_send(Message::Event(release(lease)));
+        }
+    }
+}
