@@ -73,7 +73,7 @@ impl Folder {
     /// Writes everything that a run leaves behind.
     pub(super) fn write(&self, spec: &Spec, tables: &Tables) -> Result<(), Failure> {
         let Tables { cells, tasks, records } = tables;
-        let drawing = Drawing { layout: &Layout::from(spec), cells, tasks, records: Some(records), value: None };
+        let drawing = Drawing { layout: &Layout::of(spec), cells, tasks, records: Some(records), value: None };
         let svg = drawn(&drawing)?;
         let files = [
             ("sweep.toml", spec.resolved_source().as_bytes().to_vec()),
