@@ -57,7 +57,7 @@ impl Client {
                 Failure::Unavailable { url: self.url.clone(), reason: status.message().to_owned() }
             }
             Code::Unavailable | Code::Cancelled | Code::Unknown => {
-                Failure::Unreachable { url: self.url.clone(), reason: root_cause(&status) }
+                Failure::Unreachable { url: self.url.clone(), reason: status.source().map_or_else(|| status.message().to_owned(), root_cause) }
             }
             Code::Unimplemented => {
                 Failure::Refused(format!("what answers at {} is no coordinator of this version", self.url))
@@ -141,5 +141,5 @@ impl Client {
 
 /// The innermost reason: the outer ones of a transport say only that it is one.
 fn root_cause(error: &dyn Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+    std::iter::successors(Some(error), |&error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use phasegrid_proto::v1;
 use super::Global;
 use super::client::Client;
 use super::failure::Failure;
+use super::list::state;
 use super::progress::summary;
 use super::text::counted;
 
@@ -24,7 +25,8 @@ impl Cancel {
         let request = v1::CancelSweepRequest { id: self.id };
         let answer = client.sweeps.cancel_sweep(request).await.map_err(|status| client.failure(status))?;
         let sweep = answer.into_inner().sweep.unwrap_or_default();
-        eprintln!("cancelled {}: {}", sweep.name, summary(&sweep.progress.unwrap_or_default()));
+        // One that had ended before stays as it is, and the person sees so.
+        eprintln!("{} is {}: {}", sweep.name, state(&sweep), summary(&sweep.progress.unwrap_or_default()));
         Ok(())
     }
 }

@@ -22,6 +22,11 @@ pub(super) struct SweepFile {
 }
 
 impl SweepFile {
+    #[cfg(test)]
+    pub(super) fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), overrides: vec![] }
+    }
+
     /// The file's name, for messages.
     pub(super) fn name(&self) -> String {
         if self.is_stdin() { "the sweep file on stdin".to_owned() } else { self.path.display().to_string() }
@@ -71,7 +76,7 @@ mod tests {
     fn a_file_that_is_not_text_is_refused_with_its_name_and_the_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"name = \"x\"\nseed = \xff").unwrap();
-        let failure = SweepFile { path: file.path().to_owned(), overrides: vec![] }.read().unwrap_err();
+        let failure = SweepFile::at(file.path()).read().unwrap_err();
         assert_eq!(failure.exit(), Exit::Configuration);
         let name = file.path().display();
         assert_eq!(
@@ -82,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let failure = SweepFile { path: "no/such.toml".into(), overrides: vec![] }.read().unwrap_err();
+        let failure = SweepFile::at("no/such.toml").read().unwrap_err();
         assert_eq!(failure.exit(), Exit::File);
         assert!(failure.to_string().starts_with("cannot read no/such.toml: "), "{failure}");
     }

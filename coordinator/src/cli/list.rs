@@ -131,7 +131,8 @@ fn table(columns: &[(&str, Kind)], rows: Vec<Vec<Cell>>) -> Table {
     Table { columns, rows }
 }
 
-fn state(sweep: &v1::Sweep) -> &'static str {
+/// The state's name.
+pub(super) fn state(sweep: &v1::Sweep) -> &'static str {
     match sweep.state() {
         v1::SweepState::Running => "running",
         v1::SweepState::Completed => "completed",

@@ -39,7 +39,7 @@ pub(super) async fn read(
     level: Level,
 ) -> Result<impl Stream<Item = Result<v1::ReadTableResponse, Status>>, Status> {
     let spec = coordinator.spec(&id).await?;
-    let builder = TableBuilder::new(Layout::from(&*spec), level);
+    let builder = TableBuilder::new(Layout::of(&spec), level);
     let columns = builder.columns().iter().map(column_to_wire).collect();
     let head = v1::ReadTableResponse { columns, rows: vec![] };
     let reader = Reader { coordinator, id, next: 0, builder: Some(builder), rows: vec![].into_iter() };

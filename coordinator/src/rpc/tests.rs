@@ -57,8 +57,8 @@ impl Running {
         let url = server.url();
         let (stopper, stopping) = Stopper::new();
         let serving = tokio::spawn(server.run(coordinator, stopping.wait()));
-        let sweeps = SweepServiceClient::connect(url.clone()).await.unwrap();
-        let workers = WorkerServiceClient::connect(url).await.unwrap();
+        let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+        let (sweeps, workers) = (SweepServiceClient::new(channel.clone()), WorkerServiceClient::new(channel));
         Self { sweeps, workers, stopper, serving, _data: data }
     }
 

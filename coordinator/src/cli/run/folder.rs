@@ -21,6 +21,14 @@ pub(super) struct Folder {
     _lock: File,
 }
 
+/// Where the results of a sweep of this name go if nobody says otherwise: its letters, digits, dots, dashes and underscores
+/// make the folder's name, and a dash what lies between.
+pub(super) fn default_path(name: &str) -> PathBuf {
+    let kept = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let name: String = name.trim_start_matches('.').chars().map(kept).collect();
+    Path::new("phasegrid-out").join(if name.is_empty() { "sweep" } else { &name })
+}
+
 /// All tables of a sweep.
 pub(super) struct Tables {
     pub(super) cells: Table,
@@ -65,7 +73,7 @@ impl Folder {
     /// Writes everything that a run leaves behind.
     pub(super) fn write(&self, spec: &Spec, tables: &Tables) -> Result<(), Failure> {
         let Tables { cells, tasks, records } = tables;
-        let drawing = Drawing { layout: &Layout::from(spec), cells, tasks, records: Some(records), value: None };
+        let drawing = Drawing { layout: &Layout::of(spec), cells, tasks, records: Some(records), value: None };
         let svg = drawn(&drawing)?;
         let files = [
             ("sweep.toml", spec.resolved_source().as_bytes().to_vec()),
@@ -82,6 +90,13 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_name_leads_out_of_the_results() {
+        for (name, folder) in [("grokking map", "grokking-map"), ("../../etc", "-..-etc"), ("..", "sweep"), ("λ-1.5", "λ-1.5")] {
+            assert_eq!(default_path(name), Path::new("phasegrid-out").join(folder));
+        }
+    }
 
     #[test]
     fn a_folder_belongs_to_one_run_at_a_time() {

@@ -65,7 +65,7 @@ impl Run {
         // From here on a signal means: leave in order.
         let stop = stop_signal()?;
         let folder =
-            Folder::open(self.out.clone().unwrap_or_else(|| PathBuf::from("phasegrid-out").join(spec.name())))?;
+            Folder::open(self.out.clone().unwrap_or_else(|| folder::default_path(spec.name())))?;
         if self.force {
             folder.clear()?;
         }
@@ -155,7 +155,7 @@ async fn report(client: &mut Client, id: &str, spec: &Spec, folder: &Folder) -> 
     };
     folder.write(spec, &tables)?;
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    print(plot::terminal(&Layout::from(spec), &tables.cells, colour).as_bytes())?;
+    print(plot::terminal(&Layout::of(spec), &tables.cells, colour).as_bytes())?;
     let path = folder.path().display();
     eprintln!("{path} holds cells.csv, tasks.csv, records.parquet, diagram.svg, diagram.png and sweep.toml");
     Ok(())
