@@ -75,7 +75,9 @@ impl Publisher {
         }
         let tell = move |outcome: Result<(), _>| {
             if outcome.is_ok() {
-                events.into_iter().for_each(|(sender, event)| drop(sender.send_replace(event)));
+                for (sender, event) in events {
+                    sender.send_replace(event);
+                }
             }
         };
         Some(Box::new(tell))
