@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use phasegrid_coordinator::plot::{self, Drawing};
-use phasegrid_coordinator::results::{Axis, Layout, Level, Scale, Table, TableBuilder, TaskResult, TaskState, format};
-use phasegrid_coordinator::spec::{CullenThresholds, LiuThresholds, PhaseRule};
+use phasegrid_coordinator::results::{Axis, Layout, Level, Table, TableBuilder, TaskResult, TaskState, format};
+use phasegrid_coordinator::spec::{CullenThresholds, LiuThresholds, PhaseRule, Scale};
 use phasegrid_proto::v1::{Estimate, Health, Record, SamplerSettings};
 use serde_json::{Value, json};
 

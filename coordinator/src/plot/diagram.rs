@@ -235,7 +235,8 @@ mod tests {
     use super::*;
     use crate::plot::png::parse;
     use crate::results::fixture::{estimate, failed, finished, layout, record, sampled, small};
-    use crate::results::{Axis, Level, Scale, TableBuilder, TaskResult};
+    use crate::results::{Axis, Level, TableBuilder, TaskResult};
+    use crate::spec::Scale;
 
     fn results() -> Vec<TaskResult> {
         let task = |point: u64| {

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::svg::width;
+use crate::results::Axis;
 use crate::results::format::significant;
-use crate::results::{Axis, Scale};
+use crate::spec::Scale;
 
 /// A tick: where it stands, as a share of the scale or in places of an axis, and what it says.
 pub(super) type Tick = (f64, String);

@@ -162,7 +162,8 @@ mod tests {
 
     use super::*;
     use crate::results::fixture::{estimate, failed, finished, layout, record, small};
-    use crate::results::{Axis, Level, Scale, TableBuilder, TaskResult};
+    use crate::results::{Axis, Level, TableBuilder, TaskResult};
+    use crate::spec::Scale;
 
     fn cells(layout: &Layout, results: impl IntoIterator<Item = TaskResult>) -> Table {
         let mut builder = TableBuilder::new(layout.clone(), Level::Cells);

@@ -182,9 +182,10 @@ mod tests {
     use phasegrid_proto::v1::{Health, Record};
     use serde_json::json;
 
+    use super::super::Axis;
     use super::super::fixture::{estimate, failed, finished, record, sampled, small};
-    use super::super::{Axis, Scale};
     use super::*;
+    use crate::spec::Scale;
 
     fn table(layout: Layout, level: Level, results: &[TaskResult]) -> Table {
         let mut builder = TableBuilder::new(layout, level);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use phasegrid_proto::v1::{Estimate, Health, Record, SamplerSettings};
 use serde_json::{Value, json};
 
-use super::{Axis, Layout, Scale, TaskResult, TaskState};
-use crate::spec::{LiuThresholds, PhaseRule};
+use super::{Axis, Layout, TaskResult, TaskState};
+use crate::spec::{LiuThresholds, PhaseRule, Scale};
 
 /// A record with accuracies alone.
 pub(crate) fn record(step: u64, train_accuracy: f64, val_accuracy: f64) -> Record {

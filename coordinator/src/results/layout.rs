@@ -1,13 +1,13 @@
 //! What tables and plots need to know of a sweep: its axes, its samplers and its diagram.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::table::{Cell, Kind};
-use crate::spec::PhaseRule;
+use crate::spec::{PhaseRule, Scale, Spec};
 
 /// The values of each axis at a point, in the order of [`Layout::axes`].
 pub type Coordinates = Arc<dyn Fn(u64) -> Vec<Value> + Send + Sync>;
@@ -43,21 +43,12 @@ pub struct Axis {
     index: HashMap<String, usize>,
 }
 
-/// How an axis' values are spaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// Evenly.
-    Linear,
-    /// Geometrically.
-    Log,
-    /// In no way that a ruler knows: one place each.
-    Categories,
-}
-
 impl Axis {
-    /// An axis with its distinct values, in order.
+    /// An axis with its values in order; of values that are there twice, the first counts.
     #[must_use]
-    pub fn new(path: impl Into<String>, values: Vec<Value>, scale: Scale) -> Self {
+    pub fn new(path: impl Into<String>, mut values: Vec<Value>, scale: Scale) -> Self {
+        let mut seen = HashSet::new();
+        values.retain(|value| seen.insert(value.to_string()));
         let kind = if values.iter().all(Value::is_i64) {
             Kind::Integer
         } else if values.iter().all(|value| value.is_f64() || value.is_i64()) {
@@ -119,6 +110,34 @@ impl Axis {
 }
 
 impl Layout {
+    /// The layout of a sweep.
+    #[must_use]
+    pub fn of(spec: &Spec) -> Self {
+        let axis = |path: &String, values: Vec<Value>| Axis::new(path.as_str(), values, spec.axis_scale(path));
+        let ends = [0, spec.size() / 2, spec.size().saturating_sub(1)].map(|point| spec.coordinates(point));
+        let outer = |(index, path): (usize, &String)| match spec.axis_values(path) {
+            Some(values) => axis(path, values.to_vec()),
+            // Too many to be listed, and so to be drawn: a few of them tell what their column holds.
+            None => axis(path, ends.iter().filter_map(|values| values.get(index).cloned()).collect()),
+        };
+        let samplers = spec.sampler_coordinates();
+        let inner = |(index, path): (usize, &String)| match spec.axis_values(path) {
+            Some(values) => axis(path, values.to_vec()),
+            None => axis(path, samplers.iter().filter_map(|values| values.get(index).cloned()).collect()),
+        };
+        let points = spec.clone();
+        Self {
+            name: spec.name().to_owned(),
+            axes: spec.axes().iter().enumerate().map(outer).collect(),
+            coordinates: Arc::new(move |point| points.coordinates(point)),
+            sampler_axes: spec.sampler_axes().iter().enumerate().map(inner).collect(),
+            samplers: samplers.to_vec(),
+            x: spec.diagram().x.clone(),
+            y: spec.diagram().y.clone(),
+            phases: spec.diagram().phases,
+        }
+    }
+
     /// The axis of this path, outer or inner.
     #[must_use]
     pub fn axis(&self, path: &str) -> Option<&Axis> {
@@ -156,5 +175,80 @@ impl fmt::Debug for Layout {
             .field("y", &self.y)
             .field("phases", &self.phases)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Level, TableBuilder, fixture};
+    use super::*;
+
+    const SWEEP: &str = r#"
+name = "small"
+[task.data]
+kind = "modular"
+operation = "add"
+modulus = 5
+[task.model]
+kind = "quadratic"
+[task.train]
+optimizer = "sgd"
+learning_rate = 0.1
+batch_size = "full"
+steps = 10
+loss = "mse"
+[task.checkpoints]
+every = 5
+[task.llc]
+preset = "authors_code"
+batch_size = "full"
+[axes]
+"data.train_fraction" = { from = 0.2, to = 0.8, points = 4 }
+"model.width" = [8, 16]
+"llc.step_size" = { from = 1e-4, to = 1e-2, points = 3, scale = "log" }
+seed = { from = 0, count = 2 }
+"#;
+
+    #[test]
+    fn a_sweep_file_gives_its_axes_samplers_and_diagram() {
+        let spec = Spec::parse(SWEEP, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let layout = Layout::of(&spec);
+        let axes = |axes: &[Axis]| axes.iter().map(|axis| (axis.path.clone(), axis.kind)).collect::<Vec<_>>();
+        let expected = [("data.train_fraction", Kind::Real), ("model.width", Kind::Integer), ("seed", Kind::Integer)];
+        assert_eq!(axes(&layout.axes), expected.map(|(path, kind)| (path.to_owned(), kind)));
+        assert_eq!(axes(&layout.sampler_axes), [("llc.step_size".to_owned(), Kind::Real)]);
+        assert_eq!(layout.axis("llc.step_size").unwrap().scale(), Scale::Log);
+        assert_eq!(layout.samplers.len(), 3);
+        assert_eq!((layout.x.as_deref(), layout.y.as_deref()), (Some("data.train_fraction"), Some("model.width")));
+        assert_eq!((layout.coordinates)(0), spec.coordinates(0));
+    }
+
+    #[test]
+    fn every_point_of_a_sweep_finds_its_cell() {
+        let spec = Spec::parse(SWEEP, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let mut builder = TableBuilder::new(Layout::of(&spec), Level::Cells);
+        (0..spec.size()).for_each(|point| builder.push(&fixture::finished(point, vec![fixture::record(0, 1.0, 1.0)])));
+        let table = builder.finish();
+        assert_eq!(table.rows.len(), 4 * 2 * 3);
+        assert!(table.numbers("tasks").all(|tasks| tasks == Some(2.0)));
+    }
+
+    #[test]
+    fn an_axis_more_than_a_million_long_keeps_its_kind() {
+        let overrides = ["axes.seed.count=2_000_000".to_owned()];
+        let spec = Spec::parse(SWEEP, &overrides).unwrap_or_else(|error| panic!("{error}"));
+        let layout = Layout::of(&spec);
+        let seed = layout.axis("seed").unwrap();
+        assert_eq!(seed.kind(), Kind::Integer);
+        assert_eq!(seed.cell(&json!(1_999_999)), crate::results::Cell::Integer(1_999_999));
+    }
+
+    #[test]
+    fn a_value_that_is_there_twice_has_one_place() {
+        let axis = Axis::new("model.width", vec![json!(8), json!(8), json!(16)], Scale::Categories);
+        assert_eq!(axis.values(), [json!(8), json!(16)]);
+        assert_eq!(axis.index(&json!(16)), Some(1));
     }
 }

@@ -18,7 +18,7 @@ pub mod phases;
 mod table;
 
 pub use builder::{Level, TableBuilder};
-pub use layout::{Axis, Coordinates, Layout, Scale};
+pub use layout::{Axis, Coordinates, Layout};
 pub use phases::Phase;
 pub use table::{Cell, Column, Kind, Table};
 
