@@ -56,9 +56,10 @@ impl Client {
             Code::Unavailable if status.source().is_none() => {
                 Failure::Unavailable { url: self.url.clone(), reason: status.message().to_owned() }
             }
-            Code::Unavailable | Code::Cancelled | Code::Unknown => {
-                Failure::Unreachable { url: self.url.clone(), reason: status.source().map_or_else(|| status.message().to_owned(), root_cause) }
-            }
+            Code::Unavailable | Code::Cancelled | Code::Unknown => Failure::Unreachable {
+                url: self.url.clone(),
+                reason: status.source().map_or_else(|| status.message().to_owned(), root_cause),
+            },
             Code::Unimplemented => {
                 Failure::Refused(format!("what answers at {} is no coordinator of this version", self.url))
             }

@@ -89,7 +89,10 @@ mod tests {
         let spec = Spec::parse(&std::fs::read_to_string(demo).unwrap(), &[]).unwrap();
         let plan = Plan { file: SweepFile::at(demo), rate: 1e9, cores: Some(1), verbose: false };
         let summary = plan.summary(&spec);
-        assert!(summary.contains("points    216 over data.train_fraction (8), train.weight_decay (9), seed (3)\n"), "{summary}");
+        assert!(
+            summary.contains("points    216 over data.train_fraction (8), train.weight_decay (9), seed (3)\n"),
+            "{summary}"
+        );
         assert!(summary.contains("samplers  1 setting a task\n"), "{summary}");
         assert!(summary.contains(" on 1 core at 1.00 GFLOP/s each\n"), "{summary}");
     }

@@ -40,7 +40,8 @@ impl Plot {
         let mut client = Client::connect(&global.coordinator).await?;
         let spec = client.spec(&self.id).await?;
         let (cells, tasks) = (client.table(&self.id, Level::Cells).await?, client.table(&self.id, Level::Tasks).await?);
-        let records = if spec.size() > TRAJECTORIES { None } else { Some(client.table(&self.id, Level::Records).await?) };
+        let records =
+            if spec.size() > TRAJECTORIES { None } else { Some(client.table(&self.id, Level::Records).await?) };
         let (layout, value) = (&Layout::of(&spec), self.value.as_deref());
         let svg = drawn(&Drawing { layout, cells: &cells, tasks: &tasks, records: records.as_ref(), value })?;
         let data = if is_png(&self.output) { png(&svg)? } else { svg.into_bytes() };

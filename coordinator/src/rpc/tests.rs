@@ -195,8 +195,10 @@ async fn reports_under_a_released_lease_are_stale() {
 
 #[tokio::test]
 async fn refusals_carry_their_code() {
-    let Running { mut sweeps, mut workers, .. } = Running::start().await;
-    let request = v1::CreateSweepRequest { request_id: "wish".to_owned(), source: "name = 3".to_owned(), ..Default::default() };
+    let mut running = Running::start().await;
+    let (sweeps, workers) = (&mut running.sweeps, &mut running.workers);
+    let request =
+        v1::CreateSweepRequest { request_id: "wish".to_owned(), source: "name = 3".to_owned(), ..Default::default() };
     let refusal = sweeps.create_sweep(request).await.unwrap_err();
     assert_eq!(refusal.code(), Code::InvalidArgument);
     assert!(refusal.message().contains("name"), "{refusal}");

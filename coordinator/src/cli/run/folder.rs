@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::plot::Drawing;
-use crate::results::{Layout, Table};
 use crate::results::format::Format;
+use crate::results::{Layout, Table};
 use crate::spec::Spec;
 
 use super::super::failure::Failure;
@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn no_name_leads_out_of_the_results() {
-        for (name, folder) in [("grokking map", "grokking-map"), ("../../etc", "-..-etc"), ("..", "sweep"), ("λ-1.5", "λ-1.5")] {
+        for (name, folder) in
+            [("grokking map", "grokking-map"), ("../../etc", "-..-etc"), ("..", "sweep"), ("λ-1.5", "λ-1.5")]
+        {
             assert_eq!(default_path(name), Path::new("phasegrid-out").join(folder));
         }
     }

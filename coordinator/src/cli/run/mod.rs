@@ -64,8 +64,7 @@ impl Run {
         let worker = crew::worker_binary()?;
         // From here on a signal means: leave in order.
         let stop = stop_signal()?;
-        let folder =
-            Folder::open(self.out.clone().unwrap_or_else(|| folder::default_path(spec.name())))?;
+        let folder = Folder::open(self.out.clone().unwrap_or_else(|| folder::default_path(spec.name())))?;
         if self.force {
             folder.clear()?;
         }
