@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 pub(crate) use tasks::{endless, lease, quick};
 
 /// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A heartbeat that does not come during a test.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 /// A heartbeat that comes as soon as anyone asks for it.
@@ -127,6 +127,10 @@ impl Coordinator {
         Self { url, said, aside: VecDeque::new() }
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Starts a worker with so many slots, a thread each.
     pub(crate) fn worker(&self, slots: usize) -> Worker {
         let client = Client::new(&self.url, NAME, slots as u32, "cpu").unwrap();
@@ -156,18 +160,23 @@ impl Coordinator {
         reports: Report -> Reports;
         finish: Finish -> Call<FinishRequest, FinishResponse>;
         release: Release -> Call<ReleaseRequest, ReleaseResponse>;
+        find_baseline: FindBaseline -> Call<FindBaselineRequest, FindBaselineResponse>;
+        store_baseline: StoreBaseline -> Call<StoreBaselineRequest, StoreBaselineResponse>;
     }
 
     /// Answers heartbeats until one shows what is waited for.
     pub(crate) async fn heartbeat_with(&mut self, shows: impl Fn(&HeartbeatRequest) -> bool) {
-        loop {
-            let heartbeat = self.heartbeat().await;
-            let shown = shows(&heartbeat.request);
-            heartbeat.answer(HeartbeatResponse::default());
-            if shown {
-                return;
+        let answer = async {
+            loop {
+                let heartbeat = self.heartbeat().await;
+                let shown = shows(&heartbeat.request);
+                heartbeat.answer(HeartbeatResponse::default());
+                if shown {
+                    return;
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, answer).await.expect("no heartbeat shows it");
     }
 
     /// The worker has said nothing that the test did not hear, but for requests for work and heartbeats.
