@@ -85,6 +85,68 @@ macro_rules! widest {
 }
 pub(crate) use widest;
 
+/// A row-major matrix in a slice, or its transpose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    /// Steps in `values` from row to row and from column to column.
+    strides: (usize, usize),
+}
+
+impl<'a> Matrix<'a> {
+    /// The matrix with these rows, one after the other, each of `columns` numbers.
+    pub(crate) fn new(values: &'a [f32], columns: usize) -> Self {
+        let rows = values.len() / columns;
+        assert_eq!(values.len(), rows * columns, "whole rows");
+        Self { values, rows, columns, strides: (columns, 1) }
+    }
+
+    pub(crate) fn transposed(self) -> Self {
+        let (row, column) = self.strides;
+        Self { rows: self.columns, columns: self.rows, strides: (column, row), ..self }
+    }
+}
+
+/// out = keep·out + a·b, with keep 0 or 1; `out` is row-major.
+///
+/// The kernels of the `gemm` crates are as fast as libtorch's, and a call has no tensors to make: that counts for networks
+/// whose step takes microseconds. The result depends on the numbers alone and not on where they lie in memory.
+#[expect(unsafe_code, reason = "the crate takes pointers; the matrices here are checked slices")]
+pub(crate) fn multiply(out: &mut [f32], keep: bool, a: Matrix, b: Matrix) {
+    assert_eq!(a.columns, b.rows, "matrices that fit");
+    assert_eq!(out.len(), a.rows * b.columns, "room for the product");
+    let stride = |steps: usize| steps as isize;
+    let gemm = gemm_f32::gemm::f32::get_gemm_fn();
+    // SAFETY: each pointer comes with the extents and strides of the slice that it points into, asserted here and when the
+    // matrices were made; `out` is borrowed exclusively and overlaps neither factor.
+    unsafe {
+        // Kernels store columns: outᵀ = bᵀ·aᵀ has the columns that `out` has as rows.
+        gemm(
+            b.columns,
+            a.rows,
+            a.columns,
+            out.as_mut_ptr(),
+            stride(b.columns),
+            1,
+            keep,
+            b.values.as_ptr(),
+            stride(b.strides.0),
+            stride(b.strides.1),
+            a.values.as_ptr(),
+            stride(a.strides.0),
+            stride(a.strides.1),
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm_common::Parallelism::None,
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +164,24 @@ mod tests {
     #[should_panic(expected = "contiguous")]
     fn a_transposed_view_is_refused() {
         slice::<f32>(&Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)).tr());
+    }
+
+    #[test]
+    fn products_are_those_of_the_definition() {
+        let numbers = |n: usize| (0..n).map(|i| (i % 7) as f32 - 3.0).collect::<Vec<_>>();
+        for (i, j, k) in [(1, 1, 1), (3, 4, 5), (17, 40, 33)] {
+            let (a, b) = (numbers(i * j), numbers(j * k));
+            let expected: Vec<f32> =
+                (0..i * k).map(|at| (0..j).map(|l| a[at / k * j + l] * b[l * k + at % k]).sum()).collect();
+            // Small integers: every sum is exact.
+            let mut out = vec![f32::NAN; i * k];
+            multiply(&mut out, false, Matrix::new(&a, j), Matrix::new(&b, k));
+            assert_eq!(out, expected);
+            // (bᵀ·aᵀ)ᵀ, on top of what is there.
+            let mut out = vec![1.0; i * k];
+            multiply(&mut out, true, Matrix::new(&b, k).transposed(), Matrix::new(&a, j).transposed());
+            assert!(out.iter().enumerate().all(|(at, value)| *value == 1.0 + expected[at % i * k + at / i]));
+        }
     }
 
     widest! {

@@ -46,3 +46,5 @@ pub mod theory;
 pub mod random;
 
 mod host;
+
+mod mkl;

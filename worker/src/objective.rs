@@ -192,8 +192,8 @@ mod tests {
                 let index: Vec<i64> = pairs.iter().flatten().copied().map(i64::from).collect();
                 let x = Tensor::from_slice(&index).one_hot(p).to_kind(Kind::Double).view([-1, 2 * p]);
                 let w = weights.narrow(0, 0, 2 * p * k).view([2 * p, k]);
-                let v = weights.narrow(0, 2 * p * k, p * k).view([p, k]);
-                x.mm(&w).square().mm(&v.tr())
+                let vt = weights.narrow(0, 2 * p * k, p * k).view([k, p]);
+                x.mm(&w).square().mm(&vt)
             }
             (Config::DeepLinear { widths, .. }, _, Inputs::Vectors { dimension, values }) => {
                 let mut x = Tensor::from_slice(values).to_kind(Kind::Double).view([-1, *dimension as i64]);

@@ -1,5 +1,6 @@
 //! The real binary: signals and exit codes.
 
+use std::io::Read as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ impl Process {
     fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phasegrid-worker"));
         command.args(arguments).env_remove("PHASEGRID_COORDINATOR").stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command.spawn().unwrap())
+        Self(command.spawn().expect("the binary is built"))
     }
 
     fn of(coordinator: &Coordinator) -> Self {
@@ -23,17 +24,19 @@ impl Process {
     }
 
     fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status().unwrap().success());
+        let kill = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
+        assert!(kill.expect("there is a kill command").success());
     }
 
     /// How it ended, what it wrote on stdout, and on stderr.
     async fn ended(mut self) -> (ExitStatus, String, String) {
         let read = tokio::task::spawn_blocking(move || {
-            let out = std::io::read_to_string(self.0.stdout.take().unwrap()).unwrap();
-            let err = std::io::read_to_string(self.0.stderr.take().unwrap()).unwrap();
-            (self.0.wait().unwrap(), out, err)
+            let (mut out, mut err) = (String::new(), String::new());
+            self.0.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
+            self.0.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
+            (self.0.wait().expect("it was started"), out, err)
         });
-        tokio::time::timeout(PATIENCE, read).await.expect("the process stays").unwrap()
+        tokio::time::timeout(PATIENCE, read).await.expect("the process stays").expect("no panic")
     }
 }
 
