@@ -1,29 +1,31 @@
 //! The coordinator as the worker sees it: every call is repeated until it is answered, for as long as that takes.
 //!
-//! What a gRPC code means is decided here, once ([`Remedy`]): a coordinator that is away is waited for, one that does not
+//! What a gRPC code means is decided once, in `remedy`: a coordinator that is away is waited for, one that does not
 //! know this worker any more (it was restarted) is told again under the same id, and a refusal is a [`ClientError`],
 //! which ends the worker. All calls may be repeated, so says the contract in `workers.proto`. Wire types end here too,
 //! but for records, estimates and outcomes, which are plain data.
 
 mod backoff;
+mod messages;
 mod outage;
+mod remedy;
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use phasegrid_proto::NUMERICS_VERSION;
-use phasegrid_proto::task::{Problem, TaskConfig};
 use phasegrid_proto::v1::{self, worker_service_client::WorkerServiceClient};
 use tokio::sync::{Mutex, watch};
 use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status, Streaming};
 
-pub(crate) use backoff::Backoff;
-
+pub(crate) use self::backoff::Backoff;
+use self::messages::leased;
+pub(crate) use self::messages::verdict;
+pub use self::messages::{Directives, Leased, Running, Token, Verdict};
+use self::outage::Outage;
+use self::remedy::Remedy;
 use crate::identity::chance;
-use outage::Outage;
 
 /// How long the coordinator may hold a request for work that it does not have yet.
 const LEASE_WAIT: Duration = Duration::from_secs(20);
@@ -60,62 +62,13 @@ pub enum ClientError {
     },
 }
 
-/// A lease's name, opaque.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Token(Arc<str>);
-
-impl Token {
-    /// The token that the coordinator sent.
-    #[must_use]
-    pub fn new(token: &str) -> Self {
-        Self(token.into())
-    }
-}
-
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A range of points that this worker may compute.
-#[derive(Clone, Debug)]
-pub struct Leased {
-    /// Names the lease.
-    pub token: Token,
-    /// For logs.
-    pub sweep: String,
-    /// The points in the order in which they are to be started, each with its task or what is wrong with it.
-    pub tasks: Vec<(u64, Result<TaskConfig, String>)>,
-}
-
-/// What the coordinator would have this worker do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Directives {
-    /// Leases that are no longer held.
-    pub dropped: Vec<Token>,
-    /// Take no further leases, finish what is held and leave.
-    pub drain: bool,
-}
-
-/// The running points of a lease and how much of each is done, in 0..=1.
-pub type Running = (Token, Vec<(u64, f64)>);
-
-/// What became of a message that was sent under a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is durable.
-    Accepted,
-    /// The lease has ended: nothing was changed.
-    Stale,
-}
-
 /// The connection to the coordinator, and what is known about it. Shared by all who talk.
 #[derive(Debug)]
 pub struct Client {
     service: WorkerServiceClient<Channel>,
     url: String,
     registration: v1::RegisterRequest,
+    /// Read by anyone at any time; nobody waits for a change.
     terms: watch::Sender<Terms>,
     joining: Mutex<()>,
     outage: Outage,
@@ -127,30 +80,6 @@ struct Terms {
     /// How often this worker has registered: of several calls that find it forgotten, one registers it again.
     registered: u64,
     heartbeat_interval: Duration,
-}
-
-/// What helps after a failed call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Remedy {
-    Wait,
-    Register,
-    Nothing,
-}
-
-impl Remedy {
-    fn of(status: &Status) -> Self {
-        match status.code() {
-            Code::NotFound => Self::Register,
-            Code::InvalidArgument
-            | Code::FailedPrecondition
-            | Code::OutOfRange
-            | Code::Unimplemented
-            | Code::PermissionDenied
-            | Code::Unauthenticated => Self::Nothing,
-            // A broken connection shows as Unknown, Internal or Cancelled, depending on where it broke.
-            _ => Self::Wait,
-        }
-    }
 }
 
 impl Client {
@@ -361,28 +290,6 @@ impl Client {
     }
 }
 
-/// Reads a verdict off the wire.
-pub(crate) fn verdict(verdict: v1::Verdict) -> Result<Verdict, Status> {
-    match verdict {
-        v1::Verdict::Accepted => Ok(Verdict::Accepted),
-        v1::Verdict::Stale => Ok(Verdict::Stale),
-        v1::Verdict::Unspecified => Err(Status::invalid_argument("an answer came without a verdict")),
-    }
-}
-
-fn leased(lease: v1::LeasedRange) -> Leased {
-    let task = |task: v1::Task| {
-        let config = TaskConfig::from_json(&task.config)
-            .map_err(|problems| problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; "));
-        (task.point, config)
-    };
-    Leased {
-        token: Token::new(&lease.token),
-        sweep: lease.sweep_id,
-        tasks: lease.tasks.into_iter().map(task).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,31 +298,5 @@ mod tests {
     fn an_address_that_is_none_is_refused_before_anything_is_sent() {
         let error = Client::new("http://a b", "w", 1, "cpu").unwrap_err().to_string();
         assert!(error.contains("accepted: http://HOST:PORT"), "{error}");
-    }
-
-    #[test]
-    fn absence_is_waited_for_and_refusals_are_not() {
-        for code in [Code::Unavailable, Code::Unknown, Code::Cancelled, Code::Internal, Code::DeadlineExceeded] {
-            assert_eq!(Remedy::of(&Status::new(code, "")), Remedy::Wait, "{code:?}");
-        }
-        for code in [Code::InvalidArgument, Code::FailedPrecondition, Code::Unimplemented] {
-            assert_eq!(Remedy::of(&Status::new(code, "")), Remedy::Nothing, "{code:?}");
-        }
-        assert_eq!(Remedy::of(&Status::not_found("")), Remedy::Register);
-    }
-
-    #[test]
-    fn a_configuration_that_makes_no_sense_arrives_as_what_is_wrong_with_it() {
-        let task = v1::Task { point: 7, attempt: 1, config: "{}".into() };
-        let lease = leased(v1::LeasedRange { token: "t".into(), sweep_id: "s".into(), tasks: vec![task] });
-        let (point, config) = &lease.tasks[0];
-        assert_eq!(*point, 7);
-        assert!(config.as_ref().unwrap_err().starts_with("task: "), "{config:?}");
-    }
-
-    #[test]
-    fn a_verdict_must_be_one() {
-        assert_eq!(verdict(v1::Verdict::Stale).unwrap(), Verdict::Stale);
-        assert!(verdict(v1::Verdict::Unspecified).is_err());
     }
 }

@@ -45,8 +45,6 @@ impl Compute {
         for thread in 0..capacity.threads {
             let (bench, queue) = (Arc::clone(&bench), Arc::clone(&queue));
             std::thread::Builder::new().name(format!("compute-{thread}")).spawn(move || {
-                // Parallelism is between ensembles and chains; threads inside an operation would only compete.
-                tch::set_num_threads(1);
                 while let Some(assignment) = next(&queue) {
                     bench.run(&assignment);
                 }

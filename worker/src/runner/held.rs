@@ -240,6 +240,13 @@ impl Held {
     }
 }
 
+impl Drop for Held {
+    /// Whoever forgets what is held has no use for what still runs.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 impl Lease {
     fn new(token: Token) -> Self {
         Self {

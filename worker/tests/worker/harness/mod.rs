@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 pub(crate) use tasks::{endless, lease, quick};
 
 /// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A heartbeat that does not come during a test.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 /// A heartbeat that comes as soon as anyone asks for it.
@@ -59,7 +59,7 @@ impl Reports {
     /// The next request: its lease, and each point's steps.
     pub(crate) async fn next(&mut self) -> (String, Vec<(u64, Vec<u64>)>) {
         let next = tokio::time::timeout(PATIENCE, self.requests.next()).await.expect("no report came");
-        let request = next.expect("the worker closed the stream").unwrap();
+        let request = next.expect("the worker closed the stream").expect("the connection holds");
         let steps = |of: PointRecords| (of.point, of.records.iter().map(|record| record.step).collect());
         (request.token, request.points.into_iter().map(steps).collect())
     }
@@ -113,23 +113,30 @@ macro_rules! expect {
     ($($(#[$doc:meta])* $name:ident: $kind:ident -> $call:ty;)*) => {$(
         $(#[$doc])*
         pub(crate) async fn $name(&mut self) -> $call {
-            self.next(stringify!($kind), |said| match said { Said::$kind(call) => Ok(call), other => Err(other) }).await
+            match self.next(stringify!($kind), |said| matches!(said, Said::$kind(_))).await {
+                Said::$kind(call) => call,
+                other => unreachable!("{other:?}"),
+            }
         }
     )*};
 }
 
 impl Coordinator {
     pub(crate) async fn start() -> Self {
-        let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap().with_nodelay(Some(true));
-        let url = format!("http://{}", incoming.local_addr().unwrap());
+        let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).expect("a free port").with_nodelay(Some(true));
+        let url = format!("http://{}", incoming.local_addr().expect("it is bound"));
         let (heard, said) = mpsc::unbounded_channel();
         tokio::spawn(Server::builder().add_service(WorkerServiceServer::new(Ear(heard))).serve_with_incoming(incoming));
         Self { url, said, aside: VecDeque::new() }
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Starts a worker with so many slots, a thread each.
     pub(crate) fn worker(&self, slots: usize) -> Worker {
-        let client = Client::new(&self.url, NAME, slots as u32, "cpu").unwrap();
+        let client = Client::new(&self.url, NAME, slots as u32, "cpu").expect("an address");
         let (leave, left) = oneshot::channel::<()>();
         let left = async move {
             // A worker that the test does not tell to leave stays.
@@ -156,18 +163,23 @@ impl Coordinator {
         reports: Report -> Reports;
         finish: Finish -> Call<FinishRequest, FinishResponse>;
         release: Release -> Call<ReleaseRequest, ReleaseResponse>;
+        find_baseline: FindBaseline -> Call<FindBaselineRequest, FindBaselineResponse>;
+        store_baseline: StoreBaseline -> Call<StoreBaselineRequest, StoreBaselineResponse>;
     }
 
     /// Answers heartbeats until one shows what is waited for.
     pub(crate) async fn heartbeat_with(&mut self, shows: impl Fn(&HeartbeatRequest) -> bool) {
-        loop {
-            let heartbeat = self.heartbeat().await;
-            let shown = shows(&heartbeat.request);
-            heartbeat.answer(HeartbeatResponse::default());
-            if shown {
-                return;
+        let answer = async {
+            loop {
+                let heartbeat = self.heartbeat().await;
+                let shown = shows(&heartbeat.request);
+                heartbeat.answer(HeartbeatResponse::default());
+                if shown {
+                    return;
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, answer).await.expect("no heartbeat shows it");
     }
 
     /// The worker has said nothing that the test did not hear, but for requests for work and heartbeats.
@@ -177,21 +189,18 @@ impl Coordinator {
         }
     }
 
-    async fn next<T>(&mut self, kind: &str, wanted: impl Fn(Said) -> Result<T, Said>) -> T {
-        for _ in 0..self.aside.len() {
-            match self.aside.pop_front().map(&wanted) {
-                Some(Ok(call)) => return call,
-                Some(Err(other)) => self.aside.push_back(other),
-                None => {}
-            }
+    async fn next(&mut self, kind: &str, wanted: impl Fn(&Said) -> bool) -> Said {
+        if let Some(said) = self.aside.iter().position(&wanted).and_then(|position| self.aside.remove(position)) {
+            return said;
         }
         loop {
             let said = tokio::time::timeout(PATIENCE, self.said.recv()).await;
-            match wanted(said.unwrap_or_else(|_| panic!("{kind} never came")).expect("the server runs")) {
-                Ok(call) => return call,
-                Err(other) if is_aside(&other) => self.aside.push_back(other),
-                Err(other) => panic!("waiting for {kind}, but the worker said {other:?}"),
+            let said = said.unwrap_or_else(|_| panic!("{kind} never came")).expect("the server runs");
+            if wanted(&said) {
+                return said;
             }
+            assert!(is_aside(&said), "waiting for {kind}, but the worker said {said:?}");
+            self.aside.push_back(said);
         }
     }
 }
@@ -220,12 +229,12 @@ pub(crate) struct Worker {
 impl Worker {
     /// What a signal does.
     pub(crate) fn tell_to_leave(&mut self) {
-        self.leave.take().expect("told once").send(()).unwrap();
+        self.leave.take().expect("told once").send(()).expect("the worker runs");
     }
 
     /// Waits until the worker has left.
     pub(crate) async fn left(self) -> Result<(), RunError> {
-        tokio::time::timeout(PATIENCE, self.run).await.expect("the worker stays").unwrap()
+        tokio::time::timeout(PATIENCE, self.run).await.expect("the worker stays").expect("no panic")
     }
 }
 

@@ -1,14 +1,13 @@
 //! The runner against a scripted coordinator over a real connection, with real tiny tasks.
 
-mod harness;
-
-use harness::*;
 use phasegrid_proto::NUMERICS_VERSION;
 use phasegrid_proto::v1::outcome::Outcome as Kind;
 use phasegrid_proto::v1::*;
 use phasegrid_worker::client::ClientError;
 use phasegrid_worker::runner::RunError;
 use tonic::Status;
+
+use crate::harness::*;
 
 /// Point and reported records of each outcome, which must all be completions.
 fn completions(request: &FinishRequest) -> Vec<(u64, u64)> {
