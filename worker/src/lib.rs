@@ -4,7 +4,7 @@
 //! the [`runner`] turns leases into ensembles on slots, the [`engine`] runs an ensemble. Below the engine there is no
 //! network and no clock, only numerics: [`data`] and [`models`] make an [`objective`], which is minimised ([`train`],
 //! [`optimizer`], [`metrics`]) and sampled ([`sampler`], [`estimate`], [`llc`]); [`theory`] has the closed forms.
-//! All chance comes from [`random`].
+//! All chance comes from [`random`]; `host` lends tensors' memory to plain loops.
 
 pub mod config;
 
@@ -35,3 +35,7 @@ pub mod llc;
 pub mod theory;
 
 pub mod random;
+
+mod host;
+
+mod mkl;

@@ -1,1 +1,151 @@
-//! metrics
+//! What a checkpoint measures of a network, apart from its LLC.
+//!
+//! With residuals e = f − y over N examples (i) and p outputs (k):
+//! - the loss is ½·Σ e²/N, and if centred, with each output's mean over the examples subtracted first;
+//! - the reported loss is the form of the literature: Σ_ik (e_ik − mean_k e_ik)² / (2pN), whatever the training loss;
+//! - accuracy is the share of examples whose largest output is the class.
+//!
+//! Sums are taken in double precision.
+
+use phasegrid_proto::task::Loss;
+use phasegrid_proto::v1;
+use tch::{Kind, Tensor};
+
+use crate::models::Model;
+use crate::objective::Stacked;
+
+/// The measurements of E members at `weights` [E, D]; the record's step, estimates and exact LLC are left open.
+///
+/// What is not finite is absent.
+#[must_use]
+pub fn measure(
+    model: &dyn Model,
+    loss: Loss,
+    train: &Stacked,
+    validation: Option<&Stacked>,
+    weights: &Tensor,
+) -> Vec<v1::Record> {
+    let train = Fit::of(model, loss, train, weights);
+    let validation = validation.map(|set| Fit::of(model, loss, set, weights));
+    let norm = numbers(&sum(&weights.square(), &[1]).sqrt());
+    let ipr = model.inverse_participation_ratio(weights).map(|ratio| numbers(&ratio));
+    let record = |e: usize| {
+        let at = |values: &[f64]| values.get(e).copied().filter(|value| value.is_finite());
+        let of_validation = |of: fn(&Fit) -> &Vec<f64>| validation.as_ref().and_then(|fit| at(of(fit)));
+        v1::Record {
+            train_loss: at(&train.loss),
+            val_loss: of_validation(|fit| &fit.loss),
+            train_loss_reported: at(&train.reported),
+            val_loss_reported: of_validation(|fit| &fit.reported),
+            train_accuracy: at(&train.accuracy),
+            val_accuracy: of_validation(|fit| &fit.accuracy),
+            weight_norm: at(&norm),
+            ipr: ipr.as_ref().and_then(|ipr| at(ipr)),
+            ..v1::Record::default()
+        }
+    };
+    (0..weights.size()[0] as usize).map(record).collect()
+}
+
+/// How well networks do on a set, one number a member.
+struct Fit {
+    loss: Vec<f64>,
+    reported: Vec<f64>,
+    /// Empty for regression.
+    accuracy: Vec<f64>,
+}
+
+impl Fit {
+    fn of(model: &dyn Model, loss: Loss, set: &Stacked, weights: &Tensor) -> Self {
+        let outputs = model.outputs_at(weights, &set.inputs); // [E, N, p]
+        let (n, p) = (set.size().1 as f64, model.outputs() as f64);
+        let accuracy = set.classes.as_ref().map(|classes| {
+            let right = outputs.argmax(2, false).eq_tensor(classes); // [E, N]
+            numbers(&(sum(&right, &[1]) / n))
+        });
+        let residual = outputs - &set.targets;
+        let squares = sum(&residual.square(), &[1, 2]); // [E]
+        let of_output = sum(&residual, &[1]) / n; // mean over examples, [E, p]
+        let of_example = sum(&residual, &[2]) / p; // mean over outputs, [E, N]
+        let centred = match loss {
+            Loss::Mse => squares.shallow_clone(),
+            Loss::CentredMse => &squares - sum(&of_output.square(), &[1]) * n,
+        };
+        let reported = &squares - sum(&of_example.square(), &[1]) * p;
+        Self {
+            loss: numbers(&(centred * (0.5 / n))),
+            reported: numbers(&(reported * (0.5 / (n * p)))),
+            accuracy: accuracy.unwrap_or_default(),
+        }
+    }
+}
+
+fn sum(values: &Tensor, over: &[i64]) -> Tensor {
+    values.sum_dim_intlist(over, false, Kind::Double)
+}
+
+fn numbers(values: &Tensor) -> Vec<f64> {
+    Vec::try_from(values.to_kind(Kind::Double)).unwrap_or_else(|error| unreachable!("one number a member: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Examples;
+    use crate::models::{self, tests::modular_task};
+    use crate::objective::{Objective, SquaredError};
+    use phasegrid_proto::task::TaskConfig;
+    use tch::Device;
+
+    fn at_init(task: &TaskConfig) -> v1::Record {
+        let examples = Examples::of(task);
+        let model = models::of(task);
+        let [train, validation] = [&examples.train, &examples.validation]
+            .map(|set| Stacked::new(model.as_ref(), &[set], Kind::Float, Device::Cpu));
+        let weights = Tensor::from_slice(&models::initial_weights(task)).unsqueeze(0);
+        measure(model.as_ref(), task.train.loss, &train, Some(&validation), &weights).remove(0)
+    }
+
+    #[test]
+    fn the_reported_loss_at_initialisation_is_that_of_the_reference_implementation() {
+        let record = at_init(&modular_task(53, 1024, 0));
+        // Published as 0.0091; outputs are small at first, and a one-hot target alone gives (1 − 1/p)/(2p) = 0.00926.
+        assert!((record.train_loss_reported.unwrap() - 0.0091).abs() < 2e-4, "{record:?}");
+        assert!((record.val_loss_reported.unwrap() - 0.0091).abs() < 2e-4, "{record:?}");
+        assert!(record.train_accuracy.unwrap() < 0.06 && record.val_accuracy.unwrap() < 0.06, "{record:?}");
+    }
+
+    #[test]
+    fn the_measured_loss_is_the_objective() {
+        for loss in [Loss::Mse, Loss::CentredMse] {
+            let mut task = modular_task(11, 20, 0);
+            task.train.loss = loss;
+            let weights = Tensor::from_slice(&models::initial_weights(&task)).unsqueeze(0);
+            let objective = SquaredError::of(&task, &Examples::of(&task), 1, Kind::Float, Device::Cpu);
+            let expected = objective.loss_and_gradient(&weights, None, &mut weights.zeros_like()).double_value(&[0]);
+            // Single precision on one side.
+            assert!((at_init(&task).train_loss.unwrap() / expected - 1.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn regression_has_no_accuracy_and_an_empty_set_no_loss() {
+        let task = models::tests::gaussian_task(&[3, 2], 1, 10);
+        let (model, examples) = (models::of(&task), Examples::of(&task));
+        let train = Stacked::new(model.as_ref(), &[&examples.train], Kind::Float, Device::Cpu);
+        let weights = Tensor::from_slice(&models::initial_weights(&task)).unsqueeze(0);
+        let record = measure(model.as_ref(), Loss::Mse, &train, None, &weights).remove(0);
+        assert!(record.train_loss.is_some() && record.train_accuracy.is_none() && record.ipr.is_none());
+        assert!(record.val_loss.is_none() && record.val_accuracy.is_none() && record.val_loss_reported.is_none());
+    }
+
+    #[test]
+    fn a_diverged_network_has_no_measurements_rather_than_nan() {
+        let task = modular_task(5, 4, 0);
+        let (model, examples) = (models::of(&task), Examples::of(&task));
+        let train = Stacked::new(model.as_ref(), &[&examples.train], Kind::Float, Device::Cpu);
+        let weights = Tensor::full([1, model.dimension()], f64::NAN, (Kind::Float, Device::Cpu));
+        let record = measure(model.as_ref(), Loss::Mse, &train, None, &weights).remove(0);
+        assert!(record.train_loss.is_none() && record.weight_norm.is_none() && record.ipr.is_none(), "{record:?}");
+    }
+}

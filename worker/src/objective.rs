@@ -105,6 +105,18 @@ impl SquaredError {
         Self::new(models::of(task), task.train.loss, &vec![&examples.train; members], kind, device)
     }
 
+    /// The network.
+    #[must_use]
+    pub fn model(&self) -> &dyn Model {
+        self.model.as_ref()
+    }
+
+    /// The examples behind the full loss.
+    #[must_use]
+    pub fn stacked(&self) -> &Stacked {
+        &self.examples
+    }
+
     /// f − y, centred if the loss is, [E, n, p]
     fn residual(&self, weights: &Tensor, inputs: &[Tensor], targets: &Tensor) -> Tensor {
         let mut residual = self.model.forward(weights, inputs, &mut self.saved.borrow_mut());

@@ -5,7 +5,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Layer, Model, product};
+use super::{Layer, Model};
 use crate::data::{Inputs, Set};
 use crate::random::Normals;
 
@@ -79,9 +79,9 @@ impl Model for DeepLinear {
         // prefixes[s] = W_s·…·W_1
         saved.clear();
         for matrix in self.matrices(weights) {
-            saved.push(saved.last().map_or_else(|| matrix.shallow_clone(), |before| product(&matrix, before)));
+            saved.push(saved.last().map_or_else(|| matrix.shallow_clone(), |before| matrix.bmm(before)));
         }
-        product(&inputs[0], &saved[saved.len() - 1].mt()) // [E, n, H^{L+1}]
+        inputs[0].bmm(&saved[saved.len() - 1].mt()) // [E, n, H^{L+1}]
     }
 
     fn backward(
@@ -93,14 +93,14 @@ impl Model for DeepLinear {
         gradient: &mut Tensor,
     ) {
         // `later` is ∂ with respect to W_s·…·W_1, from the last layer to the first.
-        let mut later = product(&cotangent.mt(), &inputs[0]); // ∂P, [E, H^{L+1}, H¹]
+        let mut later = cotangent.mt().bmm(&inputs[0]); // ∂P, [E, H^{L+1}, H¹]
         let matrices = self.matrices(weights);
         for (s, mut slot) in self.matrices(gradient).into_iter().enumerate().rev() {
             match s.checked_sub(1) {
-                Some(before) => slot.copy_(&product(&later, &saved[before].mt())),
+                Some(before) => slot.copy_(&later.bmm(&saved[before].mt())),
                 None => slot.copy_(&later),
             }
-            later = product(&matrices[s].mt(), &later);
+            later = matrices[s].mt().bmm(&later);
         }
     }
 }

@@ -105,21 +105,6 @@ pub fn initial_weights(task: &TaskConfig) -> Vec<f32> {
     weights
 }
 
-/// E matrix products at once: [E, i, j] × [E, j, k].
-fn product(a: &Tensor, b: &Tensor) -> Tensor {
-    // At E = 1 the plain product skips the bookkeeping of the stacked one.
-    if a.size()[0] == 1 { a.squeeze_dim(0).mm(&b.squeeze_dim(0)).unsqueeze(0) } else { a.bmm(b) }
-}
-
-/// [`product`] into `out` [E, i, k].
-fn product_into(out: &mut Tensor, a: &Tensor, b: &Tensor) {
-    if a.size()[0] == 1 {
-        let _ = a.squeeze_dim(0).mm_out(&out.squeeze_dim(0), &b.squeeze_dim(0));
-    } else {
-        let _ = a.bmm_out(out, b);
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 //! additions: every instruction set gives the same bits.
 
 use super::derive;
+use crate::host::widest;
 
 const LANES: usize = 16;
 /// Numbers of one round: a cosine and a sine a lane.
@@ -32,7 +33,7 @@ impl Normals {
 
     /// Fills `out`. The numbers come in blocks, and what a call leaves of its last block is dropped.
     pub fn fill(&mut self, out: &mut [f32]) {
-        dispatch(&mut self.state, out);
+        fill_widest(&mut self.state, out);
     }
 
     /// Fills `out` with the same numbers as [`Normals::fill`].
@@ -47,34 +48,10 @@ impl Normals {
     }
 }
 
-/// Runs the widest version of the loop that this processor has.
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "a build for all x86-64 processors must ask at run time for vector instructions")]
-fn dispatch(state: &mut [[u32; LANES]; 4], out: &mut [f32]) {
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-    fn avx512(state: &mut [[u32; LANES]; 4], out: &mut [f32]) {
+widest! {
+    fn fill_widest(state: &mut [[u32; LANES]; 4], out: &mut [f32]) {
         fill(state, out);
     }
-    #[target_feature(enable = "avx2")]
-    fn avx2(state: &mut [[u32; LANES]; 4], out: &mut [f32]) {
-        fill(state, out);
-    }
-    let detected =
-        |avx512: bool| avx512 && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl");
-    if detected(is_x86_feature_detected!("avx512f")) {
-        // SAFETY: the processor has just said that it has these instructions.
-        unsafe { avx512(state, out) }
-    } else if is_x86_feature_detected!("avx2") {
-        // SAFETY: as above.
-        unsafe { avx2(state, out) }
-    } else {
-        fill(state, out);
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn dispatch(state: &mut [[u32; LANES]; 4], out: &mut [f32]) {
-    fill(state, out);
 }
 
 #[inline(always)]

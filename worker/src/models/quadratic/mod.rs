@@ -3,10 +3,14 @@
 //! Flat weights are three p×K matrices: U′ and U″ (the halves of W, 2p×K) and V (p×K). For one-hot vectors Wᵀx is the sum
 //! of two rows, z = U′[a] + U″[b], and the gradient adds to two rows. Letters: E members, n examples, K width, p modulus.
 
+mod fused;
+
 use tch::{Device, Kind, Tensor};
 
-use super::{Layer, Model, product, product_into};
+use self::fused::Pairs;
+use super::{Layer, Model};
 use crate::data::{Inputs, Set};
+use crate::host;
 
 #[derive(Debug)]
 pub(super) struct Quadratic {
@@ -28,6 +32,19 @@ impl Quadratic {
     fn v(&self, flat: &Tensor) -> Tensor {
         flat.view([-1, 3 * self.p, self.width]).narrow(1, 2 * self.p, self.p)
     }
+
+    /// Room for a block's intermediate values, kept from call to call.
+    fn buffer<'a>(&self, saved: &'a mut Vec<Tensor>) -> &'a mut [f32] {
+        if saved.is_empty() {
+            saved.push(Tensor::empty(self.scratch() as i64, (Kind::Float, Device::Cpu)));
+        }
+        host::slice_mut(&mut saved[0])
+    }
+}
+
+fn pairs(inputs: &[Tensor]) -> Pairs<'_> {
+    let [first, second] = inputs else { unreachable!("two tensors of row numbers") };
+    Pairs { first: host::slice(first), second: host::slice(second), examples: first.size()[1] as usize }
 }
 
 impl Model for Quadratic {
@@ -59,11 +76,17 @@ impl Model for Quadratic {
     }
 
     fn forward(&self, weights: &Tensor, inputs: &[Tensor], saved: &mut Vec<Tensor>) -> Tensor {
+        if host::applies(weights) {
+            let size = inputs[0].size();
+            let mut outputs = Tensor::empty([size[0], size[1], self.p], (Kind::Float, Device::Cpu));
+            self.fused_forward(host::slice(weights), pairs(inputs), self.buffer(saved), host::slice_mut(&mut outputs));
+            return outputs;
+        }
         let rows = self.rows(weights);
         let mut z = rows.index_select(0, &inputs[0].flatten(0, 1));
         z += rows.index_select(0, &inputs[1].flatten(0, 1)); // [E·n, K]
         let h = z.square().view([weights.size()[0], -1, self.width]); // [E, n, K]
-        let outputs = product(&h, &self.v(weights).mt()); // [E, n, p]
+        let outputs = h.bmm(&self.v(weights).mt()); // [E, n, p]
         saved.clear();
         saved.extend([z, h]);
         outputs
@@ -77,10 +100,15 @@ impl Model for Quadratic {
         cotangent: &Tensor,
         gradient: &mut Tensor,
     ) {
+        if host::applies(weights) {
+            let (weights, gradient) = (host::slice(weights), host::slice_mut(gradient));
+            self.fused_backward(weights, pairs(inputs), self.buffer(saved), host::slice(cotangent), gradient);
+            return;
+        }
         let [z, h] = saved.as_slice() else { unreachable!("forward leaves two tensors") };
         let _ = gradient.zero_();
-        product_into(&mut self.v(gradient), &cotangent.mt(), h); // ∂V = cotangentᵀ·h
-        let mut dz = product(cotangent, &self.v(weights)).flatten(0, 1); // ∂h = cotangent·V, [E·n, K]
+        self.v(gradient).copy_(&cotangent.mt().bmm(h)); // ∂V = cotangentᵀ·h
+        let mut dz = cotangent.bmm(&self.v(weights)).flatten(0, 1); // ∂h = cotangent·V, [E·n, K]
         dz *= z;
         dz *= 2.0; // ∂z = 2z·∂h
         let mut rows = self.rows(gradient);
