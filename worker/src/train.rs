@@ -10,11 +10,13 @@ use tch::{Device, Kind, Tensor};
 use crate::data::Examples;
 use crate::engine::{Permits, Surroundings, TaskEnd};
 use crate::host;
+use crate::llc;
 use crate::metrics;
 use crate::models;
 use crate::objective::{Objective, SquaredError, Stacked};
 use crate::optimizer::Optimizer;
 use crate::random::{Stream, Subsets};
+use crate::theory;
 
 /// Steps between looks at the losses: looking makes an accelerator wait.
 const LOOK_EVERY: u64 = 100;
@@ -225,18 +227,18 @@ impl<'a> Ensemble<'a> {
     }
 
     fn record_member(&mut self, e: usize, measured: v1::Record) -> Option<TaskEnd> {
-        let member = &mut self.members[e];
-        let stopped = || self.surroundings.stopped(member.number);
         if measured.train_loss.is_none() {
             return Some(diverged(self.step));
         }
         let due = self.course.llc.binary_search(&self.step).is_ok();
-        let estimates = Vec::new();
-        if stopped() {
+        let estimates = if due { self.estimates(e) } else { Vec::new() };
+        let member = &mut self.members[e];
+        if self.surroundings.stopped(member.number) {
             return Some(TaskEnd::Stopped); // before the estimates were complete, perhaps
         }
         let val_accuracy = measured.val_accuracy;
-        self.surroundings.record(member.number, v1::Record { step: self.step, estimates, ..measured });
+        let llc_exact = theory::llc_exact(member.task);
+        self.surroundings.record(member.number, v1::Record { step: self.step, estimates, llc_exact, ..measured });
         member.records += 1;
         if due {
             member.work.done += sampling(member.task);
@@ -245,6 +247,15 @@ impl<'a> Ensemble<'a> {
         let counts = self.course.checkpoints.binary_search(&self.step).is_ok();
         let stops = counts && member.stops_early(val_accuracy);
         stops.then_some(TaskEnd::Completed { records: member.records })
+    }
+
+    /// The estimates of one member at its present weights.
+    fn estimates(&self, e: usize) -> Vec<v1::Estimate> {
+        let member = &self.members[e];
+        let stopped = || self.surroundings.stopped(member.number);
+        let weights = self.weights.get(e as i64);
+        let (task, examples) = (member.task, &member.examples);
+        llc::estimates(task, examples, &weights, self.step, self.device, self.permits, self.surroundings, &stopped)
     }
 
     /// Lets go of the members that have ended.

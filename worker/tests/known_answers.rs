@@ -198,3 +198,99 @@ fn explore_crossings() {
         }
     }
 }
+
+/// Nobody watches, nobody stops, and no other worker has baselines.
+struct Alone;
+
+impl Surroundings for Alone {
+    fn record(&self, _: usize, _: v1::Record) {}
+    fn progress(&self, _: usize, _: f64) {}
+    fn stopped(&self, _: usize) -> bool {
+        false
+    }
+    fn baseline(&self, _: &str) -> Option<v1::Estimate> {
+        None
+    }
+    fn store_baseline(&self, _: &str, _: &v1::Estimate) {}
+}
+
+/// The estimate at a teacher, through all that a worker does.
+fn at_teacher(
+    data: serde_json::Value,
+    model: serde_json::Value,
+    loss: &str,
+    llc: serde_json::Value,
+) -> (TaskConfig, v1::Estimate) {
+    let mut table =
+        json!({ "data": data, "model": model, "train": { "steps": 0, "loss": loss }, "llc": llc, "seed": 1 });
+    table["model"]["init"] = json!("teacher");
+    let task = resolve(&table, &[]).unwrap();
+    let weights = Tensor::from_slice(&models::initial_weights(&task));
+    let estimates =
+        llc::estimates(&task, &Examples::of(&task), &weights, 0, Device::Cpu, &Permits::new(0), &Alone, &|| false);
+    (task, estimates.into_iter().next().unwrap())
+}
+
+#[test]
+fn explore_quadratic() {
+    for (width, loss) in [(1, "mse"), (2, "mse"), (5, "mse"), (5, "centred_mse")] {
+        let now = std::time::Instant::now();
+        let (task, found) = at_teacher(
+            json!({ "kind": "modular", "modulus": 3, "train_fraction": 1.0 }),
+            json!({ "kind": "quadratic", "width": width }),
+            loss,
+            json!({ "preset": "population", "nbeta": 1e6, "chains": 32, "burn_in": 5000, "draws": 5000 }),
+        );
+        row(
+            &format!("quadratic {width} {loss}"),
+            theory::llc_exact(&task).unwrap(),
+            found.llc.unwrap_or(-1.0),
+            found.llc_se.unwrap_or(-1.0),
+        );
+        println!("{:?} {:?}", now.elapsed(), found);
+    }
+}
+
+#[test]
+fn explore_deep() {
+    for (widths, rank, step_size, burn, draws) in [
+        (json!([2, 2, 2]), 2, json!({"stable": 0.15}), 5000, 5000),
+        (json!([2, 2, 2]), 0, json!(4e-5), 100_000, 50_000),
+        (json!([5, 4, 5]), 0, json!(1e-5), 250_000, 30_000),
+        (json!([5, 3, 5]), 1, json!(1e-5), 250_000, 30_000),
+        (json!([3, 8, 4]), 2, json!(1e-5), 250_000, 30_000),
+    ] {
+        let now = std::time::Instant::now();
+        let (task, found) = at_teacher(
+            json!({ "kind": "gaussian", "samples": 100 }),
+            json!({ "kind": "deep_linear", "widths": widths, "rank": rank }),
+            "mse",
+            json!({ "nbeta": 1e3, "localization": 1.0, "step_size": step_size, "batch_size": "full", "chains": 32, "burn_in": burn, "draws": draws }),
+        );
+        row(
+            &format!("deep linear {widths} {rank}"),
+            theory::llc_exact(&task).unwrap(),
+            found.llc.unwrap_or(-1.0),
+            found.llc_se.unwrap_or(-1.0),
+        );
+        println!("{:?} {:?}", now.elapsed(), found);
+    }
+}
+
+#[test]
+fn explore_step_cost() {
+    for (widths, rank) in [(json!([2, 2, 2]), 0), (json!([5, 4, 5]), 0)] {
+        for samples in [10, 100] {
+            for chains in [1, 16, 64, 256] {
+                let now = std::time::Instant::now();
+                at_teacher(
+                    json!({ "kind": "gaussian", "samples": samples }),
+                    json!({ "kind": "deep_linear", "widths": widths, "rank": rank }),
+                    "mse",
+                    json!({ "nbeta": 1e3, "localization": 1.0, "step_size": 1e-6, "batch_size": "full", "chains": chains, "burn_in": 0, "draws": 1000 }),
+                );
+                println!("{widths} n {samples} E {chains}: {:?} a step", now.elapsed() / 1000);
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@
 //! of n draws after each chain was split in halves. The draws are not rank-normalised: the estimate is a mean of losses,
 //! and these are the diagnostics of that mean. Values agree with ArviZ's `rhat(method="split")` and `ess(method="mean")`.
 
-use super::autocovariance::autocovariances;
+use super::autocovariance::mean_autocovariances;
 use super::{mean_of, variance_of};
 
 /// Half-chains shorter than this tell nothing.
@@ -28,10 +28,10 @@ pub fn effective_sample_size(chains: &[Vec<f64>]) -> Option<f64> {
     let halves = split(chains)?;
     let Spread { within, total } = spread(&halves)?;
     let draws = halves[0].len();
-    let covariances: Vec<Vec<f64>> = halves.iter().map(|half| autocovariances(half)).collect();
+    let covariances = mean_autocovariances(&halves);
     let correlation = |lag: usize| match lag {
         0 => 1.0,
-        lag => 1.0 - (within - mean_of(covariances.iter().map(|covariance| covariance[lag]))) / total,
+        lag => 1.0 - (within - covariances[lag]) / total,
     };
     // For a reversible chain the sums of neighbouring pairs are positive and fall monotonically: where the estimated
     // ones stop doing so they are noise.

@@ -89,6 +89,7 @@ pub fn run<O: Objective>(
     let finished = Mutex::new(Vec::with_capacity(programs));
     // Takes programs until none is left. One objective serves them all: they are of the same size.
     let work = |start: &Tensor, recruit: &mut dyn FnMut(usize)| {
+        tch::set_num_threads(1); // a permit is the right to one thread
         let objective = objective(stacked);
         loop {
             let program = next.fetch_add(1, Ordering::Relaxed);
@@ -110,7 +111,6 @@ pub fn run<O: Objective>(
                 let start = start.copy();
                 let work = &work;
                 scope.spawn(move || {
-                    tch::set_num_threads(1);
                     work(&start, &mut |_| ());
                     drop(permit);
                 });
