@@ -77,6 +77,19 @@ async fn a_sweep_runs_from_its_file_to_its_results() {
 }
 
 #[tokio::test]
+async fn a_sweep_of_a_hundred_million_points_is_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_sweep(&folder, 100_000_000).await;
+    let held = lease(&coordinator).await;
+    complete(&coordinator, &held).await;
+    let progress = coordinator.sweep(&id).await.unwrap().0.progress;
+    assert_eq!((progress.size, progress.finished, progress.pending), (100_000_000, 2, 99_999_998));
+    coordinator.shutdown().await;
+    let stored = std::fs::metadata(folder.path().join("phasegrid.db")).unwrap().len();
+    assert!(stored < 1 << 20, "{stored} bytes");
+}
+
+#[tokio::test]
 async fn watchers_see_the_end_and_numbers_that_rise() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, id) = with_sweep(&folder, 50).await;
