@@ -227,35 +227,33 @@ impl<'a> Ensemble<'a> {
     }
 
     fn record_member(&mut self, e: usize, measured: v1::Record) -> Option<TaskEnd> {
-        if measured.train_loss.is_none() {
-            return Some(diverged(self.step));
-        }
-        let due = self.course.llc.binary_search(&self.step).is_ok();
-        let estimates = if due { self.estimates(e) } else { Vec::new() };
+        let (surroundings, step) = (self.surroundings, self.step);
         let member = &mut self.members[e];
-        if self.surroundings.stopped(member.number) {
+        let (number, task) = (member.number, member.task);
+        let stopped = || surroundings.stopped(number);
+        if measured.train_loss.is_none() {
+            return Some(diverged(step));
+        }
+        let due = self.course.llc.binary_search(&step).is_ok();
+        let estimates = if due {
+            let weights = self.weights.get(e as i64);
+            llc::estimates(task, &member.examples, &weights, step, self.device, self.permits, surroundings, &stopped)
+        } else {
+            Vec::new()
+        };
+        if stopped() {
             return Some(TaskEnd::Stopped); // before the estimates were complete, perhaps
         }
         let val_accuracy = measured.val_accuracy;
-        let llc_exact = theory::llc_exact(member.task);
-        self.surroundings.record(member.number, v1::Record { step: self.step, estimates, llc_exact, ..measured });
+        surroundings.record(number, v1::Record { step, estimates, llc_exact: theory::llc_exact(task), ..measured });
         member.records += 1;
         if due {
-            member.work.done += sampling(member.task);
-            self.surroundings.progress(member.number, member.work.share());
+            member.work.done += sampling(task);
+            surroundings.progress(number, member.work.share());
         }
-        let counts = self.course.checkpoints.binary_search(&self.step).is_ok();
+        let counts = self.course.checkpoints.binary_search(&step).is_ok();
         let stops = counts && member.stops_early(val_accuracy);
         stops.then_some(TaskEnd::Completed { records: member.records })
-    }
-
-    /// The estimates of one member at its present weights.
-    fn estimates(&self, e: usize) -> Vec<v1::Estimate> {
-        let member = &self.members[e];
-        let stopped = || self.surroundings.stopped(member.number);
-        let weights = self.weights.get(e as i64);
-        let (task, examples) = (member.task, &member.examples);
-        llc::estimates(task, examples, &weights, self.step, self.device, self.permits, self.surroundings, &stopped)
     }
 
     /// Lets go of the members that have ended.

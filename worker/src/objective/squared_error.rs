@@ -80,7 +80,7 @@ const LANES: usize = 16;
 widest! {
     /// One member's share of [`SquaredError::settle`]: `residual` holds its outputs at first.
     fn settle(centred: bool, p: usize, residual: &mut [f32], targets: &[f32], loss: &mut f64) {
-        let share = p as f32 / residual.len() as f32; // 1/n
+        let share = 1.0 / (residual.len() / p) as f32; // 1/n
         for (e, y) in residual.iter_mut().zip(targets) {
             *e -= y;
         }
