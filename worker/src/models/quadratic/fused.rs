@@ -7,8 +7,8 @@
 use super::Quadratic;
 use crate::host::{Matrix, multiply, widest};
 
-/// Numbers in one buffer of a block: 128 KiB.
-const BLOCK: usize = 1 << 15;
+/// Numbers in one buffer of a block: half a MiB.
+const BLOCK: usize = 1 << 17;
 
 /// The examples of all members: the numbers of their two rows.
 #[derive(Clone, Copy)]

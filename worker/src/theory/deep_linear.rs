@@ -1,0 +1,141 @@
+//! Deep linear networks y = W_L ⋯ W_1 x.
+//!
+//! H¹ … H^{L+1} are the layer widths from input to output, r the rank of the true product, M^s = H^s − r.
+
+/// A learning coefficient λ with its multiplicity m.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LearningCoefficient {
+    /// λ.
+    pub value: f64,
+    /// m, the order of the pole; 1 where an estimate at finite temperature has no logarithmic bias.
+    pub multiplicity: u64,
+}
+
+/// The learning coefficient of a deep linear network at a true product of rank r (Aoyagi 2024, "Consideration on the
+/// learning efficiency of multiple-layered neural networks with linear units").
+///
+/// Sort M ascending. S is its prefix of ℓ+1 elements, ℓ ≥ 1, with max S < min of the rest, sum S ≥ ℓ·max S and
+/// sum S < ℓ·min of the rest. With s = sum S, M = ⌈s/ℓ⌉ and a = s − (M−1)·ℓ:
+///
+/// λ = (−r² + r(H¹ + H^{L+1}))/2 + a(ℓ−a)/(4ℓ) − (ℓ(ℓ−1)/4)·(s/ℓ)² + ½·Σ_{i<j∈S} M_i M_j,  m = a(ℓ−a) + 1
+///
+/// It is the LLC at weights whose every layer has rank r: they lie in the lowest stratum. `None` for fewer than two
+/// widths or a rank beyond the narrowest.
+#[must_use]
+pub fn deep_linear(widths: &[u64], rank: u64) -> Option<LearningCoefficient> {
+    let [input, .., output] = *widths else { return None };
+    let mut excess = widths.iter().map(|width| width.checked_sub(rank)).collect::<Option<Vec<_>>>()?;
+    excess.sort_unstable();
+    let chosen = (2..=excess.len()).map(|count| excess.split_at(count)).find_map(|(chosen, rest)| {
+        let (layers, sum) = (chosen.len() as u64 - 1, chosen.iter().sum::<u64>());
+        let most = *chosen.last()?;
+        let apart = rest.first().is_none_or(|least| most < *least && sum < layers * least);
+        (apart && sum >= layers * most).then_some(chosen)
+    })?;
+    let (l, s, r) = (chosen.len() as i64 - 1, chosen.iter().sum::<u64>() as i64, rank as i64);
+    let a = s - ((s + l - 1).div_euclid(l) - 1) * l;
+    // With 2·Σ_{i<j} M_i M_j = s² − Σ M_i² all but the first term is (a(ℓ−a) + s² − ℓ·Σ M_i²)/(4ℓ): integers stay exact.
+    let squares: i64 = chosen.iter().map(|m| (m * m) as i64).sum();
+    let regular = r * (input + output) as i64 - r * r;
+    let value = regular as f64 / 2.0 + (a * (l - a) + s * s - l * squares) as f64 / (4 * l) as f64;
+    Some(LearningCoefficient { value, multiplicity: (a * (l - a)) as u64 + 1 })
+}
+
+/// The local learning coefficient of reduced-rank regression y = B·A·x at weights of given ranks: A is H×N of rank α,
+/// B is M×H of rank β, B·A has rank r (`widths` = [N, H, M], `ranks` = (α, β, r)):
+///
+/// λ = (M·N − (M−β)(N−α))/2 + λ of the network of widths N−α, H−α−β+r, M−β at rank 0
+///
+/// `None` for ranks that no such matrices have.
+#[must_use]
+pub fn reduced_rank_stratum(widths: [u64; 3], ranks: (u64, u64, u64)) -> Option<f64> {
+    let [inputs, hidden, outputs] = widths;
+    let (alpha, beta, r) = ranks;
+    let possible = r <= alpha.min(beta) && alpha <= inputs.min(hidden) && beta <= outputs.min(hidden);
+    // Sylvester: the product's rank is at least α + β − H.
+    let free = (hidden + r).checked_sub(alpha + beta).filter(|_| possible)?;
+    let (inputs_left, outputs_left) = (inputs - alpha, outputs - beta);
+    let settled = (outputs * inputs - outputs_left * inputs_left) as f64 / 2.0;
+    Some(settled + deep_linear(&[inputs_left, free, outputs_left], 0)?.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_values_of_the_literature_come_out() {
+        let known: [(&[u64], u64, f64, u64); 13] = [
+            (&[1, 1, 1], 0, 0.5, 2),
+            (&[2, 2, 2], 0, 1.5, 1),
+            (&[2, 2, 2], 1, 2.0, 2),
+            (&[2, 2, 2], 2, 2.0, 1),
+            (&[5, 3, 5], 1, 8.0, 1),
+            (&[5, 4, 5], 0, 8.0, 1),
+            (&[3, 8, 4], 2, 6.0, 1),
+            (&[3, 3, 3, 3], 1, 4.0, 3),
+            (&[10, 5, 10, 5, 10], 2, 22.5, 1),
+            (&[20, 20, 20], 5, 172.0, 2),
+            (&[100, 100, 100], 10, 3987.5, 1),
+            (&[4, 3], 0, 6.0, 1),
+            (&[4, 3], 2, 6.0, 1),
+        ];
+        for (widths, rank, value, multiplicity) in known {
+            let found = deep_linear(widths, rank);
+            assert_eq!(found, Some(LearningCoefficient { value, multiplicity }), "{widths:?} rank {rank}");
+        }
+    }
+
+    #[test]
+    fn at_full_rank_there_is_one_stratum() {
+        // λ = r(H¹ + H^{L+1} − r)/2 for r = the least width.
+        for widths in [vec![2, 2, 2], vec![5, 3, 4], vec![7, 2, 9, 4], vec![3, 8, 4], vec![4, 5, 6]] {
+            let r = widths.iter().copied().min().unwrap();
+            let ends = widths[0] + widths[widths.len() - 1];
+            assert_eq!(deep_linear(&widths, r).unwrap().value, (r * (ends - r)) as f64 / 2.0, "{widths:?}");
+        }
+    }
+
+    #[test]
+    fn every_network_has_exactly_one_prefix_that_fits() {
+        for a in 0..7u64 {
+            for b in 0..7 {
+                for c in 0..7 {
+                    for d in 0..7 {
+                        let exact = deep_linear(&[a, b, c, d], 0).unwrap();
+                        // No more than half the parameters, nor than half the entries of the product.
+                        let parameters = (a * b + b * c + c * d) as f64;
+                        assert!(exact.value >= 0.0 && exact.value <= parameters.min((a * d) as f64) / 2.0);
+                        assert_eq!(deep_linear(&[d, c, b, a], 0), Some(exact), "transposing changes nothing");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_has_no_value() {
+        assert_eq!(deep_linear(&[3], 0), None);
+        assert_eq!(deep_linear(&[3, 2, 3], 3), None);
+    }
+
+    #[test]
+    fn a_stratum_of_reduced_rank_regression_has_its_own_value() {
+        // At A = I, B = 0 the LLC is 2, while the least over all optima is 3/2, at A = B = 0.
+        assert_eq!(reduced_rank_stratum([2, 2, 2], (2, 0, 0)), Some(2.0));
+        assert_eq!(reduced_rank_stratum([2, 2, 2], (0, 0, 0)), Some(1.5));
+        assert_eq!(reduced_rank_stratum([2, 2, 2], (2, 2, 1)), None);
+    }
+
+    #[test]
+    fn the_lowest_stratum_is_the_one_in_which_every_layer_has_the_rank_of_the_product() {
+        for (widths, r) in [([5, 3, 5], 1), ([5, 4, 5], 0), ([3, 8, 4], 2), ([4, 4, 6], 2)] {
+            let [n, h, m] = widths;
+            let strata = (r..=n.min(h)).flat_map(|alpha| (r..=m.min(h)).map(move |beta| (alpha, beta, r)));
+            let least = strata.filter_map(|ranks| reduced_rank_stratum(widths, ranks)).fold(f64::INFINITY, f64::min);
+            let lowest = reduced_rank_stratum(widths, (r, r, r)).unwrap();
+            assert_eq!(lowest, least);
+            assert_eq!(lowest, deep_linear(&widths, r).unwrap().value);
+        }
+    }
+}
