@@ -24,11 +24,16 @@ use crate::identity;
 Settings are taken from the file, then the environment, then the flags; the later wins.
 Environment: PHASEGRID_COORDINATOR, and PHASEGRID_WORKER_DEVICE, _SLOTS, _NAME, _LOG, _LOG_FORMAT.
 
-A worker may be started before its coordinator and rides out a coordinator's absence. SIGTERM or ctrl-c makes it give
-back what it holds and leave; a second one ends it at once. `phasegrid drain` makes it finish what it holds and leave.
+A worker may be started before its coordinator and rides out the coordinator's absence. SIGTERM or ctrl-c makes it \
+stop its tasks, give back what it holds and leave; a second one ends it at once. `phasegrid drain` makes it finish \
+what it holds and leave.
 
-Exit codes: 0 it left as it was asked to; 1 the coordinator refused a call, or a defect; 2 wrong settings;
-3 the coordinator refuses this worker, for instance one of another version; 130 ended by a second signal."
+Exit codes:
+  0    it left as it was asked to
+  1    the coordinator refused a call, or the system failed
+  2    wrong settings
+  3    the coordinator refuses this worker, for instance one of another version
+  130  ended by a second signal"
 )]
 pub struct Args {
     /// Settings file (TOML; deploy/worker.toml is a sample of every key)

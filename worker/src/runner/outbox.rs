@@ -127,7 +127,9 @@ mod tests {
     }
 
     /// A request in short: its lease, and the steps of each point.
-    fn short(request: Option<v1::ReportRequest>) -> Option<(String, Vec<(u64, Vec<u64>)>)> {
+    type Short = (String, Vec<(u64, Vec<u64>)>);
+
+    fn short(request: Option<v1::ReportRequest>) -> Option<Short> {
         let steps = |records: Vec<v1::Record>| records.iter().map(|record| record.step).collect();
         request.map(|request| {
             (request.token, request.points.into_iter().map(|of| (of.point, steps(of.records))).collect())

@@ -1,6 +1,7 @@
 //! The runner against a scripted coordinator over a real connection, with real tiny tasks.
 
 use phasegrid_proto::NUMERICS_VERSION;
+use phasegrid_proto::task::Baseline;
 use phasegrid_proto::v1::outcome::Outcome as Kind;
 use phasegrid_proto::v1::*;
 use phasegrid_worker::client::ClientError;
@@ -234,6 +235,22 @@ async fn the_next_lease_is_asked_for_while_the_last_points_run() {
     coordinator.lease().await.answer(lease("a", 0, [endless(0)]));
     coordinator.reports().await.acknowledge(&[0]).await;
     let _prefetch = coordinator.lease().await;
+}
+
+#[tokio::test]
+async fn a_baseline_is_asked_for_made_and_shared_once() {
+    let mut coordinator = Coordinator::start().await;
+    let _worker = coordinator.registered(1, NEVER).await;
+    let digest = estimated(0).baseline(Baseline::Zero, 0).expect("there is a sampler").digest();
+    coordinator.lease().await.answer(lease("a", 0, [estimated(0), estimated(1)].map(|task| task.to_json())));
+    let find = coordinator.find_baseline().await;
+    assert_eq!(find.request.digest, digest);
+    find.answer(FindBaselineResponse { estimate: None });
+    // The second task takes it from memory: had the worker asked again, waiting would fail.
+    coordinator.reports().await.acknowledge(&[0, 1]).await;
+    let store = coordinator.store_baseline().await;
+    assert!(store.request.digest == digest && store.request.estimate.is_some(), "{:?}", store.request);
+    store.answer(StoreBaselineResponse {});
 }
 
 #[tokio::test]

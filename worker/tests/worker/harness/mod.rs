@@ -1,5 +1,6 @@
 //! A scripted coordinator: every call of the worker reaches the test, which answers it. A call that the test is not
-//! waiting for is an error, but for requests for work and heartbeats, which a worker may send beside anything.
+//! waiting for is an error, but for requests for work, heartbeats and new baselines, which a worker may send beside
+//! anything.
 
 mod tasks;
 
@@ -19,7 +20,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
-pub(crate) use tasks::{endless, lease, quick};
+pub(crate) use tasks::{endless, estimated, lease, quick};
 
 /// How long a test waits for something that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -105,7 +106,7 @@ pub(crate) enum Said {
 pub(crate) struct Coordinator {
     url: String,
     said: mpsc::UnboundedReceiver<Said>,
-    /// Requests for work and heartbeats that came while the test waited for something else.
+    /// Calls that may come beside anything and came while the test waited for something else.
     aside: VecDeque<Said>,
 }
 
@@ -182,7 +183,7 @@ impl Coordinator {
         tokio::time::timeout(PATIENCE, answer).await.expect("no heartbeat shows it");
     }
 
-    /// The worker has said nothing that the test did not hear, but for requests for work and heartbeats.
+    /// The worker has said nothing that the test did not hear, but for what may come beside anything.
     pub(crate) fn heard_all(&mut self) {
         while let Ok(said) = self.said.try_recv() {
             assert!(is_aside(&said), "unexpected: {said:?}");
@@ -206,7 +207,7 @@ impl Coordinator {
 }
 
 fn is_aside(said: &Said) -> bool {
-    matches!(said, Said::Lease(_) | Said::Heartbeat(_))
+    matches!(said, Said::Lease(_) | Said::Heartbeat(_) | Said::StoreBaseline(_))
 }
 
 /// The answer to a registration.

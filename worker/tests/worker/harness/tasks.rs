@@ -1,6 +1,6 @@
 //! Tiny tasks to be leased.
 
-use phasegrid_proto::task::TaskConfig;
+use phasegrid_proto::task::{Baseline, BatchSize, Llc, Nbeta, Sampler, StepSize, TaskConfig};
 use phasegrid_proto::v1::{LeaseResponse, LeasedRange, Task};
 
 /// A few steps of a small quadratic network, with records at steps 0, 10 and 20.
@@ -11,6 +11,23 @@ pub(crate) fn quick(seed: u64) -> String {
 /// A training that does not end during a test, with a record at step 0 until then.
 pub(crate) fn endless(seed: u64) -> String {
     quadratic(1_000_000_000, "[0, 1000000000]", seed)
+}
+
+/// No training, and an estimate at the initial weights beside that at zero weights.
+pub(crate) fn estimated(seed: u64) -> TaskConfig {
+    let mut task = TaskConfig::from_json(&quadratic(0, "[0]", seed)).expect("a task that makes sense");
+    let sampler = Sampler {
+        preset: None,
+        step_size: StepSize::Fixed(1e-4),
+        localization: 5.0,
+        nbeta: Nbeta::Fixed(10.0),
+        chains: 1,
+        burn_in: 1,
+        draws: 8,
+        batch_size: BatchSize::Full,
+    };
+    task.llc = Some(Llc { samplers: vec![sampler], baselines: vec![Baseline::Zero], checkpoints: None });
+    task
 }
 
 fn quadratic(steps: u64, checkpoints: &str, seed: u64) -> String {
