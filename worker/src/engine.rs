@@ -10,7 +10,7 @@ use phasegrid_proto::task::{Data, Init, Operation, Optimizer, TaskConfig};
 use phasegrid_proto::v1;
 use tch::Device;
 
-use crate::train;
+use crate::{models, train};
 
 /// Compute permits shared by all tasks of the process: the right to one computing thread each.
 ///
@@ -102,24 +102,42 @@ pub enum TaskEnd {
     Stopped,
 }
 
-/// Floating-point operations of one training step above which stacking members gains nothing on a CPU.
-const TINY_STEP: f64 = 2e6;
-
 /// Members of one ensemble at most.
 const MOST_MEMBERS: usize = 256;
 
+/// Numbers of weights and, for one layer, of activations that an ensemble may have: a few GB with gradients and moments.
+const MOST_NUMBERS: u64 = 1 << 28;
+
 /// Groups of neighbouring tasks that can be stacked: same shapes, same course of training. Together the ranges cover all
 /// tasks, in order; which they are follows from tasks and device alone.
+///
+/// On a CPU every task is alone: a step of the smallest network takes microseconds there, and stacking saves none of them.
 #[must_use]
 pub fn ensembles(tasks: &[TaskConfig], device: Device) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for (index, task) in tasks.iter().enumerate() {
         match ranges.last_mut() {
-            Some(range) if range.len() < MOST_MEMBERS && stack(&tasks[range.start], task) => range.end += 1,
+            Some(range) if range.len() < room(task, device) && stack(&tasks[range.start], task) => range.end += 1,
             _ => ranges.push(index..index + 1),
         }
     }
     ranges
+}
+
+/// How many members like `task` an ensemble may have.
+fn room(task: &TaskConfig, device: Device) -> usize {
+    if device == Device::Cpu {
+        return 1;
+    }
+    let model = models::of(task);
+    let widest = model.layers().iter().map(|layer| layer.inputs as u64).max().unwrap_or(1);
+    // Validation examples count: they are all looked at together.
+    let examples = match task.data {
+        Data::Modular { modulus, .. } => u64::from(modulus).pow(2),
+        Data::Gaussian { samples } => samples,
+    };
+    let numbers = model.dimension().unsigned_abs() + examples * (widest + model.outputs().unsigned_abs());
+    (MOST_NUMBERS / numbers).clamp(1, MOST_MEMBERS as u64) as usize
 }
 
 /// Whether two tasks differ at most in what each member of an ensemble has of its own.
@@ -256,12 +274,12 @@ mod tests {
         assert_eq!(run_all(&[task], &notebook), [TaskEnd::Completed { records: 2 }]);
     }
 
-    /// Of "a small map with all four of Liu's phases": (first step with 90 % of training, of validation accuracy).
-    fn reached(train_fraction: f64) -> (Option<u64>, Option<u64>) {
+    /// Of "a small map with all four of Liu's phases": the first steps with 90 % of training and of validation accuracy.
+    fn reached(train_fraction: f64, steps: u64) -> (Option<u64>, Option<u64>) {
         let mut task = modular_task(23, 128, 0);
         let Data::Modular { train_fraction: fraction, .. } = &mut task.data else { panic!("modular") };
         *fraction = train_fraction;
-        task.train.steps = 3000;
+        task.train.steps = steps;
         let notebook = Notebook::default();
         run_all(&[task], &notebook);
         let records = notebook.of(0);
@@ -270,13 +288,14 @@ mod tests {
     }
 
     #[test]
-    fn networks_memorise_small_training_sets_and_comprehend_large_ones() {
-        let (train, validation) = reached(0.3);
+    fn networks_memorise_small_sets_grok_larger_ones_and_comprehend_the_largest() {
+        let (train, validation) = reached(0.3, 3000);
         assert!(train.is_some_and(|step| step <= 500) && validation.is_none(), "{train:?} {validation:?}");
-        let (train, validation) = reached(0.8);
+        // The map's own seed arrives within its 3000 steps; others have reached 77 % to 89 % by then.
+        let (train, validation) = reached(0.4, 5000);
+        assert!(validation.zip(train).is_some_and(|(late, soon)| late - soon >= 1000), "{train:?} {validation:?}");
+        let (train, validation) = reached(0.8, 500);
         assert!(validation.zip(train).is_some_and(|(late, soon)| late - soon < 1000), "{train:?} {validation:?}");
-        let (train, validation) = reached(0.4);
-        assert!(train.is_some() && validation.is_some(), "generalises, sooner or later: {train:?} {validation:?}");
     }
 
     #[test]
@@ -286,6 +305,7 @@ mod tests {
         tasks.push(small(0, 0.5, BatchSize::Size(4)));
         tasks.push(modular_task(11, 10, 0));
         assert_eq!(ensembles(&tasks, Device::Cuda(0)), [0..4, 4..5, 5..6]);
+        assert_eq!(ensembles(&tasks[..2], Device::Cpu), [0..1, 1..2]);
         assert_eq!(ensembles(&[], Device::Cpu), []);
     }
 

@@ -122,20 +122,21 @@ pub(crate) fn multiply(out: &mut [f32], keep: bool, a: Matrix, b: Matrix) {
     // SAFETY: each pointer comes with the extents and strides of the slice that it points into, asserted here and when the
     // matrices were made; `out` is borrowed exclusively and overlaps neither factor.
     unsafe {
+        // Kernels store columns: outᵀ = bᵀ·aᵀ has the columns that `out` has as rows.
         gemm(
-            a.rows,
             b.columns,
+            a.rows,
             a.columns,
             out.as_mut_ptr(),
-            1,
             stride(b.columns),
+            1,
             keep,
-            a.values.as_ptr(),
-            stride(a.strides.1),
-            stride(a.strides.0),
             b.values.as_ptr(),
-            stride(b.strides.1),
             stride(b.strides.0),
+            stride(b.strides.1),
+            a.values.as_ptr(),
+            stride(a.strides.0),
+            stride(a.strides.1),
             1.0,
             1.0,
             false,

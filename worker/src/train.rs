@@ -10,11 +10,13 @@ use tch::{Device, Kind, Tensor};
 use crate::data::Examples;
 use crate::engine::{Permits, Surroundings, TaskEnd};
 use crate::host;
+use crate::llc;
 use crate::metrics;
 use crate::models;
 use crate::objective::{Objective, SquaredError, Stacked};
 use crate::optimizer::Optimizer;
 use crate::random::{Stream, Subsets};
+use crate::theory;
 
 /// Steps between looks at the losses: looking makes an accelerator wait.
 const LOOK_EVERY: u64 = 100;
@@ -225,24 +227,31 @@ impl<'a> Ensemble<'a> {
     }
 
     fn record_member(&mut self, e: usize, measured: v1::Record) -> Option<TaskEnd> {
+        let (surroundings, step) = (self.surroundings, self.step);
         let member = &mut self.members[e];
-        let stopped = || self.surroundings.stopped(member.number);
+        let (number, task) = (member.number, member.task);
+        let stopped = || surroundings.stopped(number);
         if measured.train_loss.is_none() {
-            return Some(diverged(self.step));
+            return Some(diverged(step));
         }
-        let due = self.course.llc.binary_search(&self.step).is_ok();
-        let estimates = Vec::new();
+        let due = self.course.llc.binary_search(&step).is_ok();
+        let estimates = if due {
+            let weights = self.weights.get(e as i64);
+            llc::estimates(task, &member.examples, &weights, step, self.device, self.permits, surroundings, &stopped)
+        } else {
+            Vec::new()
+        };
         if stopped() {
             return Some(TaskEnd::Stopped); // before the estimates were complete, perhaps
         }
         let val_accuracy = measured.val_accuracy;
-        self.surroundings.record(member.number, v1::Record { step: self.step, estimates, ..measured });
+        surroundings.record(number, v1::Record { step, estimates, llc_exact: theory::llc_exact(task), ..measured });
         member.records += 1;
         if due {
-            member.work.done += sampling(member.task);
-            self.surroundings.progress(member.number, member.work.share());
+            member.work.done += sampling(task);
+            surroundings.progress(number, member.work.share());
         }
-        let counts = self.course.checkpoints.binary_search(&self.step).is_ok();
+        let counts = self.course.checkpoints.binary_search(&step).is_ok();
         let stops = counts && member.stops_early(val_accuracy);
         stops.then_some(TaskEnd::Completed { records: member.records })
     }

@@ -7,8 +7,8 @@
 use super::Quadratic;
 use crate::host::{Matrix, multiply, widest};
 
-/// Numbers in one buffer of a block: 128 KiB.
-const BLOCK: usize = 1 << 15;
+/// Numbers in one buffer of a block: half a MiB.
+const BLOCK: usize = 1 << 17;
 
 /// The examples of all members: the numbers of their two rows.
 #[derive(Clone, Copy)]
@@ -34,13 +34,13 @@ impl Quadratic {
         let (p, width, rows) = (self.p as usize, self.width as usize, self.block_rows());
         let members = pairs.first.chunks(pairs.examples).zip(pairs.second.chunks(pairs.examples));
         for ((e, (first, second)), outputs) in members.enumerate().zip(outputs.chunks_mut(pairs.examples * p)) {
-            let v = &weights[(3 * e + 2) * p * width..][..p * width];
+            let vt = &weights[(3 * e + 2) * p * width..][..p * width];
             for ((first, second), outputs) in
                 first.chunks(rows).zip(second.chunks(rows)).zip(outputs.chunks_mut(rows * p))
             {
                 let h = &mut scratch[..first.len() * width];
                 squares(width, weights, first, second, h);
-                multiply(outputs, false, Matrix::new(h, width), Matrix::new(v, width).transposed());
+                multiply(outputs, false, Matrix::new(h, width), Matrix::new(vt, p));
             }
         }
     }
@@ -59,16 +59,16 @@ impl Quadratic {
         gradient.fill(0.0);
         let members = pairs.first.chunks(pairs.examples).zip(pairs.second.chunks(pairs.examples));
         for ((e, (first, second)), cotangent) in members.enumerate().zip(cotangent.chunks(pairs.examples * p)) {
-            let v = (3 * e + 2) * p * width;
-            let v = v..v + p * width;
+            let start = (3 * e + 2) * p * width;
+            let vt = start..start + p * width;
             for ((first, second), cotangent) in
                 first.chunks(rows).zip(second.chunks(rows)).zip(cotangent.chunks(rows * p))
             {
                 let (h, dh) = (&mut h[..first.len() * width], &mut dh[..first.len() * width]);
                 let cotangent = Matrix::new(cotangent, p);
                 squares(width, weights, first, second, h);
-                multiply(&mut gradient[v.clone()], true, cotangent.transposed(), Matrix::new(h, width));
-                multiply(dh, false, cotangent, Matrix::new(&weights[v.clone()], width));
+                multiply(&mut gradient[vt.clone()], true, Matrix::new(h, width).transposed(), cotangent);
+                multiply(dh, false, cotangent, Matrix::new(&weights[vt.clone()], p).transposed());
                 scatter(width, weights, first, second, dh, gradient);
             }
         }

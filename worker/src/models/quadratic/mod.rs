@@ -1,7 +1,7 @@
 //! The quadratic network f(x) = V·(Wᵀx)² on pairs: x = [e_a; e_b] in R^{2p}, elementwise square, no biases.
 //!
-//! Flat weights are three p×K matrices: U′ and U″ (the halves of W, 2p×K) and V (p×K). For one-hot vectors Wᵀx is the sum
-//! of two rows, z = U′[a] + U″[b], and the gradient adds to two rows. Letters: E members, n examples, K width, p modulus.
+//! Flat weights are U′ and U″ (the halves of W, p×K each) and Vᵀ (K×p). For one-hot vectors Wᵀx is the sum of two rows,
+//! z = U′[a] + U″[b], and the gradient adds to two rows. Letters: E members, n examples, K width, p modulus.
 
 mod fused;
 
@@ -28,9 +28,10 @@ impl Quadratic {
         flat.view([-1, self.width])
     }
 
-    /// V of all members, [E, p, K].
-    fn v(&self, flat: &Tensor) -> Tensor {
-        flat.view([-1, 3 * self.p, self.width]).narrow(1, 2 * self.p, self.p)
+    /// Vᵀ of all members, [E, K, p].
+    fn vt(&self, flat: &Tensor) -> Tensor {
+        let size = self.p * self.width;
+        flat.narrow(1, 2 * size, size).view([-1, self.width, self.p])
     }
 
     /// Room for a block's intermediate values, kept from call to call.
@@ -86,7 +87,7 @@ impl Model for Quadratic {
         let mut z = rows.index_select(0, &inputs[0].flatten(0, 1));
         z += rows.index_select(0, &inputs[1].flatten(0, 1)); // [E·n, K]
         let h = z.square().view([weights.size()[0], -1, self.width]); // [E, n, K]
-        let outputs = h.bmm(&self.v(weights).mt()); // [E, n, p]
+        let outputs = h.bmm(&self.vt(weights)); // [E, n, p]
         saved.clear();
         saved.extend([z, h]);
         outputs
@@ -107,8 +108,8 @@ impl Model for Quadratic {
         }
         let [z, h] = saved.as_slice() else { unreachable!("forward leaves two tensors") };
         let _ = gradient.zero_();
-        self.v(gradient).copy_(&cotangent.mt().bmm(h)); // ∂V = cotangentᵀ·h
-        let mut dz = cotangent.bmm(&self.v(weights)).flatten(0, 1); // ∂h = cotangent·V, [E·n, K]
+        self.vt(gradient).copy_(&h.mt().bmm(cotangent)); // ∂Vᵀ = hᵀ·cotangent
+        let mut dz = cotangent.bmm(&self.vt(weights).mt()).flatten(0, 1); // ∂h = cotangent·V, [E·n, K]
         dz *= z;
         dz *= 2.0; // ∂z = 2z·∂h
         let mut rows = self.rows(gradient);
@@ -120,7 +121,8 @@ impl Model for Quadratic {
     /// at frequency j = 0 … ⌊p/2⌋ (j and −j together), Σ_j q_j². It is 1 for a single frequency and 1/(⌊p/2⌋+1) where power
     /// is the same at all of them. Columns without power do not count.
     fn inverse_participation_ratio(&self, weights: &Tensor) -> Option<Tensor> {
-        let columns = weights.view([-1, 3, self.p, self.width]).to_kind(Kind::Double);
+        let half = |index: i64| self.rows(weights).view([-1, 3, self.p, self.width]).select(1, index);
+        let columns = Tensor::stack(&[half(0), half(1), self.vt(weights).mt()], 1).to_kind(Kind::Double); // [E, 3, p, K]
         let power = columns.fft_rfft(None, 2, "backward").abs().square(); // [E, 3, ⌊p/2⌋+1, K]
         // All frequencies but 0, and p/2 of an even p, stand for their negative too.
         let _ = power.narrow(2, 1, (self.p - 1) / 2).g_mul_scalar_(2.0);

@@ -1,94 +1,25 @@
-//! The seam between models on one side, training and sampling on the other: a mean loss with its gradient.
+//! Half the squared error, plain or centred, of any model.
 //!
-//! Everything is stacked: E weight vectors are advanced by one tensor program, be they the tasks of an ensemble or the
-//! chains of an estimate. Letters: E members, D parameters, N training examples, n examples of a batch.
+//! With residuals e = f − y, [n, p]: L = ½·Σ e²/n, where the centred loss subtracts from e its mean over the n examples
+//! first. Centring is a projection and the centred residual lies in its image, so that e/n is the gradient with respect to
+//! the outputs either way; the model takes it to the weights.
 
 use std::cell::RefCell;
 
 use phasegrid_proto::task::{Loss, TaskConfig};
 use tch::{Device, Kind, Tensor};
 
+use super::{Objective, Stacked};
 use crate::data::{Examples, Set};
+use crate::host::{self, widest};
 use crate::models::{self, Model};
 
-/// A loss L(w) = mean over examples of a per-example loss in nats, for E weight vectors at once.
-///
-/// Implementations compute in the kind (precision) of the weights they are given and on their device, allocate no graph
-/// (no autograd) and have no randomness of their own.
-pub trait Objective {
-    /// E, the number of members.
-    fn members(&self) -> i64;
-
-    /// D, the number of parameters of one member.
-    fn dimension(&self) -> i64;
-
-    /// N, the number of examples behind the full loss. Minibatch indices are drawn below it.
-    fn examples(&self) -> i64;
-
-    /// Writes ∇L into `gradient` [E, D], overwriting it, and returns L [E], both at `weights` [E, D].
-    ///
-    /// `batch` [E, n] holds each member's own indices into its examples; `None` is the full set.
-    fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor;
-}
-
-/// Half the squared error, summed over outputs, mean over examples: of one model with E sets of examples, or of E copies.
-///
-/// Centred, the mean of the residuals over the batch is subtracted first.
+/// Half the squared error, summed over outputs, mean over examples: of one model with E sets of examples.
 pub struct SquaredError {
     model: Box<dyn Model>,
     loss: Loss,
     examples: Stacked,
     saved: RefCell<Vec<Tensor>>,
-}
-
-/// Examples of E members on a device.
-#[derive(Debug)]
-pub struct Stacked {
-    /// As [`Model::inputs`] gives them: tensors [E, N, …].
-    pub inputs: Vec<Tensor>,
-    /// [E, N, p]
-    pub targets: Tensor,
-    /// [E, N]; `None` for regression.
-    pub classes: Option<Tensor>,
-}
-
-impl Stacked {
-    /// Stacks sets of the same size, one a member.
-    #[must_use]
-    pub fn new(model: &dyn Model, sets: &[&Set], kind: Kind, device: Device) -> Self {
-        let stack = |parts: Vec<Tensor>| Tensor::stack(&parts, 0);
-        let classes: Option<Vec<Tensor>> = sets.iter().map(|set| set.classes(device)).collect();
-        Self {
-            inputs: model.inputs(sets, kind, device),
-            targets: stack(sets.iter().map(|set| set.targets(kind, device)).collect()),
-            classes: classes.map(stack),
-        }
-    }
-
-    /// E, N.
-    #[must_use]
-    pub fn size(&self) -> (i64, i64) {
-        let size = self.targets.size();
-        (size[0], size[1])
-    }
-
-    /// Inputs and targets at each member's own `batch` [E, n].
-    fn select(&self, batch: &Tensor) -> (Vec<Tensor>, Tensor) {
-        let (members, examples) = self.size();
-        let index = if members == 1 {
-            batch.flatten(0, 1)
-        } else {
-            // Each member's examples begin where those of the one before end.
-            let starts = Tensor::arange_start_step(0, members * examples, examples, (Kind::Int64, batch.device()));
-            (batch + starts.unsqueeze(1)).flatten(0, 1)
-        };
-        let select = |tensor: &Tensor| {
-            let mut size = tensor.size();
-            size[1] = -1;
-            tensor.flatten(0, 1).index_select(0, &index).view(size.as_slice())
-        };
-        (self.inputs.iter().map(select).collect(), select(&self.targets))
-    }
 }
 
 impl SquaredError {
@@ -117,14 +48,69 @@ impl SquaredError {
         &self.examples
     }
 
-    /// f − y, centred if the loss is, [E, n, p]
-    fn residual(&self, weights: &Tensor, inputs: &[Tensor], targets: &Tensor) -> Tensor {
-        let mut residual = self.model.forward(weights, inputs, &mut self.saved.borrow_mut());
-        residual -= targets;
-        if self.loss == Loss::CentredMse {
-            residual -= residual.mean_dim(1, true, None);
+    /// L [E], and ∂L/∂f in place of the `outputs` f [E, n, p].
+    fn settle(&self, outputs: &mut Tensor, targets: &Tensor) -> Tensor {
+        let centred = self.loss == Loss::CentredMse;
+        let size = outputs.size();
+        if host::applies(outputs) {
+            let (n, p) = (size[1] as usize, size[2] as usize);
+            let members = host::slice_mut(outputs).chunks_exact_mut(n * p);
+            let of_member = |(residual, targets): (&mut [f32], &[f32])| {
+                let mut loss = 0.0;
+                settle(centred, p, residual, targets, &mut loss);
+                loss as f32
+            };
+            let losses: Vec<f32> = members.zip(host::slice(targets).chunks_exact(n * p)).map(of_member).collect();
+            return Tensor::from_slice(&losses);
         }
-        residual
+        let n = size[1] as f64;
+        *outputs -= targets;
+        if centred {
+            *outputs -= outputs.mean_dim(1, true, None);
+        }
+        let loss = outputs.square().sum_dim_intlist([1, 2].as_slice(), false, None) * (0.5 / n);
+        *outputs *= 1.0 / n;
+        loss
+    }
+}
+
+/// Squares that are summed side by side, so that they become vectors.
+const LANES: usize = 16;
+
+widest! {
+    /// One member's share of [`SquaredError::settle`]: `residual` holds its outputs at first.
+    fn settle(centred: bool, p: usize, residual: &mut [f32], targets: &[f32], loss: &mut f64) {
+        let share = 1.0 / (residual.len() / p) as f32; // 1/n
+        for (e, y) in residual.iter_mut().zip(targets) {
+            *e -= y;
+        }
+        if centred {
+            let mut mean = vec![0f32; p];
+            for row in residual.chunks_exact(p) {
+                mean.iter_mut().zip(row).for_each(|(sum, e)| *sum += e);
+            }
+            mean.iter_mut().for_each(|sum| *sum *= share);
+            for row in residual.chunks_exact_mut(p) {
+                row.iter_mut().zip(&mean).for_each(|(e, mean)| *e -= mean);
+            }
+        }
+        // Sums of a few squares in single precision, of all in double.
+        for part in residual.chunks_mut(64 * LANES) {
+            let mut squares = [0f32; LANES];
+            let (lanes, rest) = part.as_chunks_mut::<LANES>();
+            for lane in lanes {
+                for (e, square) in lane.iter_mut().zip(&mut squares) {
+                    *square += *e * *e;
+                    *e *= share;
+                }
+            }
+            for (e, square) in rest.iter_mut().zip(&mut squares) {
+                *square += *e * *e;
+                *e *= share;
+            }
+            *loss += f64::from(squares.iter().sum::<f32>());
+        }
+        *loss *= 0.5 * f64::from(share);
     }
 }
 
@@ -143,15 +129,12 @@ impl Objective for SquaredError {
 
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor {
         let selected = batch.map(|batch| self.examples.select(batch));
-        let (inputs, targets) = selected
-            .as_ref()
-            .map_or((&self.examples.inputs, &self.examples.targets), |(inputs, targets)| (inputs, targets));
-        let mut residual = self.residual(weights, inputs, targets);
-        let n = residual.size()[1] as f64;
-        let loss = residual.square().sum_dim_intlist([1, 2].as_slice(), false, None) * (0.5 / n); // [E]
-        // Centring is a projection and the residual lies in its image: it is the gradient of the outputs as it stands.
-        residual *= 1.0 / n;
-        self.model.backward(weights, inputs, &mut self.saved.borrow_mut(), &residual, gradient);
+        let all = (&self.examples.inputs, &self.examples.targets);
+        let (inputs, targets) = selected.as_ref().map_or(all, |(inputs, targets)| (inputs, targets));
+        let saved = &mut self.saved.borrow_mut();
+        let mut outputs = self.model.forward(weights, inputs, saved);
+        let loss = self.settle(&mut outputs, targets);
+        self.model.backward(weights, inputs, saved, &outputs, gradient);
         loss
     }
 }
@@ -192,8 +175,8 @@ mod tests {
                 let index: Vec<i64> = pairs.iter().flatten().copied().map(i64::from).collect();
                 let x = Tensor::from_slice(&index).one_hot(p).to_kind(Kind::Double).view([-1, 2 * p]);
                 let w = weights.narrow(0, 0, 2 * p * k).view([2 * p, k]);
-                let v = weights.narrow(0, 2 * p * k, p * k).view([p, k]);
-                x.mm(&w).square().mm(&v.tr())
+                let vt = weights.narrow(0, 2 * p * k, p * k).view([k, p]);
+                x.mm(&w).square().mm(&vt)
             }
             (Config::DeepLinear { widths, .. }, _, Inputs::Vectors { dimension, values }) => {
                 let mut x = Tensor::from_slice(values).to_kind(Kind::Double).view([-1, *dimension as i64]);
