@@ -363,14 +363,15 @@ fn deep_linear_5_3_5_rank_1() {
 }
 
 /// Full batch, nβ = 1e6 and γ = 1 around random weights of which the network is its own teacher. Discretisation adds
-/// (0.15/8)·tr H/h_max, less than 0.1; the seeds are those of teachers with a moderate condition number, below 10⁴.
-fn check_quadratic(width: u32, loss: &str, value: f64, seed: u64, length: u32) {
+/// (0.15/8)·tr H/h_max, 0.05 to 0.1. Burn-in must outlast h_max/h_min/0.15 steps: at seed 9 the ratio is 15, 390, 430 and
+/// 160 in the order of the tests.
+fn check_quadratic(width: u32, loss: &str, value: f64, length: u32) {
     let table = json!({
         "data": { "kind": "modular", "modulus": 3, "train_fraction": 1.0 },
         "model": { "kind": "quadratic", "width": width, "init": "teacher" },
         "train": { "steps": 0, "loss": loss },
         "llc": { "preset": "population", "nbeta": 1e6, "chains": 32, "burn_in": length, "draws": length },
-        "seed": seed,
+        "seed": 9,
     });
     let task = resolve(&table, &[]).unwrap();
     assert_eq!(theory::llc_exact(&task), Some(value));
@@ -382,16 +383,16 @@ fn check_quadratic(width: u32, loss: &str, value: f64, seed: u64, length: u32) {
 
 #[test]
 fn quadratic_teachers_have_half_the_rank_of_their_jacobian() {
-    check_quadratic(1, "mse", 3.5, 5, 5000);
-    check_quadratic(2, "mse", 7.0, 1, 10_000);
+    check_quadratic(1, "mse", 3.5, 10_000);
+    check_quadratic(2, "mse", 7.0, 30_000);
 }
 
 #[test]
 fn wide_quadratic_teachers_have_half_the_number_of_outputs() {
-    check_quadratic(5, "mse", 13.5, 0, 25_000);
+    check_quadratic(5, "mse", 13.5, 25_000);
 }
 
 #[test]
 fn centring_takes_one_example_from_wide_quadratic_teachers() {
-    check_quadratic(5, "centred_mse", 12.0, 1, 25_000);
+    check_quadratic(5, "centred_mse", 12.0, 15_000);
 }
