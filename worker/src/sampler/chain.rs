@@ -6,8 +6,8 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Chain, Chance, Settings};
 use crate::estimate::Failure;
+use crate::host::{self, widest};
 use crate::objective::Objective;
-use crate::random::with_slice_mut;
 
 /// Steps between looks at the losses: often enough to notice the end of all chains or of the task, seldom enough that
 /// an accelerator is not kept waiting.
@@ -25,18 +25,14 @@ pub(super) fn sample(
 ) -> Option<Vec<Result<Chain, Failure>>> {
     let members = chains.len() as i64;
     assert_eq!(objective.members(), members, "one member a chain");
-    let (kind, device) = (start.kind(), start.device());
-    let scalar = |value: f64| Tensor::from(value).to_device(device).to_kind(kind);
 
     let mut weights = start.repeat([members, 1]); // w, [E, D]
     let mut gradient = weights.zeros_like(); // ∇L, [E, D]
-    let mut normals = Normal::new(&weights);
-    let mut batches = settings.batch_size.map(|size| Batches::new(members, size, device));
+    let mut normals = Noise::new(&weights);
+    let mut batches = settings.batch_size.map(|size| Batches::new(members, size, start.device()));
     let mut ledger = Ledger::new(chains, settings);
 
-    let pull = settings.step_size / 2.0 * settings.localization;
-    let slope = scalar(-settings.step_size / 2.0 * settings.nbeta);
-    let spread = scalar(settings.step_size.sqrt());
+    let update = Update::new(settings, start);
     for step in 0..settings.steps() {
         let batch = batches.as_mut().map(|batches| batches.draw(chances));
         ledger.push(objective.loss_and_gradient(&weights, batch, &mut gradient));
@@ -53,25 +49,73 @@ pub(super) fn sample(
         if last {
             break; // the loss of a draw is that before its update: no one would see this one
         }
-        let noise = normals.draw(chances);
-        // w ← w − (ε/2)·(nβ·∇L + γ(w−w*)) + √ε·N(0,I); ∇L was taken before, so that the order is of no consequence, but
-        // for the localisation, which comes first.
-        let _ = weights.lerp_(start, pull); //              localisation  w −= (ε/2)·γ·(w−w*)
-        let _ = weights.addcmul_(&gradient, &slope); //     drift         w −= (ε/2)·nβ·∇L
-        let _ = weights.addcmul_(noise, &spread); //        noise         w += √ε·N(0,I)
+        update.apply(&mut weights, start, &gradient, normals.draw(chances));
     }
     let distances = (weights.to_kind(Kind::Double) - start).square().sum_dim_intlist(1, false, None).sqrt();
-    Some(ledger.close(&host(&distances)))
+    Some(ledger.close(&values(&distances)))
+}
+
+/// w ← w − (ε/2)·(nβ·∇L + γ(w−w*)) + √ε·N(0,I)
+struct Update {
+    /// (ε/2)·γ
+    pull: f64,
+    /// (ε/2)·nβ
+    slope: f64,
+    /// √ε
+    spread: f64,
+    /// −slope and spread as tensors, which is how torch takes factors in place.
+    tensors: [Tensor; 2],
+}
+
+impl Update {
+    fn new(settings: &Settings, like: &Tensor) -> Self {
+        let pull = settings.step_size / 2.0 * settings.localization;
+        let slope = settings.step_size / 2.0 * settings.nbeta;
+        let spread = settings.step_size.sqrt();
+        let scalar = |value: f64| Tensor::from(value).to_device(like.device()).to_kind(like.kind());
+        Self { pull, slope, spread, tensors: [scalar(-slope), scalar(spread)] }
+    }
+
+    /// `weights`, `gradient` and `noise` are [E, D], `start` is [D].
+    fn apply(&self, weights: &mut Tensor, start: &Tensor, gradient: &Tensor, noise: &Tensor) {
+        if host::applies(weights) {
+            let (start, gradient, noise) = (host::slice(start), host::slice(gradient), host::slice(noise));
+            let factors = [self.pull as f32, self.slope as f32, self.spread as f32];
+            return langevin(host::slice_mut(weights), start, gradient, noise, factors);
+        }
+        // ∇L was taken before any of it, and the localisation comes first: it is that of the old weights.
+        let [slope, spread] = &self.tensors;
+        let _ = weights.lerp_(start, self.pull);
+        let _ = weights.addcmul_(gradient, slope);
+        let _ = weights.addcmul_(noise, spread);
+    }
+}
+
+widest! {
+    /// [`Update::apply`] in one pass over host memory.
+    fn langevin(weights: &mut [f32], start: &[f32], gradient: &[f32], noise: &[f32], factors: [f32; 3]) {
+        let [pull, slope, spread] = factors;
+        let d = start.len();
+        let rows = weights.chunks_exact_mut(d).zip(gradient.chunks_exact(d)).zip(noise.chunks_exact(d));
+        for ((weights, gradient), noise) in rows {
+            for (((w, start), gradient), noise) in weights.iter_mut().zip(start).zip(gradient).zip(noise) {
+                let localisation = pull * (*w - start);
+                let drift = slope * gradient;
+                let noise = spread * noise;
+                *w = *w - drift - localisation + noise;
+            }
+        }
+    }
 }
 
 /// Each chain's own noise, in a buffer of all.
-struct Normal {
+struct Noise {
     host: Tensor,
     /// On the device; on the CPU the same memory.
     device: Tensor,
 }
 
-impl Normal {
+impl Noise {
     fn new(weights: &Tensor) -> Self {
         let host = Tensor::zeros(weights.size(), (Kind::Float, Device::Cpu));
         let device = host.to_device(weights.device()).to_kind(weights.kind());
@@ -81,11 +125,9 @@ impl Normal {
     /// [E, D]
     fn draw(&mut self, chances: &mut [Chance]) -> &Tensor {
         let dimension = self.host.size()[1] as usize;
-        with_slice_mut(&mut self.host, |all: &mut [f32]| {
-            for (row, chance) in all.chunks_exact_mut(dimension).zip(chances) {
-                chance.noise.fill(row);
-            }
-        });
+        for (row, chance) in host::slice_mut(&mut self.host).chunks_exact_mut(dimension).zip(chances) {
+            chance.noise.fill(row);
+        }
         if self.host.data_ptr() != self.device.data_ptr() {
             self.device.copy_(&self.host);
         }
@@ -109,11 +151,9 @@ impl Batches {
     /// [E, n]
     fn draw(&mut self, chances: &mut [Chance]) -> &Tensor {
         let size = self.host.size()[1] as usize;
-        with_slice_mut(&mut self.host, |all: &mut [i64]| {
-            for (row, chance) in all.chunks_exact_mut(size).zip(chances) {
-                chance.batches.draw(row);
-            }
-        });
+        for (row, chance) in host::slice_mut(&mut self.host).chunks_exact_mut(size).zip(chances) {
+            chance.batches.draw(row);
+        }
         if self.host.data_ptr() != self.device.data_ptr() {
             self.device.copy_(&self.host);
         }
@@ -146,7 +186,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn read(&mut self) {
-        let losses = host(&Tensor::stack(&self.unread, 0)); // [steps, E]
+        let losses = values(&Tensor::stack(&self.unread, 0)); // [steps, E]
         let burn_in = self.settings.burn_in;
         for (i, row) in losses.chunks_exact(self.chains.len()).enumerate() {
             let step = self.read + i;
@@ -174,7 +214,43 @@ impl<'a> Ledger<'a> {
 }
 
 /// The values of a tensor, row by row.
-fn host(tensor: &Tensor) -> Vec<f64> {
+fn values(tensor: &Tensor) -> Vec<f64> {
     let flat = tensor.to_kind(Kind::Double).flatten(0, -1);
     Vec::try_from(flat).unwrap_or_else(|error| unreachable!("a flat tensor of doubles: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Normals;
+
+    #[test]
+    fn the_update_is_the_same_in_host_memory_and_by_tensors() {
+        let settings = Settings {
+            step_size: 0.02,
+            localization: 3.0,
+            nbeta: 50.0,
+            chains: 2,
+            burn_in: 0,
+            draws: 1,
+            batch_size: None,
+        };
+        let tensor = |name: u64| {
+            let mut values = vec![0.0; 6];
+            Normals::derive(name, "test", &[]).fill_f64(&mut values);
+            Tensor::from_slice(&values).view([2, 3])
+        };
+        let [weights, gradient, noise] = [0, 1, 2].map(tensor);
+        let start = tensor(3).get(0);
+        let (epsilon, gamma, nbeta) = (0.02, 3.0, 50.0);
+        let drift = (&gradient * nbeta + (&weights - &start) * gamma) * (epsilon / 2.0);
+        let expected = &weights - drift + &noise * f64::sqrt(epsilon);
+        for kind in [Kind::Float, Kind::Double] {
+            let mut moved = weights.to_kind(kind).copy();
+            let start = start.to_kind(kind);
+            Update::new(&settings, &start).apply(&mut moved, &start, &gradient.to_kind(kind), &noise.to_kind(kind));
+            // Rounding of f32 at most; numbers are of order 1.
+            assert!((moved - &expected).abs().max().double_value(&[]) < 1e-6);
+        }
+    }
 }
