@@ -1,6 +1,7 @@
 //! What people ask: to create, see, cancel and retry sweeps, and to read results.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
@@ -38,7 +39,7 @@ impl Coordinator {
         let (source, overrides) = (source.to_owned(), overrides.to_owned());
         let parse = move || Spec::parse(&source, &overrides);
         let spec = tokio::task::spawn_blocking(parse).await.map_err(|_| Refusal::unreachable())?;
-        let created = clock::now();
+        let created = whole_micros(clock::now());
         let (key, new, view) = self
             .decide(move |desk, now| {
                 if let Some(key) = desk.catalogue.requested(&request_id) {
@@ -73,8 +74,12 @@ impl Coordinator {
             let spec = move |desk: &mut Desk, _| say(desk.catalogue.get(key).map(|listed| listed.spec.clone()));
             let Ok(Some(spec)) = coordinator.decide(spec).await else { return };
             let Ok(workload) = tokio::task::spawn_blocking(move || weigh(&spec)).await else { return };
+            let weighed = move |desk: &mut Desk, _| {
+                desk.weighed(key, workload);
+                say(())
+            };
             // Without it the sweep is served as well, if less evenly.
-            let _ = coordinator.decide(move |desk, _| say(desk.weighed(key, workload))).await;
+            let _ = coordinator.decide(weighed).await;
         });
     }
 
@@ -207,6 +212,12 @@ impl Coordinator {
         let key = self.decide(move |desk, _| say(desk.key(&id)?)).await?;
         self.read(move |reader| reader.results(key, from_point, limit)).await
     }
+}
+
+/// The store keeps no more of a time.
+fn whole_micros(time: SystemTime) -> SystemTime {
+    let micros = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
 }
 
 fn view(desk: &Desk, key: SweepKey, now: Moment) -> Result<SweepView, Refusal> {

@@ -36,12 +36,7 @@ impl Publisher {
     }
 
     /// A channel that has the sweep's present state as its first value. `None` if there is no such sweep.
-    pub(super) fn subscribe(
-        &mut self,
-        desk: &Desk,
-        key: SweepKey,
-        now: Moment,
-    ) -> Option<watch::Receiver<WatchEvent>> {
+    pub(super) fn subscribe(&mut self, desk: &Desk, key: SweepKey, now: Moment) -> Option<watch::Receiver<WatchEvent>> {
         if let Some(channel) = self.channels.get(&key) {
             return Some(channel.sender.subscribe());
         }
@@ -80,7 +75,9 @@ impl Publisher {
         }
         let tell = move |outcome: Result<(), _>| {
             if outcome.is_ok() {
-                events.into_iter().for_each(|(sender, event)| drop(sender.send_replace(event)));
+                for (sender, event) in events {
+                    sender.send_replace(event);
+                }
             }
         };
         Some(Box::new(tell))

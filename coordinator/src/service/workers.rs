@@ -149,7 +149,10 @@ impl Coordinator {
     /// If the token is none.
     pub async fn finish(&self, token: &str, outcomes: Vec<(u64, Outcome)>) -> Result<Verdict, Refusal> {
         let token = parse(token)?;
-        let points: Vec<u64> = outcomes.iter().map(|(point, _)| *point).collect();
+        let completed = |(_, outcome): &&(u64, Outcome)| matches!(outcome, Outcome::Completed { .. });
+        let (finished, failed): (Vec<_>, Vec<_>) = outcomes.iter().partition(completed);
+        let points = |outcomes: Vec<&(u64, _)>| outcomes.into_iter().map(|(point, _)| *point).collect::<Vec<_>>();
+        let (finished, failed) = (points(finished), points(failed));
         let finish = move |desk: &mut Desk, now| match desk.lease(&token) {
             Some(lease) => {
                 let (writes, verdict) = write(desk.scheduler.on_finish(lease, outcomes, now))?;
@@ -160,7 +163,7 @@ impl Coordinator {
         match self.decide(finish).await? {
             // Perhaps a repetition, of an outcome that ended the whole lease. What was decided before is durable by now.
             (Some(lease), Verdict::Stale) => {
-                let ended = self.read(move |reader| reader.ended_under(lease, &points)).await?;
+                let ended = self.read(move |reader| reader.ended_under(lease, &finished, &failed)).await?;
                 Ok(if ended { Verdict::Accepted } else { Verdict::Stale })
             }
             (_, verdict) => Ok(verdict),

@@ -234,9 +234,10 @@ pub(crate) fn failures_are_listed_until_they_are_retried<B: Backend>(folder: &Pa
 pub(crate) fn it_is_known_which_lease_ended_a_point<B: Backend>(folder: &Path) {
     let (mut store, mut reader) = open::<B>(folder);
     store.commit(&[grant(1, 0..2), finish(1, [0], [1]), set_back(1, 1, 1, false), grant(2, 1..2)], NOW).unwrap();
-    assert!(reader.ended_under(lease(1), &[0, 1]).unwrap());
-    assert!(!reader.ended_under(lease(2), &[0]).unwrap());
-    assert!(!reader.ended_under(lease(1), &[0, 5]).unwrap());
+    assert!(reader.ended_under(lease(1), &[0], &[1]).unwrap());
+    assert!(!reader.ended_under(lease(1), &[0, 1], &[]).unwrap(), "1 did not finish");
+    assert!(!reader.ended_under(lease(2), &[0], &[]).unwrap());
+    assert!(!reader.ended_under(lease(1), &[0, 5], &[]).unwrap());
 }
 
 pub(crate) fn the_first_baseline_stays<B: Backend>(folder: &Path) {

@@ -49,11 +49,11 @@ pub trait Reader: Send + 'static {
     /// If the store fails.
     fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError>;
 
-    /// The last attempt of all these points ended under this lease.
+    /// All of these points finished under this lease, and of all of those the last bad end was under it.
     ///
     /// # Errors
     /// If the store fails.
-    fn ended_under(&mut self, lease: LeaseKey, points: &[u64]) -> Result<bool, StoreError>;
+    fn ended_under(&mut self, lease: LeaseKey, finished: &[u64], failed: &[u64]) -> Result<bool, StoreError>;
 
     /// The estimate that is stored under a digest, encoded.
     ///
@@ -93,7 +93,7 @@ pub struct SweepEntry {
     pub source: String,
     /// Its number of points.
     pub size: u64,
-    /// When it was created; kept to the microsecond.
+    /// When it was created: a whole number of microseconds.
     pub created: SystemTime,
 }
 

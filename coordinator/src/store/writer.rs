@@ -63,3 +63,97 @@ fn run(mut store: impl Store, batches: &mpsc::Receiver<Batch>, failed: &dyn Fn(u
         waiting.into_iter().for_each(|done| done(outcome.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    /// Tells the size of each group, and takes from elsewhere whether it can be written.
+    struct Gated {
+        groups: mpsc::Sender<usize>,
+        verdicts: mpsc::Receiver<Result<(), StoreError>>,
+    }
+
+    impl Store for Gated {
+        fn commit(&mut self, writes: &[Write], _: SystemTime) -> Result<(), StoreError> {
+            self.groups.send(writes.len()).unwrap();
+            self.verdicts.recv().unwrap()
+        }
+    }
+
+    /// A writer, what it was told, and what it told.
+    struct Bench {
+        writer: mpsc::Sender<Batch>,
+        groups: mpsc::Receiver<usize>,
+        verdicts: mpsc::Sender<Result<(), StoreError>>,
+        failed: mpsc::Receiver<u64>,
+        done: mpsc::Sender<(u32, bool)>,
+        answers: mpsc::Receiver<(u32, bool)>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let ((groups, told), (verdicts, asked)) = (mpsc::channel(), mpsc::channel());
+            let ((failures, failed), (done, answers)) = (mpsc::channel(), mpsc::channel());
+            let store = Gated { groups, verdicts: asked };
+            let (writer, _) = spawn(store, move |generation, _| failures.send(generation).unwrap()).unwrap();
+            Self { writer, groups: told, verdicts, failed, done, answers }
+        }
+
+        fn send(&self, generation: u64, name: u32, writes: usize) {
+            let write = Write::Baseline { digest: name.to_string(), estimate: Vec::new() };
+            let done = self.done.clone();
+            let done = Box::new(move |outcome: Result<(), _>| done.send((name, outcome.is_ok())).unwrap());
+            self.writer.send(Batch { generation, writes: vec![write; writes], done }).unwrap();
+        }
+
+        fn answers(&self, count: usize) -> Vec<(u32, bool)> {
+            (0..count).map(|_| self.answers.recv().unwrap()).collect()
+        }
+    }
+
+    const FULL: Result<(), StoreError> = Err(StoreError::Conflict("a test says so"));
+
+    #[test]
+    fn what_gathers_during_a_commit_shares_the_next_and_is_answered_in_order() {
+        let bench = Bench::new();
+        bench.send(1, 0, 1);
+        assert_eq!(bench.groups.recv(), Ok(1));
+        (1..=3).for_each(|name| bench.send(1, name, 2));
+        assert!(bench.answers.try_recv().is_err(), "nobody is answered before the commit");
+        bench.verdicts.send(Ok(())).unwrap();
+        assert_eq!(bench.groups.recv(), Ok(6));
+        bench.verdicts.send(Ok(())).unwrap();
+        assert_eq!(bench.answers(4), [(0, true), (1, true), (2, true), (3, true)]);
+    }
+
+    #[test]
+    fn an_answer_without_writes_waits_its_turn_and_costs_no_commit() {
+        let bench = Bench::new();
+        bench.send(1, 0, 1);
+        assert_eq!(bench.groups.recv(), Ok(1));
+        bench.send(1, 1, 0);
+        bench.verdicts.send(Ok(())).unwrap();
+        assert_eq!(bench.answers(2), [(0, true), (1, true)]);
+        assert!(bench.groups.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_was_decided_on_top_of_a_failed_write_is_refused() {
+        let bench = Bench::new();
+        bench.send(1, 0, 1);
+        assert_eq!(bench.groups.recv(), Ok(1));
+        bench.verdicts.send(FULL).unwrap();
+        bench.send(1, 1, 1);
+        bench.send(1, 2, 0);
+        assert_eq!(bench.answers(3), [(0, false), (1, false), (2, false)]);
+        assert_eq!(bench.failed.recv(), Ok(1));
+        bench.send(2, 3, 1);
+        assert_eq!(bench.groups.recv(), Ok(1), "a new generation is written");
+        bench.verdicts.send(Ok(())).unwrap();
+        assert_eq!(bench.answers(1), [(3, true)]);
+        assert!(bench.failed.try_recv().is_err(), "a failure is told once");
+    }
+}

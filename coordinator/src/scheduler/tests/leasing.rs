@@ -47,7 +47,7 @@ fn an_unknown_worker_is_told_to_register() {
 fn a_draining_worker_gets_no_lease_and_keeps_what_it_holds() {
     let mut cluster = Cluster::with_sweep(9).with_worker("a", 2);
     let grant = cluster.lease("a");
-    cluster.scheduler.on_drain(&"a".into()).unwrap().reply;
+    cluster.drain("a");
     assert_eq!(cluster.ask("a"), LeaseReply::Drain);
     assert_eq!(cluster.heartbeat("a", &[grant.lease]), Ok(HeartbeatReply { dropped: vec![], drain: true }));
     assert_eq!(cluster.complete(&grant), Verdict::Accepted);
@@ -57,7 +57,7 @@ fn a_draining_worker_gets_no_lease_and_keeps_what_it_holds() {
 fn a_worker_that_registers_again_keeps_its_leases_and_stays_draining() {
     let mut cluster = Cluster::with_sweep(9).with_worker("a", 2);
     let grant = cluster.lease("a");
-    cluster.scheduler.on_drain(&"a".into()).unwrap().reply;
+    cluster.drain("a");
     cluster.register("a", 2);
     assert_eq!(cluster.heartbeat("a", &[grant.lease]), Ok(HeartbeatReply { dropped: vec![], drain: true }));
     assert_eq!(cluster.scheduler.workers().next().unwrap().leased, 2);

@@ -30,19 +30,15 @@ fn retrying_a_completed_sweep_makes_its_failed_points_pending_with_attempts_from
 
 #[test]
 fn progress_is_weighted_by_work_and_counts_what_is_running() {
-    let mut scheduler = Scheduler::new(settings());
-    let key = scheduler.next_key();
-    scheduler.on_create(key, 3, Workload::each(vec![1.0, 1.0, 8.0]));
-    let registration = Registration { worker: "a".into(), slots: 3, device: "cpu".into() };
-    scheduler.on_register(registration, Duration::ZERO).reply;
-    let LeaseReply::Granted(grant) = scheduler.on_lease_request(&"a".into(), Duration::ZERO).unwrap().reply else {
-        panic!("no lease")
-    };
-    let now = Duration::from_secs(10);
-    scheduler.on_finish(grant.lease, vec![(0, COMPLETED), (1, COMPLETED)], now).reply;
+    let mut cluster = Cluster::empty().with_worker("a", 3);
+    cluster.create_weighed(3, Workload::each(vec![1.0, 1.0, 8.0]));
+    let grant = cluster.lease("a");
+    cluster.now += Duration::from_secs(10);
+    cluster.finish(grant.lease, vec![(0, COMPLETED), (1, COMPLETED)]);
     let held = vec![Held { lease: grant.lease, running: vec![(2, 0.25), (0, 0.5), (77, 1.0)] }];
-    scheduler.on_heartbeat(&"a".into(), held, now).unwrap().reply;
-    let progress = scheduler.progress(key, now).unwrap();
+    let heartbeat = cluster.scheduler.on_heartbeat(&"a".into(), held, cluster.now).unwrap();
+    cluster.apply(heartbeat);
+    let progress = cluster.progress();
     assert_eq!(progress.work_done, 0.4);
     // Four units in ten seconds, six are left.
     assert_eq!(progress.remaining, Some(Duration::from_secs(15)));

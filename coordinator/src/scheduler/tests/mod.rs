@@ -39,15 +39,22 @@ pub(crate) fn failed(error: &str, permanent: bool) -> Outcome {
 impl Cluster {
     /// A cluster with one sweep.
     pub(crate) fn with_sweep(size: u64) -> Self {
-        let mut cluster =
-            Self { scheduler: Scheduler::new(settings()), ledger: Ledger::default(), now: Duration::from_secs(1000) };
+        let mut cluster = Self::empty();
         cluster.create(size);
         cluster
     }
 
+    fn empty() -> Self {
+        Self { scheduler: Scheduler::new(settings()), ledger: Ledger::default(), now: Duration::from_secs(1000) }
+    }
+
     pub(crate) fn create(&mut self, size: u64) -> SweepKey {
+        self.create_weighed(size, Workload::Equal)
+    }
+
+    fn create_weighed(&mut self, size: u64, workload: Workload) -> SweepKey {
         let key = self.scheduler.next_key();
-        self.scheduler.on_create(key, size, Workload::Equal);
+        self.scheduler.on_create(key, size, workload);
         self.ledger.create(key, size);
         key
     }
@@ -99,6 +106,11 @@ impl Cluster {
         let held = leases.iter().map(|&lease| Held { lease, running: Vec::new() }).collect();
         let decision = self.scheduler.on_heartbeat(&id.into(), held, self.now)?;
         Ok(self.apply(decision))
+    }
+
+    fn drain(&mut self, id: &str) {
+        let decision = self.scheduler.on_drain(&id.into()).unwrap();
+        self.apply(decision);
     }
 
     /// Lets time pass and answers when to look again.

@@ -17,6 +17,10 @@ pub(super) fn sweeps(connection: &Connection) -> Result<Vec<StoredSweep>, Fault>
     while let Some(row) = rows.next()? {
         let entry = entry(row)?;
         let (finished, failed) = chunks::load(connection, entry.key)?;
+        let mut leases = leases(connection, entry.key)?;
+        for (epoch, lease) in &mut leases {
+            lease.reported = reported(connection, entry.key, *epoch, &lease.remain)?;
+        }
         let state = SweepSnapshot {
             key: entry.key,
             size: entry.size,
@@ -26,7 +30,7 @@ pub(super) fn sweeps(connection: &Connection) -> Result<Vec<StoredSweep>, Fault>
             finished,
             failed,
             attempts: attempts(connection, entry.key)?,
-            leases: leases(connection, entry.key)?,
+            leases,
         };
         sweeps.push(StoredSweep { entry, state });
     }
@@ -60,21 +64,20 @@ fn attempts(connection: &Connection, sweep: SweepKey) -> Result<BTreeMap<u64, u3
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The leases of a sweep that are alive, without what was reported of them.
 pub(super) fn leases(connection: &Connection, sweep: SweepKey) -> Result<BTreeMap<u64, LeaseSnapshot>, Fault> {
     let mut leases = BTreeMap::new();
     let mut statement = connection.prepare_cached(include_str!("sql/load_leases.sql"))?;
     let mut rows = statement.query([sweep.0])?;
     while let Some(row) = rows.next()? {
-        let epoch = row.get(0)?;
-        let remain = decode(&row.get::<_, Vec<u8>>(4)?)?;
         let lease = LeaseSnapshot {
             worker: WorkerId(row.get::<_, String>(1)?.into()),
             slots: row.get(2)?,
             granted: decode(&row.get::<_, Vec<u8>>(3)?)?,
-            reported: reported(connection, sweep, epoch, &remain)?,
-            remain,
+            remain: decode(&row.get::<_, Vec<u8>>(4)?)?,
+            reported: BTreeMap::new(),
         };
-        leases.insert(epoch, lease);
+        leases.insert(row.get(0)?, lease);
     }
     Ok(leases)
 }

@@ -37,12 +37,17 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn ended_under(&mut self, lease: LeaseKey, points: &[u64]) -> Result<bool, StoreError> {
+    fn ended_under(&mut self, lease: LeaseKey, finished: &[u64], failed: &[u64]) -> Result<bool, StoreError> {
         self.ask(|connection| {
-            let mut statement = connection.prepare_cached(include_str!("sql/ended_under.sql"))?;
-            for point in points {
-                if !statement.exists(params![lease.sweep.0, lease.epoch, point])? {
-                    return Ok(false);
+            // A lost lease set its points back as well: only a finished task shows that the records counted.
+            let questions =
+                [(include_str!("sql/finished_under.sql"), finished), (include_str!("sql/failed_under.sql"), failed)];
+            for (sql, points) in questions {
+                let mut statement = connection.prepare_cached(sql)?;
+                for point in points {
+                    if !statement.exists(params![lease.sweep.0, lease.epoch, point])? {
+                        return Ok(false);
+                    }
                 }
             }
             Ok(true)

@@ -1,0 +1,132 @@
+use super::*;
+
+#[tokio::test]
+async fn a_worker_that_cannot_be_used_is_told_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open(&folder).await;
+    for id in ["", "a b", &"x".repeat(101)] {
+        assert!(matches!(coordinator.register(worker(id, 1)).await, Err(Refusal::InvalidArgument(_))), "{id}");
+    }
+    assert!(matches!(coordinator.register(worker("w", 0)).await, Err(Refusal::InvalidArgument(_))));
+    let other = Registration { numerics_version: NUMERICS_VERSION + 1, ..worker("w", 1) };
+    assert!(matches!(coordinator.register(other).await, Err(Refusal::FailedPrecondition(_))));
+    assert_eq!(coordinator.workers().await, []);
+}
+
+#[tokio::test]
+async fn tasks_carry_their_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_sweep(&folder, 10).await;
+    let held = lease(&coordinator).await;
+    assert_eq!(held.sweep_id, id);
+    let spec = coordinator.spec(&id).await.unwrap();
+    assert_eq!(held.tasks.len(), 2);
+    for (point, task) in (0..).zip(&held.tasks) {
+        assert_eq!((task.point, task.attempt), (point, 1));
+        assert_eq!(task.config, spec.task(point).unwrap().to_json());
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_waits_is_served_when_work_turns_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open(&folder).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    let asking = coordinator.clone();
+    let waiting = tokio::spawn(async move { asking.lease("w", Duration::from_secs(60)).await });
+    coordinator.create_sweep("a wish", &map(4), &[]).await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().lease.unwrap().tasks.len(), 2);
+}
+
+#[tokio::test]
+async fn a_worker_that_waits_is_told_to_drain() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open(&folder).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    let asking = coordinator.clone();
+    let waiting = tokio::spawn(async move { asking.lease("w", Duration::from_secs(60)).await });
+    coordinator.drain("w").await.unwrap();
+    assert_eq!(waiting.await.unwrap(), Ok(LeaseAnswer { lease: None, drain: true }));
+    assert!(coordinator.heartbeat("w", vec![]).await.unwrap().drain);
+    assert!(coordinator.workers().await[0].draining);
+}
+
+#[tokio::test]
+async fn waiting_for_work_ends_without_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open(&folder).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    assert_eq!(coordinator.lease("w", Duration::from_millis(20)).await, Ok(LeaseAnswer::default()));
+}
+
+#[tokio::test]
+async fn work_for_a_caller_who_has_gone_is_given_to_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open(&folder).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    let asking = coordinator.clone();
+    let gone = tokio::spawn(async move { asking.lease("w", Duration::from_secs(60)).await });
+    tokio::task::yield_now().await;
+    gone.abort();
+    assert!(gone.await.is_err_and(|error| error.is_cancelled()));
+    coordinator.create_sweep("a wish", &map(2), &[]).await.unwrap();
+    let answer = coordinator.lease("w", Duration::from_secs(60)).await.unwrap();
+    assert_eq!(answer.lease.unwrap().tasks.len(), 2);
+}
+
+#[tokio::test]
+async fn an_outcome_that_ended_the_lease_is_acknowledged_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, _) = with_sweep(&folder, 10).await;
+    let held = lease(&coordinator).await;
+    assert_eq!(complete(&coordinator, &held).await, Verdict::Accepted);
+    assert_eq!(coordinator.finish(&held.token, completed(&held)).await, Ok(Verdict::Accepted));
+    assert_eq!(coordinator.report(&held.token, vec![(0, vec![record(50)])]).await, Ok(Verdict::Stale));
+    assert_eq!(coordinator.workers().await[0].finished, 2);
+}
+
+#[tokio::test]
+async fn what_is_reported_under_foreign_tokens_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_sweep(&folder, 10).await;
+    let held = lease(&coordinator).await;
+    for token in ["elsewhere-0a1b2c3d.1".to_owned(), format!("{id}.99")] {
+        assert_eq!(coordinator.report(&token, vec![(0, vec![record(0)])]).await, Ok(Verdict::Stale));
+        assert_eq!(coordinator.finish(&token, completed(&held)).await, Ok(Verdict::Stale));
+        assert_eq!(coordinator.release(&token).await, Ok(()));
+        let held = vec![HeldLease { token: token.clone(), running: vec![] }];
+        assert_eq!(coordinator.heartbeat("w", held).await.unwrap().dropped_tokens, [token]);
+    }
+    assert!(matches!(coordinator.report("no token", vec![]).await, Err(Refusal::InvalidArgument(_))));
+    let progress = coordinator.sweep(&id).await.unwrap().0.progress;
+    assert_eq!((progress.leased, progress.finished), (2, 0));
+}
+
+#[tokio::test]
+async fn the_lease_of_a_silent_worker_goes_to_one_that_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { lease_time: Duration::from_millis(100), ..Settings::default() };
+    let coordinator = Coordinator::open(folder.path(), settings).await.unwrap();
+    coordinator.create_sweep("a wish", &map(2), &[]).await.unwrap();
+    coordinator.register(worker("w", 2)).await.unwrap();
+    let lost = lease(&coordinator).await;
+    let other = loop {
+        coordinator.register(worker("other", 2)).await.unwrap();
+        match coordinator.lease("other", Duration::from_millis(50)).await.unwrap().lease {
+            Some(lease) => break lease,
+            None => continue,
+        }
+    };
+    assert_eq!(other.tasks.iter().map(|task| (task.point, task.attempt)).collect::<Vec<_>>(), [(0, 2), (1, 2)]);
+    assert_eq!(coordinator.finish(&lost.token, completed(&lost)).await, Ok(Verdict::Stale));
+}
+
+#[tokio::test]
+async fn baselines_are_found_under_their_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open(&folder).await;
+    assert_eq!(coordinator.find_baseline("digest").await, Ok(None));
+    let estimate = v1::Estimate { llc: Some(1.5), ..Default::default() };
+    coordinator.store_baseline("digest", estimate.clone()).await.unwrap();
+    assert_eq!(coordinator.find_baseline("digest").await, Ok(Some(estimate)));
+}
