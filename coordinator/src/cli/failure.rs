@@ -28,7 +28,7 @@ pub(super) enum Failure {
     Refused(String),
     #[error("cannot {what} {}: {source}", .path.display())]
     File { what: &'static str, path: PathBuf, source: io::Error },
-    #[error("cannot open the data folder: {0}")]
+    #[error("{0}")]
     Open(#[from] OpenError),
     #[error("{0}")]
     Server(#[from] ServerError),

@@ -16,13 +16,22 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Shows progress until it is dropped.
 pub(super) enum View {
     Bar(ProgressBar),
-    Lines { last: Instant, begun: bool },
+    Lines(Lines),
+}
+
+/// Where there is no terminal.
+pub(super) struct Lines {
+    /// When the last line was written, or the view begun.
+    written: Instant,
+    /// Whether a line has told of a point that ended.
+    news: bool,
+    latest: Option<v1::Progress>,
 }
 
 impl View {
     pub(super) fn new() -> Self {
         if !std::io::stderr().is_terminal() {
-            return Self::Lines { last: clock::instant(), begun: false };
+            return Self::Lines(Lines { written: clock::instant(), news: false, latest: None });
         }
         let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3}%  {wide_msg}") {
@@ -38,15 +47,22 @@ impl View {
                 bar.set_position((progress.work_done * 1000.0) as u64);
                 bar.set_message(summary(progress));
             }
-            Self::Lines { last, begun } => {
-                let now = clock::instant();
+            Self::Lines(lines) => {
+                lines.latest = Some(*progress);
                 // The first point that ends is news, however early.
-                let first = !*begun && progress.finished + progress.failed > 0;
-                if first || now - *last >= INTERVAL {
-                    (*last, *begun) = (now, *begun || first);
-                    eprintln!("{:.0}% of the work: {}", progress.work_done * 100.0, summary(progress));
+                if !lines.news && progress.finished + progress.failed > 0 {
+                    lines.news = true;
+                    lines.write();
                 }
             }
+        }
+    }
+
+    /// Shows again where the sweep is, if it is time.
+    pub(super) fn on_tick(&mut self) {
+        match self {
+            Self::Lines(lines) if clock::instant() - lines.written >= INTERVAL => lines.write(),
+            Self::Lines(_) | Self::Bar(_) => {}
         }
     }
 
@@ -54,7 +70,7 @@ impl View {
     pub(super) fn say(&self, line: &str) {
         match self {
             Self::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
-            Self::Lines { .. } => eprintln!("{line}"),
+            Self::Lines(_) => eprintln!("{line}"),
         }
     }
 }
@@ -65,6 +81,22 @@ impl Drop for View {
             bar.finish_and_clear();
         }
     }
+}
+
+impl Lines {
+    fn write(&mut self) {
+        self.written = clock::instant();
+        if let Some(progress) = &self.latest {
+            eprintln!("{:.0}% of the work: {}", progress.work_done * 100.0, summary(progress));
+        }
+    }
+}
+
+/// Says every second that it is time to look whether to show something.
+pub(super) fn ticks() -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
 }
 
 /// A sweep's progress in one line.

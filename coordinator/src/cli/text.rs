@@ -11,7 +11,8 @@ pub(super) fn span(duration: Duration) -> String {
         ..100.0 => format!("{seconds:.0} s"),
         ..6_000.0 => format!("{minutes} min"),
         ..172_800.0 => format!("{} h {} min", minutes / 60, minutes % 60),
-        _ => format!("{:.1} days", seconds / 86_400.0),
+        ..31_557_600.0 => format!("{:.1} days", seconds / 86_400.0),
+        _ => format!("{} years", metric(seconds / 31_557_600.0).trim_end()),
     }
 }
 
@@ -35,8 +36,14 @@ mod tests {
 
     #[test]
     fn spans_are_as_precise_as_a_person_wants_them() {
-        let cases =
-            [(0.2, "less than 1 s"), (45.4, "45 s"), (200.0, "3 min"), (7800.0, "2 h 10 min"), (260_000.0, "3.0 days")];
+        let cases = [
+            (0.2, "less than 1 s"),
+            (45.4, "45 s"),
+            (200.0, "3 min"),
+            (7800.0, "2 h 10 min"),
+            (260_000.0, "3.0 days"),
+            (25_296_000_000.0, "802 years"),
+        ];
         for (seconds, text) in cases {
             assert_eq!(span(Duration::from_secs_f64(seconds)), text);
         }

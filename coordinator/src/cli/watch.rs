@@ -8,7 +8,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::client::Client;
 use super::failure::Failure;
-use super::progress::{View, summary};
+use super::progress::{View, summary, ticks};
 use super::{Global, text};
 
 /// The longest wait before a coordinator that went away is tried again, and how long it is missed before we give up.
@@ -31,8 +31,15 @@ impl Watch {
         let client = Client::connect(&global.coordinator).await?;
         let mut events = Events::of(client, &self.id).await?;
         let mut view = View::new();
+        let mut ticks = ticks();
         let end = loop {
-            let event = events.next(&view).await?;
+            let event = tokio::select! {
+                event = events.next(&view) => event?,
+                _ = ticks.tick() => {
+                    view.on_tick();
+                    continue;
+                }
+            };
             view.show(&event.progress.unwrap_or_default());
             if let Some(end) = End::of(&event) {
                 break end;
@@ -94,7 +101,7 @@ impl Events {
         Ok(Self { client, id: id.to_owned(), sequence: 0, stream: Some(stream), missed: Duration::ZERO })
     }
 
-    /// The next event.
+    /// The next event. May be given up and asked for again at any time.
     pub(super) async fn next(&mut self, view: &View) -> Result<v1::WatchSweepResponse, Failure> {
         loop {
             let lost = match self.receive().await {

@@ -100,8 +100,7 @@ impl Crew {
             how.map_or_else(|error| format!("could not be started: {error}"), |status| format!("died ({status})"));
         let log = self.log(number);
         if hopeless || self.deaths > DEATHS {
-            let tail = tail(&log);
-            return Err(Failure::Worker(format!("worker {number} {how}; the end of {}:\n{tail}", log.display())));
+            return Err(Failure::Worker(format!("worker {number} {how}; {}", last_words(&log))));
         }
         view.say(&format!("worker {number} {how} and is started again; its log is {}", log.display()));
         self.launch(number, PAUSE * self.deaths);
@@ -189,11 +188,14 @@ fn cores() -> u32 {
 }
 
 /// The last lines of a log, as far as it can be read.
-fn tail(log: &Path) -> String {
+fn last_words(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().map(|line| format!("  {line}")).collect();
-    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    match &lines[lines.len().saturating_sub(TAIL)..] {
+        [] => format!("it left no word in {}", log.display()),
+        tail => format!("the end of {}:\n{}", log.display(), tail.join("\n")),
+    }
 }
 
 #[cfg(test)]

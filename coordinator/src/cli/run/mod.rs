@@ -24,7 +24,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::input::SweepFile;
 use super::output::print;
-use super::progress::View;
+use super::progress::{View, ticks};
 use super::serve::{environment, stop_signal};
 use super::watch::{End, Events};
 use crew::Crew;
@@ -117,7 +117,7 @@ async fn follow(client: Client, id: &str, mut crew: Crew, stop: impl Future<Outp
     let mut stop = pin!(stop);
     let mut view = View::new();
     let mut events = Events::of(client, id).await?;
-    let mut started = false;
+    let (mut ticks, mut started) = (ticks(), false);
     let ended = loop {
         tokio::select! {
             event = events.next(&view) => match event {
@@ -138,6 +138,7 @@ async fn follow(client: Client, id: &str, mut crew: Crew, stop: impl Future<Outp
             death = crew.death() => if let Err(failure) = crew.on_death(death, &view) {
                 break Err(failure);
             },
+            _ = ticks.tick() => view.on_tick(),
             () = &mut stop => break Err(Failure::Interrupted("the same command goes on where it was".to_owned())),
         }
     };

@@ -1,6 +1,7 @@
 //! Ties a worker's life to that of the `phasegrid run` that started it: killed, out of memory or closed with its terminal,
 //! it leaves no worker behind that computes for nobody.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
@@ -17,11 +18,10 @@ use super::super::failure::Failure;
 pub(in crate::cli) struct Tether {
     /// The parent's process id
     parent: i32,
-    /// The program
+    /// The program, behind two dashes
     program: PathBuf,
     /// Its arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
+    arguments: Vec<OsString>,
 }
 
 impl Tether {
@@ -39,6 +39,25 @@ impl Tether {
 /// The command that starts `program` tied to this process.
 pub(super) fn command(program: &Path) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("tether").arg(std::process::id().to_string()).arg(program);
+    // What follows the dashes is the program's alone, even where it is spelled like an option of ours.
+    command.arg("tether").arg(std::process::id().to_string()).arg("--").arg(program);
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+
+    use super::*;
+
+    #[test]
+    fn options_of_the_program_are_its_own_even_where_we_have_the_same() {
+        let command = command(Path::new("worker")).unwrap();
+        let mut words: Vec<_> = command.as_std().get_args().map(ToOwned::to_owned).collect();
+        words.extend(["--coordinator", "http://127.0.0.1:1"].map(OsString::from));
+        let matches = Tether::augment_args(clap::Command::new("tether").arg(clap::arg!(--coordinator <URL>)));
+        let tether = Tether::from_arg_matches(&matches.get_matches_from(words)).unwrap();
+        assert_eq!(tether.program, Path::new("worker"));
+        assert_eq!(tether.arguments, ["--coordinator", "http://127.0.0.1:1"]);
+    }
 }
