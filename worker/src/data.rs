@@ -128,7 +128,7 @@ fn corrupt(classes: &mut [u32], p: u32, share: f64, seed: u64) {
 fn taught(task: &TaskConfig, inputs: Inputs) -> Set {
     let model = models::of(task);
     let mut set = Set { inputs, targets: Targets::Values { of: model.outputs() as usize, values: vec![] } };
-    if set.len() > 0 {
+    if !set.is_empty() {
         // In double precision, so that nothing but the rounding of the targets keeps the teacher's loss from zero.
         let weights = Tensor::from_slice(&model.teacher(task.seed)).to_kind(Kind::Double).unsqueeze(0);
         let inputs = model.inputs(&[&set], Kind::Double, Device::Cpu);
@@ -156,7 +156,6 @@ impl Set {
     }
 
     /// The targets, [n, p].
-    #[must_use]
     pub fn targets(&self, kind: Kind, device: Device) -> Tensor {
         match &self.targets {
             Targets::Classes { of, .. } => self.classes(device).map_or_else(
@@ -170,7 +169,6 @@ impl Set {
     }
 
     /// The classes, [n]; `None` for regression.
-    #[must_use]
     pub fn classes(&self, device: Device) -> Option<Tensor> {
         let Targets::Classes { classes, .. } = &self.targets else { return None };
         let classes: Vec<i64> = classes.iter().copied().map(i64::from).collect();

@@ -180,11 +180,10 @@ mod tests {
 
     const BETAS: [f64; 2] = [0.9, 0.98];
 
+    type Build = Box<dyn Fn(&nn::VarStore) -> nn::Optimizer>;
+
     /// Three rules, each with torch's own of the same constants.
-    fn rules(
-        learning_rate: f64,
-        weight_decay: f64,
-    ) -> [(task::Optimizer, Box<dyn Fn(&nn::VarStore) -> nn::Optimizer>); 3] {
+    fn rules(learning_rate: f64, weight_decay: f64) -> [(task::Optimizer, Build); 3] {
         let [beta1, beta2] = BETAS;
         let adam = nn::Adam::default().beta1(beta1).beta2(beta2).wd(weight_decay);
         let adamw = nn::AdamW { beta1, beta2, wd: weight_decay, ..nn::AdamW::default() };

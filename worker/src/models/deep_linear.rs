@@ -104,3 +104,28 @@ impl Model for DeepLinear {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_teacher_and_each_of_its_layers_have_the_rank_that_was_asked_for() {
+        for (widths, rank) in [(&[5, 4, 5][..], 2), (&[3, 8, 4], 2), (&[3, 3, 3, 3], 3), (&[2, 2, 2], 0)] {
+            let model = DeepLinear::new(widths, rank);
+            let flat = Tensor::from_slice(&model.teacher(1)).to_kind(Kind::Double).unsqueeze(0);
+            let mut product: Option<Tensor> = None;
+            for layer in model.matrices(&flat) {
+                let layer = layer.squeeze_dim(0);
+                product = Some(product.map_or_else(|| layer.copy(), |before| layer.mm(&before)));
+                for matrix in [&layer, product.as_ref().unwrap()] {
+                    let (_, singular, _) = matrix.svd(true, false);
+                    let singular = Vec::<f64>::try_from(singular).unwrap();
+                    // Weights are rounded to single precision.
+                    let expected = |index| if index < rank as usize { 1.0 } else { 0.0 };
+                    assert!(singular.iter().enumerate().all(|(i, s)| (s - expected(i)).abs() < 1e-6), "{singular:?}");
+                }
+            }
+        }
+    }
+}

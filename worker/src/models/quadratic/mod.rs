@@ -134,3 +134,61 @@ impl Model for Quadratic {
         Some(sum(ratio * &live) / sum(live))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Examples;
+    use crate::models::tests::modular_task;
+    use crate::random::Normals;
+
+    fn random(shape: [i64; 2], index: u64) -> Tensor {
+        let mut values = vec![0f64; (shape[0] * shape[1]) as usize];
+        Normals::derive(1, "test", &[index]).fill_f64(&mut values);
+        Tensor::from_slice(&values).view(shape)
+    }
+
+    #[test]
+    fn the_fused_loops_compute_what_the_tensor_program_computes() {
+        // More examples than a block has, one block not full, and rows that are no whole number of vectors.
+        let (model, members) = (Quadratic::new(29, 67), 2);
+        let all: Vec<_> = (0..members).map(|seed| Examples::of(&modular_task(29, 67, seed))).collect();
+        let sets: Vec<_> = all.iter().map(|examples| &examples.train).collect();
+        let inputs = model.inputs(&sets, Kind::Double, Device::Cpu);
+        let n = sets[0].len() as i64;
+        let weights = random([members as i64, model.dimension()], 0);
+        let cotangent = random([members as i64, n * 29], 1).view([members as i64, n, 29]);
+        let run = |kind| {
+            let (weights, cotangent, mut saved) = (weights.to_kind(kind), cotangent.to_kind(kind), Vec::new());
+            let outputs = model.forward(&weights, &inputs, &mut saved);
+            let mut gradient = weights.full_like(f64::NAN);
+            model.backward(&weights, &inputs, &mut saved, &cotangent, &mut gradient);
+            [outputs.to_kind(Kind::Double), gradient.to_kind(Kind::Double)]
+        };
+        for (fused, exact) in run(Kind::Float).iter().zip(run(Kind::Double)) {
+            let error = f64::try_from((fused - &exact).norm() / exact.norm()).unwrap();
+            // The rounding of single precision.
+            assert!(error < 1e-6, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_participation_ratio_tells_waves_from_noise() {
+        let (p, width) = (11, 4);
+        let model = Quadratic::new(11, 4);
+        let residues = Tensor::arange(p, (Kind::Double, Device::Cpu));
+        let ratio = |row: Tensor| {
+            // Every neuron has these weights over residues, in all three matrices.
+            let rows = row.unsqueeze(1).repeat([1, width]);
+            let flat = Tensor::cat(&[rows.flatten(0, 1), rows.flatten(0, 1), rows.tr().flatten(0, 1)], 0);
+            model.inverse_participation_ratio(&flat.unsqueeze(0)).unwrap().double_value(&[0])
+        };
+        let wave = |frequency: f64| (&residues * (std::f64::consts::TAU * frequency / p as f64) + 0.3).cos();
+        assert!((ratio(wave(3.0)) - 1.0).abs() < 1e-12);
+        assert!((ratio(residues.ones_like()) - 1.0).abs() < 1e-12, "a constant is the frequency 0");
+        assert!((ratio(wave(1.0) + wave(4.0)) - 0.5).abs() < 1e-12);
+        // A single residue has the same power at 0, ±1, …, ±5: shares 1/11, 2/11, ….
+        assert!((ratio(residues.eq(2.0).to_kind(Kind::Double)) - 21.0 / 121.0).abs() < 1e-12);
+        assert!(ratio(residues.zeros_like()).is_nan(), "there is no power to share");
+    }
+}
