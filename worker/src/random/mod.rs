@@ -12,11 +12,6 @@ pub use normals::Normals;
 pub use stream::Stream;
 pub use subsets::Subsets;
 
-use tch::Tensor;
-use tch::kind::Element;
-
-use crate::host;
-
 /// Fills `state` with bits that look independent for any two different names.
 fn derive(seed: u64, name: &str, indices: &[u64], state: &mut [u8]) {
     let mut hasher = blake3::Hasher::new_derive_key("phasegrid 2026 random stream");
@@ -28,11 +23,4 @@ fn derive(seed: u64, name: &str, indices: &[u64], state: &mut [u8]) {
         hasher.update(&index.to_le_bytes());
     }
     hasher.finalize_xof().fill(state);
-}
-
-/// Lends the elements of a contiguous CPU tensor, whose kind is that of `T`, so that noise and indices are written in place.
-///
-/// No other handle to the same storage (`shallow_clone`, views) may be used inside `f`.
-pub(crate) fn with_slice_mut<T: Element, R>(tensor: &mut Tensor, f: impl FnOnce(&mut [T]) -> R) -> R {
-    f(host::slice_mut(tensor))
 }

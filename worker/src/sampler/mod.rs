@@ -11,8 +11,8 @@
 mod chain;
 mod curvature;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tch::{Device, Tensor};
 
@@ -81,9 +81,8 @@ pub fn run<O: Objective>(
     permits: &Permits,
     stopped: &(dyn Fn() -> bool + Sync),
 ) -> Option<Vec<Result<Chain, Failure>>> {
-    let first = objective(1);
-    let examples = settings.batch_size.unwrap_or(first.examples() as usize);
-    let stacked = chains_a_program(first.dimension() as usize, examples, settings.chains, start.device());
+    let examples = settings.batch_size.unwrap_or_else(|| objective(1).examples() as usize);
+    let stacked = chains_a_program(start.numel(), examples, settings.chains, start.device());
     let programs = settings.chains / stacked;
     let next = AtomicUsize::new(0);
     let finished = Mutex::new(Vec::with_capacity(programs));
@@ -100,7 +99,7 @@ pub fn run<O: Objective>(
             let chains = program * stacked..(program + 1) * stacked;
             let mut chances: Vec<Chance> = chains.clone().map(chance).collect();
             let sampled = tch::no_grad(|| chain::sample(&objective, start, settings, chains, &mut chances, stopped));
-            finished.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((program, sampled));
+            finished.lock().unwrap_or_else(PoisonError::into_inner).push((program, sampled));
         }
     };
     std::thread::scope(|scope| {
@@ -118,7 +117,7 @@ pub fn run<O: Objective>(
             }
         });
     });
-    let mut finished = finished.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut finished = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
     finished.sort_unstable_by_key(|(program, _)| *program);
     let programs: Option<Vec<_>> = finished.into_iter().map(|(_, chains)| chains).collect();
     programs.map(|programs| programs.into_iter().flatten().collect())
