@@ -3,66 +3,17 @@
 //! Above: leases, network, threads ([`crate::runner`]). Below: training and sampling, which know none of it and tell
 //! what happens through [`Surroundings`].
 
+mod permits;
+
 use std::ops::Range;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use phasegrid_proto::task::{Data, Init, Operation, Optimizer, TaskConfig};
 use phasegrid_proto::v1;
 use tch::Device;
 
+pub use self::permits::{Permit, Permits};
+
 use crate::{models, train};
-
-/// Compute permits shared by all tasks of the process: the right to one computing thread each.
-///
-/// A task's own thread holds one for as long as it computes; estimates take idle ones for further chains.
-#[derive(Debug)]
-pub struct Permits {
-    idle: Mutex<usize>,
-    returned: Condvar,
-}
-
-/// The right to one computing thread, given back when dropped.
-#[derive(Debug)]
-pub struct Permit<'a> {
-    permits: &'a Permits,
-}
-
-impl Permits {
-    /// This many.
-    #[must_use]
-    pub fn new(count: usize) -> Self {
-        Self { idle: Mutex::new(count), returned: Condvar::new() }
-    }
-
-    /// Waits for a permit.
-    pub fn acquire(&self) -> Permit<'_> {
-        let mut idle = self.idle();
-        while *idle == 0 {
-            idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);
-        }
-        *idle -= 1;
-        Permit { permits: self }
-    }
-
-    /// A permit, if one is idle.
-    pub fn try_acquire(&self) -> Option<Permit<'_>> {
-        let mut idle = self.idle();
-        *idle = idle.checked_sub(1)?;
-        Some(Permit { permits: self })
-    }
-
-    /// A number stays valid even if a thread panicked while it held the lock.
-    fn idle(&self) -> MutexGuard<'_, usize> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        *self.permits.idle() += 1;
-        self.permits.returned.notify_one();
-    }
-}
 
 /// What a running ensemble tells and asks. Members are numbered as in the call of [`run`].
 pub trait Surroundings: Sync {
@@ -175,7 +126,9 @@ pub fn run(tasks: &[TaskConfig], device: Device, permits: &Permits, surroundings
 mod tests {
     use super::*;
     use crate::models::tests::modular_task;
-    use phasegrid_proto::task::{BatchSize, Checkpoints, Stop};
+    use std::sync::Mutex;
+
+    use phasegrid_proto::task::{BatchSize, Checkpoints, Llc, Nbeta, Sampler, StepSize, Stop};
     use v1::Record;
 
     /// Keeps what it is told.
@@ -184,6 +137,8 @@ mod tests {
         records: Mutex<Vec<(usize, Record)>>,
         /// A member that is stopped once it has so many records.
         stop: Option<(usize, usize)>,
+        /// What was told last.
+        work_done: Mutex<f64>,
     }
 
     impl Notebook {
@@ -199,6 +154,7 @@ mod tests {
         }
         fn progress(&self, _member: usize, work_done: f64) {
             assert!((0.0..=1.0).contains(&work_done));
+            *self.work_done.lock().unwrap() = work_done;
         }
         fn stopped(&self, member: usize) -> bool {
             self.stop.is_some_and(|(who, after)| who == member && self.of(member).len() >= after)
@@ -274,6 +230,34 @@ mod tests {
         assert_eq!(run_all(&[task], &notebook), [TaskEnd::Completed { records: 2 }]);
     }
 
+    #[test]
+    fn estimates_come_with_the_records_of_the_steps_at_which_they_are_due() {
+        let mut task = small(0, 0.01, BatchSize::Full);
+        task.llc = Some(Llc {
+            samplers: [1e-4, 1e-3].map(sampler).to_vec(),
+            baselines: vec![],
+            checkpoints: Some(Checkpoints::List(vec![10, 40])),
+        });
+        let notebook = Notebook::default();
+        assert_eq!(run_all(&[task], &notebook), [TaskEnd::Completed { records: 5 }]);
+        let estimates: Vec<_> = notebook.of(0).iter().map(|record| (record.step, record.estimates.len())).collect();
+        assert_eq!(estimates, [(0, 0), (10, 2), (20, 0), (40, 2), (60, 0)]);
+        assert_eq!(*notebook.work_done.lock().unwrap(), 1.0);
+    }
+
+    fn sampler(step_size: f64) -> Sampler {
+        Sampler {
+            preset: None,
+            step_size: StepSize::Fixed(step_size),
+            localization: 5.0,
+            nbeta: Nbeta::Fixed(10.0),
+            chains: 2,
+            burn_in: 5,
+            draws: 20,
+            batch_size: BatchSize::Size(8),
+        }
+    }
+
     /// Of "a small map with all four of Liu's phases": the first steps with 90 % of training and of validation accuracy.
     fn reached(train_fraction: f64, steps: u64) -> (Option<u64>, Option<u64>) {
         let mut task = modular_task(23, 128, 0);
@@ -307,15 +291,5 @@ mod tests {
         assert_eq!(ensembles(&tasks, Device::Cuda(0)), [0..4, 4..5, 5..6]);
         assert_eq!(ensembles(&tasks[..2], Device::Cpu), [0..1, 1..2]);
         assert!(ensembles(&[], Device::Cpu).is_empty());
-    }
-
-    #[test]
-    fn permits_are_lent_and_returned() {
-        let permits = Permits::new(2);
-        let first = permits.acquire();
-        let second = permits.try_acquire();
-        assert!(second.is_some() && permits.try_acquire().is_none());
-        drop(first);
-        assert!(permits.try_acquire().is_some());
     }
 }
