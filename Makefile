@@ -13,9 +13,8 @@ help: ## This list
 demo: build ## The main job: run sweeps/demo.toml and leave table and pictures in phasegrid-out/demo
 	$(PHASEGRID) run sweeps/demo.toml
 
-test: .libtorch ## All tests, with real processes, and pandas reading what they leave
-	$(CARGO) build --workspace --bins
-	$(CARGO) test --workspace
+test: build ## All tests, with real processes, and pandas reading what they leave
+	$(CARGO) test --release --workspace
 
 paper: build ## The paper's trajectory (minutes), held against independent values
 	$(PHASEGRID) run sweeps/paper-trajectory.toml
@@ -30,7 +29,7 @@ build: .libtorch ## Both binaries, optimised
 check: .libtorch ## Format, lints, documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
 # Fetched once and cached outside the build folder; the file is a link into the cache.
 .libtorch: deploy/libtorch.sh

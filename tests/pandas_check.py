@@ -142,9 +142,12 @@ def cell_axes(sweep, samplers):
 
 
 def same(claim, found, expected):
-    """The two series hold the same numbers for the same keys, missing ones included."""
+    """The two series hold the same values for the same keys, numbers to rounding, missing ones included."""
     expected = expected.reindex(found.index)
-    equal = np.isclose(found.astype(float), expected.astype(float), rtol=CLOSE, atol=CLOSE, equal_nan=True)
+    if pd.api.types.is_numeric_dtype(found):
+        equal = np.isclose(found.astype(float), expected.astype(float), rtol=CLOSE, atol=CLOSE, equal_nan=True)
+    else:
+        equal = (found.fillna("") == expected.fillna("")).to_numpy()
     holds(claim, equal.all(), pd.DataFrame({"found": found, "expected": expected})[~equal])
 
 

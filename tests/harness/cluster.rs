@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::process::Command;
 
 use phasegrid_proto::v1;
+use tonic::Code;
 
 use crate::client::Client;
 use crate::{Call, Folder, Process, binaries, wait};
@@ -96,7 +97,14 @@ impl Cluster {
     /// If it is refused.
     #[must_use]
     pub fn create_sweep(&self, request_id: &str, source: &str) -> String {
-        self.client.create_sweep(request_id, source).expect("the coordinator takes the sweep").id
+        // Sent again until it is answered: that this is safe is what a request id is for.
+        wait::until("the coordinator takes the sweep", || match self.client.create_sweep(request_id, source) {
+            Ok(sweep) => Some(sweep.id),
+            Err(status) => {
+                assert!(matches!(status.code(), Code::Unavailable | Code::Unknown), "{status}");
+                None
+            }
+        })
     }
 
     /// How far a sweep is; `None` while the coordinator cannot be asked.

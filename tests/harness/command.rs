@@ -64,6 +64,7 @@ impl Call {
     pub fn through(self, script: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-euc", script, "sh"]).arg(self.command.get_program()).args(self.command.get_args());
+        command.envs(self.command.get_envs().filter_map(|(key, value)| Some((key, value?))));
         Self { command, ..self }
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 
-use phasegrid_tests::{Call, Cluster, Folder, Output, sweeps, wait};
+use phasegrid_tests::{Call, Cluster, Folder, sweeps, wait};
 
 fn serve(data: &str) -> Call {
     Call::new(["serve", "--listen", "127.0.0.1:0", "--data", data])
@@ -117,24 +117,32 @@ fn a_data_folder_has_one_coordinator() {
 }
 
 #[test]
-fn a_disk_that_fills_up_ends_the_coordinator_and_loses_nothing_that_it_acknowledged() {
+fn a_disk_that_fills_up_is_named_and_loses_nothing_that_was_acknowledged() {
     if may_mount() {
         let folder = Folder::new();
         let data = folder.at("data");
         fs::create_dir(&data).unwrap();
         let script = format!("mount -t tmpfs -o size=256k tmpfs {data}");
-        let process = serve(&data).after_mounting(&script).start(folder.path());
+        let mut process = serve(&data).after_mounting(&script).start(folder.path());
         let url = wait::until("it listens", || process.stdout().strip_suffix('\n').map(str::to_owned));
+        let call =
+            |arguments: &[&str]| Call::new(arguments.iter().copied()).env("PHASEGRID_COORDINATOR", &url).output();
         let path = folder.file("sweep.toml", sweeps::quadratic(80, 50));
-        for _ in 0..400 {
-            let submitted = Call::new(["submit", &path]).env("PHASEGRID_COORDINATOR", &url).output();
+        let mut acknowledged = Vec::new();
+        let refused = loop {
+            let submitted = call(&["submit", &path]);
             if submitted.code != 0 {
-                submitted.failure(4, &[&url]);
-                break;
+                break submitted;
             }
-        }
-        let Output { code, stderr, .. } = Output::of(process);
-        assert_eq!(code, 6, "{stderr}");
-        assert!(stderr.contains("full"), "{stderr}");
+            acknowledged.push(submitted.success().trim_end().to_owned());
+        };
+        refused.failure(4, &[&url, &data, "full"]);
+        // It goes on with what it has, and ends in order.
+        let listed = call(&["list", "--format", "csv"]).success();
+        assert!(!acknowledged.is_empty());
+        assert!(acknowledged.iter().all(|sweep| listed.contains(sweep.as_str())), "{listed}");
+        assert_eq!(listed.lines().count(), 1 + acknowledged.len(), "nothing was created but what was acknowledged");
+        process.terminate();
+        assert_eq!(process.exit_code(), 0, "{}", process.stderr());
     }
 }

@@ -168,7 +168,7 @@ impl Set {
         }
     }
 
-    /// The classes, [n]; `None` for regression.
+    /// The classes, `[n]`; `None` for regression.
     pub fn classes(&self, device: Device) -> Option<Tensor> {
         let Targets::Classes { classes, .. } = &self.targets else { return None };
         let classes: Vec<i64> = classes.iter().copied().map(i64::from).collect();

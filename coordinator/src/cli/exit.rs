@@ -14,7 +14,7 @@ pub enum Exit {
     Usage = 2,
     /// The sweep file, an override or the configuration is not acceptable.
     Configuration = 3,
-    /// No coordinator answers.
+    /// No coordinator answers, or the one that does cannot do its work for now.
     Unreachable = 4,
     /// There is no such sweep or worker, or its state does not allow what was asked.
     Refused = 5,
@@ -60,7 +60,7 @@ impl Exit {
             Self::Internal => "a defect of phasegrid",
             Self::Usage => "the command line makes no sense",
             Self::Configuration => "the sweep file, an override or the configuration is not acceptable",
-            Self::Unreachable => "no coordinator answers",
+            Self::Unreachable => "no coordinator answers, or it cannot do its work for now",
             Self::Refused => "no such sweep or worker, or its state does not allow it",
             Self::File => "a file or data folder cannot be read or written",
             Self::Address => "the address to listen on is in use or not allowed",

@@ -1,6 +1,6 @@
 //! The command line. It speaks to coordinators through gRPC alone; stdout is data, stderr is talk.
 //!
-//! One file a command: [`run`] and `plan` take a sweep file and need no coordinator; `serve` is one; `submit`, `list`
+//! One file a command: `run` and `plan` take a sweep file and need no coordinator; `serve` is one; `submit`, `list`
 //! (`show`, `workers`), `control` (`cancel`, `retry`, `drain`), `watch`, `table` and `plot` are clients of one. They
 //! share `client` (the connection), `progress` (what a person sees of it), `input` and `output` (files and streams),
 //! `failure` and [`exit`] (how it ends).

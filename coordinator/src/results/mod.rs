@@ -4,7 +4,7 @@
 //!
 //! In the order in which data flows: a [`TaskResult`] carries the records; `measurements` names what a record says;
 //! [`curve`] condenses a trajectory into quantities; [`phases`] labels it; `cells` aggregates tasks; [`TableBuilder`]
-//! lays all of it out as a [`Table`] of one of three [`Level`]s, which [`format`] writes.
+//! lays all of it out as a [`Table`] of one of three [`Level`]s, which [`mod@format`] writes.
 
 mod builder;
 pub(crate) mod cells;

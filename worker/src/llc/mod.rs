@@ -26,7 +26,7 @@ const ITERATIONS_TO_LOOK: usize = 10;
 /// divergence only.
 const SHARE_FOR_LOOKING: f64 = 0.02;
 
-/// The estimates of `task` at `weights` [D], the weights after `step` optimiser steps: one a sampler, in the task's order.
+/// The estimates of `task` at `weights` `[D]`, the weights after `step` optimiser steps: one a sampler, in the task's order.
 ///
 /// The caller's thread holds a permit; idle ones are used for further chains. If `stopped` says so, estimates are
 /// missing and the rest is of no use to anyone.

@@ -54,7 +54,7 @@ pub trait Model: Send + Sync {
         gradient: &mut Tensor,
     );
 
-    /// Inverse participation ratio of the weights' Fourier power, mean over neurons [E]; `None` where weights have no
+    /// Inverse participation ratio of the weights' Fourier power, mean over neurons `[E]`; `None` where weights have no
     /// cyclic order.
     fn inverse_participation_ratio(&self, _weights: &Tensor) -> Option<Tensor> {
         None

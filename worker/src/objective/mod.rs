@@ -25,7 +25,7 @@ pub trait Objective {
     /// N, the number of examples behind the full loss. Minibatch indices are drawn below it.
     fn examples(&self) -> i64;
 
-    /// Writes ∇L into `gradient` [E, D], overwriting it, and returns L [E], both at `weights` [E, D].
+    /// Writes ∇L into `gradient` `[E, D]`, overwriting it, and returns L `[E]`, both at `weights` `[E, D]`.
     ///
     /// `batch` [E, n] holds each member's own indices into its examples; `None` is the full set.
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor;

@@ -12,7 +12,7 @@ const DISTANCE: f64 = 1e-4;
 /// Below this the loss is flat, as far as finite differences can tell.
 const FLAT: f64 = 1e-10;
 
-/// The largest eigenvalue, in absolute value, of the Hessian of the full loss at `weights` [D]: power iteration, with
+/// The largest eigenvalue, in absolute value, of the Hessian of the full loss at `weights` `[D]`: power iteration, with
 /// Hessian-vector products H·v ≈ (∇L(w + δv) − ∇L(w − δv))/(2δ) in double precision. `objective` has one member.
 ///
 /// Ends when an iteration changes the value by less than a thousandth, or after `iterations` of them, each two

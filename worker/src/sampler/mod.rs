@@ -68,7 +68,7 @@ pub struct Chain {
     pub distance: f64,
 }
 
-/// Runs all chains from `start` [D], on the device and in the precision of `start`, and returns them in order; a chain
+/// Runs all chains from `start` `[D]`, on the device and in the precision of `start`, and returns them in order; a chain
 /// whose loss became non-finite ends there and says where. `None` if `stopped` said so on the way.
 ///
 /// `objective` makes the loss for a number of stacked chains, `chance` the randomness of a chain. The caller's thread
