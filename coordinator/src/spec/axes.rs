@@ -1,5 +1,7 @@
 //! `[axes]` and `[[zip]]`: which hyperparameters vary, alone or together.
 
+use std::collections::HashSet;
+
 use phasegrid_proto::task::{KEYS, Problem, key};
 use serde_json::Value;
 
@@ -50,7 +52,8 @@ impl Axes {
                 ("axes", Value::Object(table)) => {
                     for (path, value) in table {
                         let axis = axes.axis("axes", path, value, problems);
-                        axes.push(axis.into_iter().collect());
+                        let place = |index| format!("axes.{path}[{index}]");
+                        axes.push(axis.into_iter().collect(), place, problems);
                     }
                 }
                 ("zip", Value::Array(zips)) => {
@@ -95,12 +98,24 @@ impl Axes {
             let message = "a task carries all values of llc. axes; accepted: these zipped with one another only";
             problems.push(Problem::new(place, message));
         }
-        self.push(axes);
+        self.push(axes, |_| place.to_owned(), problems);
     }
 
-    fn push(&mut self, axes: Vec<Axis>) {
+    /// Takes in a group, unless it is empty. Zipped values may be there twice, their combinations may not.
+    fn push(&mut self, axes: Vec<Axis>, place: impl Fn(u64) -> String, problems: &mut Vec<Problem>) {
         let Some(first) = axes.first() else { return };
         let count = first.count();
+        if axes.iter().all(Axis::is_list) {
+            let mut seen = HashSet::new();
+            for index in 0..count {
+                let values: Vec<_> = axes.iter().map(|axis| axis.value(index).to_string()).collect();
+                let values = values.join(" with ");
+                if !seen.insert(values.clone()) {
+                    let message = format!("{values} is there twice; accepted: each value once");
+                    problems.push(Problem::new(place(index), message));
+                }
+            }
+        }
         let groups = if is_inner(first.path) { &mut self.inner } else { &mut self.outer };
         groups.push(Group { axes, count });
     }

@@ -1,6 +1,5 @@
 //! One axis: the values of one hyperparameter, as a list or as a rule that gives the i-th.
 
-use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use phasegrid_proto::task::{Key, Kind, Problem};
@@ -100,6 +99,11 @@ impl Axis {
         }
     }
 
+    /// Whether its values were written one by one; those of a range are distinct by construction.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.values, Values::List(_))
+    }
+
     /// All values in order; `None` if they are too many to list.
     pub(super) fn listed(&self) -> Option<&[Value]> {
         match &self.values {
@@ -157,15 +161,7 @@ fn list(key: &Key, place: &str, values: &[Value], problems: &mut Vec<Problem>) -
     }
     let real = |value: &Value| value.as_f64().filter(|_| key.kind == Kind::Real).map(Value::from);
     let values: Vec<_> = values.iter().map(|value| real(value).unwrap_or_else(|| value.clone())).collect();
-    let mut seen = HashSet::new();
-    let repeated = values.iter().enumerate().filter(|(_, value)| !seen.insert(value.to_string()));
-    let problem = |i: usize, value: &Value| {
-        Problem::new(format!("{place}[{i}]"), format!("{value} is there twice; accepted: each value once"))
-    };
-    let repeated: Vec<_> = repeated.map(|(i, value)| problem(i, value)).collect();
-    let distinct = repeated.is_empty();
-    problems.extend(repeated);
-    distinct.then_some(Values::List(values))
+    Some(Values::List(values))
 }
 
 /// Even or geometric spacing of ascending numbers, to nine digits.
