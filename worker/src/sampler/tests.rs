@@ -171,7 +171,7 @@ fn the_greatest_curvature_of_a_quadratic_is_found() {
     let find = |curvatures: &[f64], iterations| {
         let weights = Tensor::from_slice(&vec![1f32; curvatures.len()]);
         let mut normals = Normals::derive(0, "curvature", &[]);
-        greatest_curvature(&Ellipse(Tensor::from_slice(curvatures)), &weights, &mut normals, iterations)
+        greatest_curvature(&Ellipse(Tensor::from_slice(curvatures)), &weights, &mut normals, iterations, &|| false)
     };
     // The value settles to a thousandth; the largest may be negative, away from a minimum.
     assert!((find(&[0.1, 3.0, 1.0], 100).unwrap() / 3.0 - 1.0).abs() < 2e-3);
