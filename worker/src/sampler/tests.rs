@@ -127,7 +127,7 @@ fn chains_that_all_failed_end_early() {
     let chains = run(&bowl(10, 0.0), &start(), &settings, &chance, &Permits::new(0), &look).unwrap();
     let first = |chain: usize| Err(Failure { chain, step: 0, burn_in: 20 });
     assert_eq!(chains, (0..6).map(first).collect::<Vec<_>>());
-    assert_eq!(looks.into_inner(), 0);
+    assert_eq!(looks.into_inner(), 1, "the one before the program");
 }
 
 #[test]
@@ -178,4 +178,6 @@ fn the_greatest_curvature_of_a_quadratic_is_found() {
     assert!((find(&[0.1, -3.0, 1.0], 100).unwrap() / 3.0 - 1.0).abs() < 2e-3);
     assert!(find(&[2.9, 3.0, 2.8], 2).unwrap() <= 3.0);
     assert_eq!(find(&[0.0, 0.0], 100), None);
+    let mut normals = Normals::derive(0, "curvature", &[]);
+    assert_eq!(greatest_curvature(&bowl(10, 0.0)(1), &start(), &mut normals, 100, &|| true), None, "it was stopped");
 }
