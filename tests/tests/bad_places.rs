@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
 
 use phasegrid_tests::{Call, Cluster, Folder, sweeps, wait};
 
@@ -11,7 +12,7 @@ fn serve(data: &str) -> Call {
 
 /// Whether this user may mount inside a namespace of its own; a reason is printed if not.
 fn may_mount() -> bool {
-    let status = std::process::Command::new("unshare").args(["--mount", "true"]).status();
+    let status = Command::new("unshare").args(["--mount", "true"]).status();
     let may = status.is_ok_and(|status| status.success());
     if !may {
         println!("skipped: this user may not make a mount namespace");
@@ -76,16 +77,18 @@ fn a_full_data_folder_is_named() {
     }
 }
 
-/// A data folder with a sweep in it, and the path of its database.
+/// A data folder with a sweep in it, and the path of its database, with nothing left in the journal beside it: what is
+/// damaged then is damaged for good, and no journal heals it.
 fn used_data_folder() -> (Cluster, String) {
     let mut cluster = Cluster::start();
     let _sweep = cluster.submit(&sweeps::quadratic(80, 50));
     cluster.coordinator().terminate();
     assert_eq!(cluster.coordinator().exit_code(), 0);
-    let files = fs::read_dir(cluster.data()).expect("the data folder is there").flatten();
-    let sizes = files.map(|file| (file.metadata().map_or(0, |file| file.len()), file.path()));
-    let (_, database) = sizes.max().expect("a data folder holds a database");
-    (cluster, database.display().to_string())
+    let database = cluster.data() + "/phasegrid.db";
+    let script = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA wal_checkpoint(TRUNCATE)').close()";
+    let status = Command::new("python3").args(["-c", script, &database]).status();
+    assert!(status.is_ok_and(|status| status.success()), "python3 is needed for this test");
+    (cluster, database)
 }
 
 #[test]

@@ -82,12 +82,12 @@ const CASES: [Case; 17] = [
         needs: &["task.train.batch_size", "60"],
     },
     Case {
-        name: "more points than anyone can run",
-        replace: "\"train.weight_decay\" = [0.0, 1.0]",
+        name: "10^30 points",
+        replace: "\"train.weight_decay\" = [0.0, 1.0]\nseed = { from = 0, count = 2 }",
         by: "\"train.weight_decay\" = { from = 0.0, to = 1.0, points = 1_000_000_000 }\n\
              \"train.learning_rate\" = { from = 0.1, to = 1.0, points = 1_000_000_000 }\n\
-             \"data.label_noise\" = { from = 0.0, to = 0.1, points = 1_000_000_000 }",
-        needs: &["points"],
+             seed = { from = 0, count = 500_000_000_000 }",
+        needs: &["axes", "1e30 points", "1000000000000"],
     },
     Case {
         name: "a diagram of an axis that there is not",

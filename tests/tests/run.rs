@@ -13,8 +13,10 @@ fn run(sweep: &str, out: &str) -> Call {
     Call::new(["run", sweep, "--out", out, "--workers", "1"])
 }
 
+/// Waits for the line in which a run tells of the first point that ended.
 fn until_under_way(run: &Process) {
-    wait::until("the run has finished a point", || run.stderr().contains("finished").then_some(()));
+    let told = |stderr: String| stderr.lines().any(|line| line.contains(" finished, ") && !line.contains(" 0/"));
+    wait::until("the run has finished a point", || told(run.stderr()).then_some(()));
 }
 
 fn python(script: &str, argument: &str) {
