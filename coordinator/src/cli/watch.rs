@@ -14,7 +14,8 @@ use super::progress::{View, summary, ticks};
 use super::text;
 use crate::clock;
 
-/// The first and the longest wait before a coordinator that went away is tried again, and how long it is missed before we give up.
+/// The first and the longest wait before a coordinator that went away is tried again, and how long it is missed before we
+/// give up.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -102,6 +103,7 @@ pub(super) struct Events {
     absence: Absence,
 }
 
+/// A call on its way.
 type Call = Pin<Box<dyn Future<Output = Result<Streaming<v1::WatchSweepResponse>, Status>>>>;
 
 /// Since when the coordinator is missed, and when it is tried again. Moments, and not waits added up: what waits is given
