@@ -81,12 +81,15 @@ impl Settings {
         let default = Self::default();
         let mut keys = Keys { values, problems: vec![] };
         let address = |text: &str| text.parse().ok();
+        let lease_time = keys.duration("lease_time", default.leasing.lease_time);
+        // Where it is not given, it fits the lease time, whatever that is.
+        let heartbeat_interval = default.leasing.heartbeat_interval.min(lease_time / 5);
         let settings = Self {
             listen: keys.take("listen", default.listen, "an address and port as in \"127.0.0.1:7700\"", address),
             data: keys.take("data", default.data, "a folder", |text| (!text.is_empty()).then(|| text.into())),
             leasing: service::Settings {
-                lease_time: keys.duration("lease_time", default.leasing.lease_time),
-                heartbeat_interval: keys.duration("heartbeat_interval", default.leasing.heartbeat_interval),
+                lease_time,
+                heartbeat_interval: keys.duration("heartbeat_interval", heartbeat_interval),
                 max_attempts: keys.take("max_attempts", default.leasing.max_attempts, "a number from 1", |text| {
                     text.parse().ok().filter(|attempts| *attempts > 0)
                 }),
@@ -146,12 +149,16 @@ fn origin(value: &Value) -> String {
     value.origin().map_or("among the flags".to_owned(), |origin| format!("in {origin}"))
 }
 
-const DURATIONS: &str = "a duration above zero as in \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds";
+const DURATIONS: &str =
+    "a duration above zero and up to 365 days as in \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds";
+
+/// Moments that lie further ahead can be no moments at all.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Reads a duration: a number with a unit (`ms`, `s`, `m`, `h`), or seconds.
 ///
 /// # Errors
-/// What is accepted, if `text` is something else or not above zero.
+/// What is accepted, if `text` is something else, not above zero or more than 365 days.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[number.len()..] {
@@ -163,7 +170,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     };
     let seconds = number.trim().parse::<f64>().ok().map(|number| number * unit);
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| format!("it takes {DURATIONS}"))
+    duration
+        .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
+        .ok_or_else(|| format!("it takes {DURATIONS}"))
 }
 
 #[cfg(test)]
@@ -209,8 +218,8 @@ mod tests {
         assert_eq!(
             lines[0],
             format!(
-                "lease_time: \"soon\" in {at} is not accepted; it takes a duration above zero as in \"500ms\", \"30s\", \
-                 \"2m\", \"1h\" or a number of seconds"
+                "lease_time: \"soon\" in {at} is not accepted; it takes a duration above zero and up to 365 days as in \
+                 \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds"
             )
         );
         assert_eq!(lines[1], format!("max_attempts: \"0\" in {at} is not accepted; it takes a number from 1"));
@@ -227,11 +236,23 @@ mod tests {
     }
 
     #[test]
+    fn a_heartbeat_that_is_not_given_fits_the_lease_time() {
+        let heartbeat = |lease_time: &str| {
+            let flags = [("lease_time", lease_time.to_owned())];
+            Settings::load(None, [], flags).unwrap().leasing.heartbeat_interval
+        };
+        assert_eq!(heartbeat("5s"), Duration::from_secs(1));
+        assert_eq!(heartbeat("15s"), Duration::from_secs(3));
+        assert_eq!(heartbeat("1h"), Duration::from_secs(10));
+    }
+
+    #[test]
     fn durations_are_numbers_with_a_unit_or_seconds() {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("8760h"), Ok(LONGEST));
         assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
-        for wrong in ["", "s", "0s", "-1s", "10 parsecs", "nan", "1e300h"] {
+        for wrong in ["", "s", "0s", "-1s", "10 parsecs", "nan", "1e300h", "8760.1h"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use clap::Args;
 use phasegrid_proto::v1;
 use phasegrid_proto::v1::sweep_service_client::SweepServiceClient;
 use tonic::transport::{Channel, Endpoint};
@@ -17,6 +18,21 @@ use super::input::SweepFile;
 
 /// How long a coordinator may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which coordinator a client command talks to.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Remote {
+    /// The coordinator to talk to
+    #[arg(long, value_name = "URL", env = "PHASEGRID_COORDINATOR", default_value = "http://127.0.0.1:7700")]
+    coordinator: String,
+}
+
+impl Remote {
+    /// Connects to the coordinator.
+    pub(super) async fn connect(&self) -> Result<Client, Failure> {
+        Client::connect(&self.coordinator).await
+    }
+}
 
 /// A connected client.
 #[derive(Clone, Debug)]

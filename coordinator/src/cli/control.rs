@@ -3,10 +3,10 @@
 use clap::Args;
 use phasegrid_proto::v1;
 
-use super::Global;
-use super::client::Client;
+use super::client::Remote;
 use super::failure::Failure;
 use super::list::state;
+use super::output::talk;
 use super::progress::summary;
 use super::text::counted;
 
@@ -17,16 +17,18 @@ use super::text::counted;
 pub(super) struct Cancel {
     /// The sweep
     id: String,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Cancel {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let mut client = Client::connect(&global.coordinator).await?;
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let mut client = self.remote.connect().await?;
         let request = v1::CancelSweepRequest { id: self.id };
         let answer = client.sweeps.cancel_sweep(request).await.map_err(|status| client.failure(status))?;
         let sweep = answer.into_inner().sweep.unwrap_or_default();
         // One that had ended before stays as it is, and the person sees so.
-        eprintln!("{} is {}: {}", sweep.name, state(&sweep), summary(&sweep.progress.unwrap_or_default()));
+        talk(&format!("{} is {}: {}", sweep.name, state(&sweep), summary(&sweep.progress.unwrap_or_default())));
         Ok(())
     }
 }
@@ -36,12 +38,14 @@ impl Cancel {
 pub(super) struct Retry {
     /// The sweep
     id: String,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Retry {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let mut client = Client::connect(&global.coordinator).await?;
-        eprintln!("{} will be tried again", counted(client.retry(&self.id).await?, "failed point"));
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let mut client = self.remote.connect().await?;
+        talk(&format!("{} will be tried again", counted(client.retry(&self.id).await?, "failed point")));
         Ok(())
     }
 }
@@ -53,14 +57,16 @@ impl Retry {
 pub(super) struct Drain {
     /// The worker, as `phasegrid workers` names it
     worker: String,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Drain {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let mut client = Client::connect(&global.coordinator).await?;
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let mut client = self.remote.connect().await?;
         let request = v1::DrainWorkerRequest { id: self.worker.clone() };
         client.sweeps.drain_worker(request).await.map_err(|status| client.failure(status))?;
-        eprintln!("{} gets no further work and leaves when it has finished what it holds", self.worker);
+        talk(&format!("{} gets no further work and leaves when it has finished what it holds", self.worker));
         Ok(())
     }
 }

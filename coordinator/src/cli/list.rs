@@ -6,8 +6,7 @@ use phasegrid_proto::v1;
 use crate::results::format::Format;
 use crate::results::{Cell, Column, Kind, Table};
 
-use super::Global;
-use super::client::Client;
+use super::client::Remote;
 use super::failure::Failure;
 use super::output::print;
 use super::progress::summary;
@@ -19,11 +18,13 @@ pub(super) struct List {
     /// csv, json, parquet or markdown
     #[arg(long, default_value = "markdown")]
     format: Format,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl List {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let sweeps = Client::connect(&global.coordinator).await?.list().await?;
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let sweeps = self.remote.connect().await?.list().await?;
         let columns = [
             ("id", Kind::Text),
             ("name", Kind::Text),
@@ -60,11 +61,13 @@ pub(super) struct Show {
     /// Print the resolved sweep file instead, with all defaults filled in
     #[arg(long)]
     source: bool,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Show {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let (sweep, failed_points) = Client::connect(&global.coordinator).await?.sweep(&self.id).await?;
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let (sweep, failed_points) = self.remote.connect().await?.sweep(&self.id).await?;
         let text = if self.source { sweep.resolved_source } else { description(&sweep, &failed_points) };
         print(text.as_bytes())
     }
@@ -97,11 +100,13 @@ pub(super) struct Workers {
     /// csv, json, parquet or markdown
     #[arg(long, default_value = "markdown")]
     format: Format,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Workers {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let workers = Client::connect(&global.coordinator).await?.workers().await?;
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let workers = self.remote.connect().await?.workers().await?;
         let columns = [
             ("id", Kind::Text),
             ("device", Kind::Text),

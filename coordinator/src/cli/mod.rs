@@ -56,15 +56,6 @@ struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 struct Global {
-    /// The coordinator that client commands talk to
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "PHASEGRID_COORDINATOR",
-        default_value = "http://127.0.0.1:7700"
-    )]
-    coordinator: String,
     /// What to log, as in "info" or "warn,phasegrid_coordinator=debug" [default: info for serve, else warn]
     #[arg(long, global = true, value_name = "FILTER", env = "PHASEGRID_LOG", value_parser = filter)]
     log: Option<String>,
@@ -103,7 +94,7 @@ pub fn main() -> ExitCode {
     match start(cli) {
         Ok(()) => Exit::Success.into(),
         Err(failure) => {
-            eprintln!("error: {failure}");
+            output::talk(&format!("error: {failure}"));
             failure.exit().into()
         }
     }
@@ -118,16 +109,16 @@ fn start(cli: Cli) -> Result<(), Failure> {
             Command::Run(run) => run.run().await,
             Command::Plan(plan) => plan.run(),
             Command::Serve(serve) => serve.run(global).await,
-            Command::Submit(submit) => submit.run(global).await,
-            Command::List(list) => list.run(global).await,
-            Command::Show(show) => show.run(global).await,
-            Command::Watch(watch) => watch.run(global).await,
-            Command::Cancel(cancel) => cancel.run(global).await,
-            Command::Retry(retry) => retry.run(global).await,
-            Command::Table(table) => table.run(global).await,
-            Command::Plot(plot) => plot.run(global).await,
-            Command::Workers(workers) => workers.run(global).await,
-            Command::Drain(drain) => drain.run(global).await,
+            Command::Submit(submit) => submit.run().await,
+            Command::List(list) => list.run().await,
+            Command::Show(show) => show.run().await,
+            Command::Watch(watch) => watch.run().await,
+            Command::Cancel(cancel) => cancel.run().await,
+            Command::Retry(retry) => retry.run().await,
+            Command::Table(table) => table.run().await,
+            Command::Plot(plot) => plot.run().await,
+            Command::Workers(workers) => workers.run().await,
+            Command::Drain(drain) => drain.run().await,
             Command::Tether(tether) => tether.run(),
         }
     });
@@ -163,6 +154,15 @@ mod tests {
         ];
         assert_eq!(names, design);
         assert!(cli.get_subcommands().all(|command| command.get_about().is_some()));
+    }
+
+    #[test]
+    fn commands_that_ask_no_coordinator_take_none() {
+        let takes = |words: [&str; 2]| Cli::try_parse_from(["phasegrid", words[0], words[1], "--coordinator=there:1"]);
+        assert!(takes(["show", "ID"]).is_ok());
+        for words in [["run", "x.toml"], ["plan", "x.toml"], ["serve", "--data=x"]] {
+            assert_eq!(takes(words).unwrap_err().exit_code(), i32::from(Exit::Usage.code()));
+        }
     }
 
     #[test]

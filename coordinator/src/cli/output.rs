@@ -22,6 +22,11 @@ pub(super) fn print_line(line: &str) -> Result<(), Failure> {
     print(format!("{line}\n").as_bytes())
 }
 
+/// Tells the person something, on stderr. That nobody listens any more is no failure.
+pub(super) fn talk(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
 /// Writes a file under another name beside its place and moves it there when it is complete and on disk.
 pub(super) fn write_file(path: &Path, data: &[u8]) -> Result<(), Failure> {
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -7,8 +7,7 @@ use clap::Args;
 use crate::plot::{self, Drawing, PlotError};
 use crate::results::{Layout, Level};
 
-use super::Global;
-use super::client::Client;
+use super::client::Remote;
 use super::failure::Failure;
 use super::output::write_file;
 
@@ -33,11 +32,13 @@ pub(super) struct Plot {
     /// [default: the LLC, else the validation accuracy]
     #[arg(long, value_name = "COLUMN")]
     value: Option<String>,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Plot {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let mut client = Client::connect(&global.coordinator).await?;
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let mut client = self.remote.connect().await?;
         let spec = client.spec(&self.id).await?;
         let (cells, tasks) = (client.table(&self.id, Level::Cells).await?, client.table(&self.id, Level::Tasks).await?);
         let records =

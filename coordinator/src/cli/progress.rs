@@ -8,6 +8,7 @@ use phasegrid_proto::v1;
 
 use crate::clock;
 
+use super::output::talk;
 use super::text::{counted, span};
 
 /// The time between two lines where there is no terminal.
@@ -69,8 +70,8 @@ impl View {
     /// Says something in between.
     pub(super) fn say(&self, line: &str) {
         match self {
-            Self::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
-            Self::Lines(_) => eprintln!("{line}"),
+            Self::Bar(bar) => bar.suspend(|| talk(line)),
+            Self::Lines(_) => talk(line),
         }
     }
 }
@@ -87,7 +88,7 @@ impl Lines {
     fn write(&mut self) {
         self.written = clock::instant();
         if let Some(progress) = &self.latest {
-            eprintln!("{:.0}% of the work: {}", progress.work_done * 100.0, summary(progress));
+            talk(&format!("{:.0}% of the work: {}", progress.work_done * 100.0, summary(progress)));
         }
     }
 }

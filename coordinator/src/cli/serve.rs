@@ -37,7 +37,7 @@ pub(super) struct Serve {
     /// How long a worker may be silent before its work is given to others [default: 1m]
     #[arg(long, value_name = "DURATION")]
     lease_time: Option<String>,
-    /// How often a worker is asked to be heard from [default: 10s]
+    /// How often a worker is asked to be heard from [default: 10s, at most a fifth of the lease time]
     #[arg(long, value_name = "DURATION")]
     heartbeat_interval: Option<String>,
     /// How many times a point may be started before it is set aside as failed [default: 3]

@@ -8,8 +8,7 @@ use clap::Args;
 use crate::results::format::{self, Format};
 use crate::results::{self, Level};
 
-use super::Global;
-use super::client::Client;
+use super::client::Remote;
 use super::failure::Failure;
 use super::output::{print, write_file};
 
@@ -31,15 +30,17 @@ pub(super) struct Table {
     /// The file to write; it appears when it is complete [default: stdout]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Table {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(super) async fn run(self) -> Result<(), Failure> {
         let format = self.format.or_else(|| format_of(self.output.as_deref()?)).unwrap_or(Format::Csv);
         if format == Format::Parquet && self.output.is_none() && std::io::stdout().is_terminal() {
             return Err(Failure::Usage("parquet is not for reading: write it to a file with --output".to_owned()));
         }
-        let mut client = Client::connect(&global.coordinator).await?;
+        let mut client = self.remote.connect().await?;
         let data = rendered(&client.table(&self.id, self.level).await?, format)?;
         self.output.as_deref().map_or_else(|| print(&data), |path| write_file(path, &data))
     }

@@ -1,17 +1,22 @@
 //! `watch`: follows a sweep to its end, across restarts of the coordinator.
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use phasegrid_proto::v1;
 use tonic::{Code, Status, Streaming};
 
-use super::client::Client;
+use super::client::{Client, Remote};
 use super::failure::Failure;
+use super::output::talk;
 use super::progress::{View, summary, ticks};
-use super::{Global, text};
+use super::text;
+use crate::clock;
 
-/// The longest wait before a coordinator that went away is tried again, and how long it is missed before we give up.
+/// The first and the longest wait before a coordinator that went away is tried again, and how long it is missed before we
+/// give up.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -24,11 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(super) struct Watch {
     /// The sweep
     id: String,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Watch {
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let client = Client::connect(&global.coordinator).await?;
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let client = self.remote.connect().await?;
         let mut events = Events::of(client, &self.id).await?;
         let mut view = View::new();
         let mut ticks = ticks();
@@ -46,7 +53,7 @@ impl Watch {
             }
         };
         drop(view);
-        eprintln!("{}", end.sentence());
+        talk(&end.sentence());
         end.into_result(&format!("`phasegrid show {0}` says why, `phasegrid retry {0}` gives them another go", self.id))
     }
 }
@@ -91,47 +98,81 @@ pub(super) struct Events {
     id: String,
     sequence: u64,
     stream: Option<Streaming<v1::WatchSweepResponse>>,
-    missed: Duration,
+    /// The call for a new stream, which goes on where [`Events::next`] was given up.
+    call: Option<Call>,
+    absence: Absence,
+}
+
+/// A call on its way.
+type Call = Pin<Box<dyn Future<Output = Result<Streaming<v1::WatchSweepResponse>, Status>>>>;
+
+/// Since when the coordinator is missed, and when it is tried again. Moments, and not waits added up: what waits is given
+/// up at every tick.
+#[derive(Debug, Default)]
+struct Absence {
+    lost: Option<Instant>,
+    retry_at: Option<Instant>,
+}
+
+impl Absence {
+    /// Takes note of a failure; says how long the coordinator has been missed.
+    fn on_failure(&mut self, now: Instant) -> Duration {
+        let missed = now - *self.lost.get_or_insert(now);
+        // As long as all waits before it, so that they double.
+        self.retry_at = Some(now + (missed + FIRST_WAIT).min(LONGEST_WAIT));
+        missed
+    }
 }
 
 impl Events {
     /// Follows the sweep `id`; the coordinator must be there at first.
     pub(super) async fn of(mut client: Client, id: &str) -> Result<Self, Failure> {
         let stream = watch(&mut client, id, 0).await.map_err(|status| client.failure(status))?;
-        Ok(Self { client, id: id.to_owned(), sequence: 0, stream: Some(stream), missed: Duration::ZERO })
+        let (stream, absence) = (Some(stream), Absence::default());
+        Ok(Self { client, id: id.to_owned(), sequence: 0, stream, call: None, absence })
     }
 
     /// The next event. May be given up and asked for again at any time.
     pub(super) async fn next(&mut self, view: &View) -> Result<v1::WatchSweepResponse, Failure> {
         loop {
+            if let Some(moment) = self.absence.retry_at {
+                tokio::time::sleep_until(moment.into()).await;
+            }
             let lost = match self.receive().await {
                 Ok(Some(event)) => {
                     self.sequence = event.sequence;
-                    self.missed = Duration::ZERO;
+                    self.absence = Absence::default();
                     return Ok(event);
                 }
                 Ok(None) => Status::unavailable("the coordinator is leaving"),
                 Err(status) => status,
             };
             self.stream = None;
+            let first = self.absence.lost.is_none();
+            let missed = self.absence.on_failure(clock::instant());
             let refused = [Code::NotFound, Code::InvalidArgument, Code::FailedPrecondition, Code::Unimplemented];
-            if refused.contains(&lost.code()) || self.missed >= PATIENCE {
+            if refused.contains(&lost.code()) || missed >= PATIENCE {
                 return Err(self.client.failure(lost));
             }
-            if self.missed.is_zero() {
+            if first {
                 view.say(&format!("the coordinator went away; waiting for it for up to {}", text::span(PATIENCE)));
             }
-            // As long as all waits before it, so that they double.
-            let wait = (self.missed + Duration::from_millis(200)).min(LONGEST_WAIT);
-            self.missed += wait;
-            tokio::time::sleep(wait).await;
         }
     }
 
     async fn receive(&mut self) -> Result<Option<v1::WatchSweepResponse>, Status> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            none => none.insert(watch(&mut self.client, &self.id, self.sequence).await?),
+            none => {
+                let (client, id, sequence) = (&self.client, &self.id, self.sequence);
+                let call = self.call.get_or_insert_with(|| {
+                    let (mut client, id) = (client.clone(), id.clone());
+                    Box::pin(async move { watch(&mut client, &id, sequence).await })
+                });
+                let answer = call.await;
+                self.call = None;
+                none.insert(answer?)
+            }
         };
         stream.message().await
     }
@@ -144,4 +185,23 @@ async fn watch(
 ) -> Result<Streaming<v1::WatchSweepResponse>, Status> {
     let request = v1::WatchSweepRequest { id: id.to_owned(), after_sequence };
     client.sweeps.watch_sweep(request).await.map(tonic::Response::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_patience_is_time_that_has_passed() {
+        let start = clock::instant();
+        let (mut absence, mut now, mut waits) = (Absence::default(), start, vec![]);
+        while absence.on_failure(now) < PATIENCE {
+            let retry_at = absence.retry_at.unwrap();
+            waits.push(retry_at - now);
+            now = retry_at;
+        }
+        let millis: Vec<_> = waits.iter().take(7).map(Duration::as_millis).collect();
+        assert_eq!(millis, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert!(now - start >= PATIENCE && now - start < PATIENCE + LONGEST_WAIT);
+    }
 }

@@ -105,7 +105,7 @@ impl Axes {
     fn push(&mut self, axes: Vec<Axis>, place: impl Fn(u64) -> String, problems: &mut Vec<Problem>) {
         let Some(first) = axes.first() else { return };
         let count = first.count();
-        if axes.iter().all(Axis::is_list) {
+        if !axes.iter().any(Axis::is_range) {
             let mut seen = HashSet::new();
             for index in 0..count {
                 let values: Vec<_> = axes.iter().map(|axis| axis.value(index).to_string()).collect();
@@ -145,7 +145,8 @@ impl Axes {
         axis
     }
 
-    fn all(&self) -> impl Iterator<Item = &Axis> {
+    /// All axes, outer before inner.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Axis> {
         self.outer.iter().chain(&self.inner).flat_map(|group| &group.axes)
     }
 }

@@ -12,7 +12,7 @@ pub(super) const GRAMMAR: &str =
     "a list, { from, to, points }, { from, to, points, scale = \"log\" }, { from, to, step } or { from, count }";
 
 /// The most values that are ever listed in full.
-const MOST_LISTED: u64 = 1_000_000;
+pub(super) const MOST_LISTED: u64 = 1_000_000;
 
 /// How an axis is best drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Axis {
         }
     }
 
-    /// Whether the values follow a rule, and are not written out.
+    /// Whether the values follow a rule, and are not written out; they are distinct by construction.
     pub(super) fn is_range(&self) -> bool {
         !matches!(self.values, Values::List(_))
     }
@@ -97,11 +97,6 @@ impl Axis {
             }
             _ => true,
         }
-    }
-
-    /// Whether its values were written one by one; those of a range are distinct by construction.
-    pub(super) fn is_list(&self) -> bool {
-        matches!(self.values, Values::List(_))
     }
 
     /// All values in order; `None` if they are too many to list.

@@ -4,6 +4,7 @@ use phasegrid_proto::task::Problem;
 use serde_json::{Map, Value, json};
 
 use super::PhaseRule;
+use super::axis::MOST_LISTED;
 
 /// How a sweep is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,9 +18,14 @@ pub struct Diagram {
 }
 
 impl Diagram {
-    /// Reads the table, given the paths of all axes, outer before inner: without a word in it, the first two that are not
-    /// the seed span the diagram.
-    pub(super) fn read(value: Option<&Value>, axes: &[&str], problems: &mut Vec<Problem>) -> Self {
+    /// Reads the table, given the paths of all axes, outer before inner, and how many values each has: without a word in
+    /// it, the first two span the diagram that are not the seed and have not too many to be drawn.
+    pub(super) fn read(
+        value: Option<&Value>,
+        axes: &[&str],
+        count: impl Fn(&str) -> u64,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let empty = Map::new();
         let table = match value {
             Some(Value::Object(table)) => table,
@@ -34,9 +40,13 @@ impl Diagram {
         problems.extend(unknown.map(|key| Problem::unknown(format!("diagram.{key}"), key, keys)));
         let mut chosen = |key: &str| {
             let value = table.get(key)?;
+            let path = format!("diagram.{key}");
             let axis = value.as_str().filter(|axis| axes.contains(axis));
-            if axis.is_none() {
-                let path = format!("diagram.{key}");
+            if let Some((axis, count)) = axis.map(|axis| (axis, count(axis))).filter(|(_, count)| *count > MOST_LISTED)
+            {
+                let message = format!("{axis} has {count} values; accepted: an axis of up to {MOST_LISTED}");
+                problems.push(Problem::new(path, message));
+            } else if axis.is_none() {
                 problems.push(match axes {
                     [] => Problem::new(path, "there are no axes to draw; leave it out"),
                     axes => Problem::refused(path, value, &format!("an axis of this sweep: {}", axes.join(", "))),
@@ -48,7 +58,8 @@ impl Diagram {
         if x.is_some() && x == y {
             problems.push(Problem::new("diagram.y", "is the axis of x already; accepted: another axis"));
         }
-        let mut free = axes.iter().copied().filter(|axis| *axis != "seed" && Some(*axis) != x && Some(*axis) != y);
+        let open = |axis: &&str| *axis != "seed" && Some(*axis) != x && Some(*axis) != y && count(axis) <= MOST_LISTED;
+        let mut free = axes.iter().copied().filter(open);
         let x = x.or_else(|| free.next());
         let y = y.or_else(|| free.next());
         let phases = table.get("phases").and_then(|value| PhaseRule::read(value, problems)).unwrap_or_default();

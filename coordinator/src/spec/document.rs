@@ -213,10 +213,7 @@ impl Reader {
             {
                 axes.into_iter().for_each(|(below, value)| self.collect(path, join(&name, &below), value, flat));
             }
-            value if flat.contains_key(&name) => {
-                let _ = value;
-                self.problems.push(twice(path, &name));
-            }
+            _ if flat.contains_key(&name) => self.problems.push(twice(path, &name)),
             value => {
                 flat.insert(name, value);
             }

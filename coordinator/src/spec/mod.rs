@@ -171,12 +171,6 @@ impl Spec {
         self.cost(point).flops
     }
 
-    /// The floating-point operations that the whole sweep is expected to take; see [`Spec::total_cost`].
-    #[must_use]
-    pub fn total_work(&self) -> f64 {
-        self.total_cost().flops
-    }
-
     fn sum_up(&self) -> Cost {
         // Axes that do not matter stay at their first value: each of their combinations costs the same.
         let Parts { outer, space, .. } = &*self.0;

@@ -6,6 +6,7 @@ use phasegrid_proto::task::{Override, Problem};
 use serde_json::Value;
 
 use super::axes::{Axes, Group};
+use super::axis::Axis;
 use super::check::Check;
 use super::diagram::Diagram;
 use super::document::{Document, TOP_LEVEL};
@@ -27,7 +28,8 @@ pub(super) fn parse(source: &str, overrides: &[String]) -> Result<Parts, SpecErr
     let (outer, inner) = axes.paths();
     let paths: Vec<_> = outer.iter().chain(&inner).copied().collect();
     let drawn: Vec<_> = paths.iter().copied().chain(axes.broken.iter().map(String::as_str)).collect();
-    let diagram = Diagram::read(document.tree.get("diagram"), &drawn, &mut problems);
+    let count = |path: &str| axes.all().find(|axis| axis.path == path).map_or(1, Axis::count);
+    let diagram = Diagram::read(document.tree.get("diagram"), &drawn, count, &mut problems);
     problems.extend(idle_overrides(&document, &paths));
     match document.tree.get("task") {
         None => problems.push(Problem::new("task", "is missing; every sweep needs it")),

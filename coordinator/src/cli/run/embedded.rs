@@ -12,8 +12,8 @@ use crate::service::Coordinator;
 use crate::stopping::Stopper;
 
 /// Leases of an earlier run are of workers that ended with it: they need not be waited for as long as those of workers
-/// that may come back. The environment (PHASEGRID_LEASE_TIME, …) wins over these.
-const DEFAULTS: [(&str, &str); 2] = [("PHASEGRID_LEASE_TIME", "15s"), ("PHASEGRID_HEARTBEAT_INTERVAL", "3s")];
+/// that may come back. The environment (PHASEGRID_LEASE_TIME, …) wins over this.
+const DEFAULTS: [(&str, &str); 1] = [("PHASEGRID_LEASE_TIME", "15s")];
 
 /// A coordinator that serves until it is stopped.
 pub(super) struct Embedded {

@@ -12,6 +12,7 @@ pub(super) mod tether;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 
 use clap::Args;
 use phasegrid_proto::v1;
@@ -23,7 +24,7 @@ use crate::spec::Spec;
 use super::client::Client;
 use super::failure::Failure;
 use super::input::SweepFile;
-use super::output::print;
+use super::output::{print, talk};
 use super::progress::{View, ticks};
 use super::serve::{environment, stop_signal};
 use super::watch::{End, Events};
@@ -63,8 +64,9 @@ impl Run {
         let settings = Embedded::settings(environment())?;
         let worker = crew::worker_binary()?;
         // From here on a signal means: leave in order.
-        let stop = stop_signal()?;
+        let mut stop = pin!(stop_signal()?);
         let folder = Folder::open(self.out.clone().unwrap_or_else(|| folder::default_path(spec.name())))?;
+        let folder = Arc::new(folder);
         if self.force {
             folder.clear()?;
         }
@@ -73,15 +75,20 @@ impl Run {
         let ended = async {
             let mut client = Client::connect(coordinator.url()).await?;
             let id = self.sweep(&mut client, &spec, source, &folder).await?;
-            let end = follow(client.clone(), &id, crew, stop).await?;
-            report(&mut client, &id, &spec, &folder).await?;
+            let end = follow(client.clone(), &id, crew, stop.as_mut()).await?;
+            tokio::select! {
+                reported = report(&mut client, &id, &spec, &folder) => reported?,
+                () = stop => return Err(Failure::Interrupted("the same command writes the results".to_owned())),
+            }
             Ok::<_, Failure>(end)
         };
-        // Whatever happened, what was acknowledged is made durable.
+        // Whatever happened, what was acknowledged is made durable; what happened first is what is told.
         let ended = ended.await;
-        coordinator.stop().await?;
+        let stopped = coordinator.stop().await;
+        let end = ended?;
+        stopped?;
         let tasks = folder.path().join("tasks.csv");
-        ended?.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))
+        end.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))
     }
 
     /// The folder's sweep: a new one, or the same that an earlier run began.
@@ -148,16 +155,19 @@ async fn follow(client: Client, id: &str, mut crew: Crew, stop: impl Future<Outp
 }
 
 /// Leaves the results in the folder, the phase table on stdout, and says where they are.
-async fn report(client: &mut Client, id: &str, spec: &Spec, folder: &Folder) -> Result<(), Failure> {
+async fn report(client: &mut Client, id: &str, spec: &Spec, folder: &Arc<Folder>) -> Result<(), Failure> {
     let tables = Tables {
         cells: client.table(id, Level::Cells).await?,
         tasks: client.table(id, Level::Tasks).await?,
         records: client.table(id, Level::Records).await?,
     };
-    folder.write(spec, &tables)?;
+    let (place, sweep) = (Arc::clone(folder), spec.clone());
+    // On a thread of its own: drawing and writing take a while, in which we may be told to stop.
+    let written = tokio::task::spawn_blocking(move || place.write(&sweep, &tables).map(|()| tables));
+    let tables = written.await.map_err(anyhow::Error::new)??;
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     print(plot::terminal(&Layout::of(spec), &tables.cells, colour).as_bytes())?;
     let path = folder.path().display();
-    eprintln!("{path} holds cells.csv, tasks.csv, records.parquet, diagram.svg, diagram.png and sweep.toml");
+    talk(&format!("{path} holds cells.csv, tasks.csv, records.parquet, diagram.svg, diagram.png and sweep.toml"));
     Ok(())
 }

@@ -134,14 +134,14 @@ fn sweep_of_a_hundred_million_points_is_arithmetic() {
     assert_eq!(spec.task(point).unwrap().seed, 8_765_432);
     assert_eq!(spec.axis_values("seed"), None);
     // All points cost the same, and one of them is looked at.
-    assert_eq!(spec.total_work(), spec.work(0) * 1e8);
+    assert_eq!(spec.total_cost().flops, spec.work(0) * 1e8);
 }
 
 #[test]
 fn total_cost_is_the_sum_over_all_points() {
     let spec = spec("[axes]\nmodel.width = [8, 16, 40]\ntrain.weight_decay = [0, 1]\ntrain.steps = [0, 50]");
     let sum: f64 = (0..spec.size()).map(|point| spec.work(point)).sum();
-    assert!((spec.total_work() / sum - 1.0).abs() < 1e-12);
+    assert!((spec.total_cost().flops / sum - 1.0).abs() < 1e-12);
 }
 
 #[test]

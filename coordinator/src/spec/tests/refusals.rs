@@ -176,6 +176,15 @@ fn contradictory_combinations() {
 }
 
 #[test]
+fn axis_of_more_values_than_can_be_listed_spans_no_diagram() {
+    let axis = "[axes]\nseed = { from = 0, count = 1_000_001 }\n[diagram]\ny = \"seed\"";
+    assert_eq!(refusal_of(axis), "line 20: diagram.y: seed has 1000001 values; accepted: an axis of up to 1000000");
+    let lines = "[axes]\ntrain.weight_decay = { from = 0, to = 1, points = 1_000_001 }\nmodel.width = [8, 16]";
+    let spec = Spec::parse(&format!("{BASE}\n{lines}"), &[]).unwrap();
+    assert_eq!((spec.diagram().x.as_deref(), spec.diagram().y.as_deref()), (Some("model.width"), None));
+}
+
+#[test]
 fn bad_diagrams() {
     let cases = [
         (
