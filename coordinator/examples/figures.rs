@@ -132,7 +132,7 @@ fn result(layout: &Layout, point: u64) -> TaskResult {
 fn estimate(llc: f64) -> Estimate {
     let settings = SamplerSettings {
         preset: String::new(),
-        step_size: 5e-4,
+        step_size: Some(5e-4),
         localization: 5.0,
         nbeta: 26.381,
         chains: 2,

@@ -1,5 +1,7 @@
 //! What the client makes of the coordinator's answers.
 
+use std::time::Duration;
+
 use phasegrid_proto::v1::*;
 use phasegrid_worker::client::{Client, ClientError};
 use tonic::Status;
@@ -41,15 +43,29 @@ async fn of_many_calls_that_find_the_worker_forgotten_one_registers_it_again() {
     for call in forgotten {
         call.refuse(Status::not_found("unknown worker"));
     }
-    coordinator.register().await.answer(terms(SOON));
+    let interval = Duration::from_millis(700);
+    coordinator.register().await.answer(terms(interval));
     for _ in 0..2 {
         coordinator.heartbeat().await.answer(HeartbeatResponse::default());
     }
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    assert_eq!(client.heartbeat_interval(), SOON);
+    assert_eq!(client.heartbeat_interval(), interval);
     coordinator.heard_all();
+}
+
+#[tokio::test]
+async fn heartbeats_are_sent_at_most_ten_times_a_second_whatever_the_coordinator_wants() {
+    let mut coordinator = Coordinator::start().await;
+    let client = std::sync::Arc::new(Client::new(coordinator.url(), NAME, 1, "cpu").unwrap());
+    let registered = tokio::spawn({
+        let client = client.clone();
+        async move { client.register().await }
+    });
+    coordinator.register().await.answer(terms(Duration::ZERO));
+    registered.await.unwrap().unwrap();
+    assert_eq!(client.heartbeat_interval(), Duration::from_millis(100));
 }
 
 #[tokio::test]
