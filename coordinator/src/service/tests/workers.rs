@@ -130,3 +130,13 @@ async fn baselines_are_found_under_their_digest() {
     coordinator.store_baseline("digest", estimate.clone()).await.unwrap();
     assert_eq!(coordinator.find_baseline("digest").await, Ok(Some(estimate)));
 }
+
+#[tokio::test]
+async fn a_step_that_cannot_be_stored_is_a_defect_of_the_worker() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, _) = with_sweep(&folder, 2).await;
+    let held = lease(&coordinator).await;
+    let refused = coordinator.report(&held.token, vec![(0, vec![record(1 << 63)])]).await;
+    assert!(matches!(&refused, Err(Refusal::InvalidArgument(message)) if message.contains("point 0")), "{refused:?}");
+    assert_eq!(complete(&coordinator, &held).await, Verdict::Accepted);
+}
