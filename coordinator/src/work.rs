@@ -104,7 +104,7 @@ fn record_bytes(estimates: usize) -> f64 {
     let some = Some(1.0);
     let settings = v1::SamplerSettings {
         preset: "authors_code".to_owned(),
-        step_size: 1.0,
+        step_size: some,
         localization: 1.0,
         nbeta: 1.0,
         chains: 3,

@@ -33,6 +33,9 @@ const LEASE_WAIT: Duration = Duration::from_secs(20);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Heartbeats are not sent more often than this, whatever the coordinator says.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
+
 /// Why a call will never be answered as hoped.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -139,10 +142,11 @@ impl Client {
             match self.service.clone().register(self.registration.clone()).await {
                 Ok(answer) => {
                     self.outage.ended();
-                    let interval = answer.into_inner().heartbeat_interval.and_then(|span| span.try_into().ok());
+                    let interval: Option<Duration> =
+                        answer.into_inner().heartbeat_interval.and_then(|span| span.try_into().ok());
                     self.terms.send_modify(|terms| {
                         terms.registered += 1;
-                        terms.heartbeat_interval = interval.unwrap_or(terms.heartbeat_interval);
+                        terms.heartbeat_interval = interval.unwrap_or(terms.heartbeat_interval).max(SHORTEST_HEARTBEAT);
                     });
                     return Ok(());
                 }

@@ -45,7 +45,7 @@ pub struct Args {
     /// Where to compute: auto, cpu or cuda:N; auto is cuda:0 if there is one, else cpu [default: auto]
     #[arg(long)]
     pub device: Option<String>,
-    /// Points to advance at once [default: the number of cores on cpu, 1 on cuda]
+    /// Points to advance at once; on cpu no more than cores [default: the number of cores on cpu, 1 on cuda]
     #[arg(long, value_name = "N")]
     pub slots: Option<String>,
     /// The worker's id at the coordinator, unique to the process [default: HOST-PID-RANDOM]

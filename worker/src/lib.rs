@@ -2,10 +2,10 @@
 //!
 //! The modules stand in the order in which work flows: the [`process`] is what `main` starts, [`config`] says where the
 //! coordinator is ([`identity`], [`cuda`] and [`telemetry`] settle who speaks, on which device and where it logs),
-//! [`client`] talks to it, the [`runner`] turns leases into ensembles on slots, the [`engine`] runs an ensemble. Below the engine there is no
-//! network and no clock, only numerics: [`data`] and [`models`] make an [`objective`], which is minimised ([`train`],
-//! [`optimizer`], [`metrics`]) and sampled ([`sampler`], [`estimate`], [`llc`]); [`theory`] has the closed forms.
-//! All chance comes from [`random`]; `host` lends tensors' memory to plain loops.
+//! [`client`] talks to it, the [`runner`] turns leases into ensembles on slots, the [`engine`] runs an ensemble. Below the
+//! engine there is no network and no clock, only numerics: [`data`] and [`models`] make an [`objective`], which is
+//! minimised ([`train`], [`optimizer`], [`metrics`]) and sampled ([`sampler`], [`estimate`], [`llc`]); [`theory`] has the
+//! closed forms. All chance comes from [`random`]; `host` lends tensors' memory to plain loops.
 
 pub mod process;
 

@@ -63,18 +63,19 @@ impl Fit {
             let right = outputs.argmax(2, false).eq_tensor(classes); // [E, N]
             numbers(&(sum(&right, &[1]) / n))
         });
-        let residual = outputs - &set.targets;
-        let squares = sum(&residual.square(), &[1, 2]); // [E]
-        let of_output = sum(&residual, &[1]) / n; // mean over examples, [E, p]
-        let of_example = sum(&residual, &[2]) / p; // mean over outputs, [E, N]
-        let centred = match loss {
-            Loss::Mse => squares.shallow_clone(),
-            Loss::CentredMse => &squares - sum(&of_output.square(), &[1]) * n,
+        // Means are subtracted before squaring: where a residual is mostly its mean, the squares' difference is rounding.
+        let residual = outputs.to_kind(Kind::Double) - &set.targets; // [E, N, p]
+        let squares = |over: Option<i64>| match over {
+            None => sum(&residual.square(), &[1, 2]),
+            Some(over) => sum(&(&residual - residual.mean_dim(over, true, None)).square(), &[1, 2]),
         };
-        let reported = &squares - sum(&of_example.square(), &[1]) * p;
+        let over = match loss {
+            Loss::Mse => None,
+            Loss::CentredMse => Some(1), // the examples
+        };
         Self {
-            loss: numbers(&(centred * (0.5 / n))),
-            reported: numbers(&(reported * (0.5 / (n * p)))),
+            loss: numbers(&(squares(over) * (0.5 / n))),
+            reported: numbers(&(squares(Some(2)) * (0.5 / (n * p)))),
             accuracy: accuracy.unwrap_or_default(),
         }
     }
@@ -125,6 +126,21 @@ mod tests {
             let expected = objective.loss_and_gradient(&weights, None, &mut weights.zeros_like()).double_value(&[0]);
             // Single precision on one side.
             assert!((at_init(&task).train_loss.unwrap() / expected - 1.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_loss_that_centring_takes_away_is_nil_and_never_negative() {
+        // At zero weights a residual is minus its target. Targets that are all alike leave nothing when centred.
+        let task = models::tests::gaussian_task(&[3, 2], 1, 7);
+        let (model, examples) = (models::of(&task), Examples::of(&task));
+        let mut train = Stacked::new(model.as_ref(), &[&examples.train], Kind::Float, Device::Cpu);
+        train.targets = train.targets.full_like(1e3 / 3.0);
+        let weights = Tensor::zeros([1, model.dimension()], (Kind::Float, Device::Cpu));
+        let record = measure(model.as_ref(), Loss::CentredMse, &train, None, &weights).remove(0);
+        for loss in [record.train_loss.unwrap(), record.train_loss_reported.unwrap()] {
+            // Rounding of doubles of this size, squared.
+            assert!((0.0..1e-20).contains(&loss), "{loss}");
         }
     }
 

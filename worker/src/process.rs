@@ -79,11 +79,19 @@ fn work(args: Args) -> Result<(), ProcessError> {
     })
 }
 
-/// What suits the device: on a CPU one thread a slot but no more than cores, on a GPU one thread that stacks its slots.
-fn capacity(slots: Option<u32>, device: tch::Device) -> Result<Capacity, std::io::Error> {
-    let threads = if device.is_cuda() { 1 } else { std::thread::available_parallelism()?.get() };
-    let slots = slots.map_or(threads, |slots| slots as usize);
-    Ok(Capacity { slots, threads: threads.min(slots) })
+/// What suits the device: on a CPU one thread a slot and no more slots than cores, as points are not stacked there; on a
+/// GPU one thread that stacks its slots.
+fn capacity(wanted: Option<u32>, device: tch::Device) -> Result<Capacity, std::io::Error> {
+    let wanted = wanted.map(|slots| slots as usize);
+    if device.is_cuda() {
+        return Ok(Capacity { slots: wanted.unwrap_or(1), threads: 1 });
+    }
+    let cores = std::thread::available_parallelism()?.get();
+    let slots = wanted.unwrap_or(cores).min(cores);
+    if let Some(wanted) = wanted.filter(|wanted| *wanted > slots) {
+        tracing::warn!(wanted, slots, "on a CPU every slot takes a core; the others are not offered");
+    }
+    Ok(Capacity { slots, threads: slots })
 }
 
 /// Ready at the first TERM or INT. The second ends the process at once.
@@ -118,11 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_has_a_thread_a_slot_but_no_more_than_cores() {
+    fn a_cpu_has_a_thread_a_slot_and_no_more_of_both_than_cores() {
         let cores = std::thread::available_parallelism().unwrap().get();
         assert_eq!(capacity(None, Device::Cpu).unwrap(), Capacity { slots: cores, threads: cores });
         assert_eq!(capacity(Some(1), Device::Cpu).unwrap(), Capacity { slots: 1, threads: 1 });
-        assert_eq!(capacity(Some(65_536), Device::Cpu).unwrap(), Capacity { slots: 65_536, threads: cores });
+        assert_eq!(capacity(Some(65_536), Device::Cpu).unwrap(), Capacity { slots: cores, threads: cores });
     }
 
     #[test]

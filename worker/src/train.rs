@@ -43,7 +43,7 @@ pub(crate) fn run(
         ensemble.part(leaving, &mut ends);
     }
     for member in &ensemble.members {
-        ends[member.number] = TaskEnd::Completed { records: member.records };
+        ends[member.number] = TaskEnd::Completed;
     }
     ends
 }
@@ -82,7 +82,6 @@ struct Member<'a> {
     batches: Option<Subsets>,
     /// Checkpoints in a row at which the condition of an early stop held.
     streak: u32,
-    records: u64,
     work: Work,
 }
 
@@ -100,8 +99,7 @@ impl<'a> Member<'a> {
             BatchSize::Full => None,
             BatchSize::Size(_) => Some(Subsets::new(stream, examples.train.len())),
         };
-        let mut member =
-            Self { number, task, examples, batches, streak: 0, records: 0, work: Work { done: 0.0, total: 0.0 } };
+        let mut member = Self { number, task, examples, batches, streak: 0, work: Work { done: 0.0, total: 0.0 } };
         member.work.total =
             task.train.steps as f64 * member.batch() as f64 + task.llc_steps().len() as f64 * sampling(task);
         member
@@ -206,6 +204,7 @@ impl<'a> Ensemble<'a> {
 
     /// Each member's own examples of the next step, [E, n]; `None` is the full set.
     fn draw_batches(&mut self) -> Option<Tensor> {
+        self.members[0].batches.as_ref()?; // the full set for one is the full set for all
         let size = self.members[0].batch() as usize;
         let mut indices = vec![0; size * self.members.len()];
         for (member, row) in self.members.iter_mut().zip(indices.chunks_exact_mut(size)) {
@@ -246,14 +245,13 @@ impl<'a> Ensemble<'a> {
         }
         let val_accuracy = measured.val_accuracy;
         surroundings.record(number, v1::Record { step, estimates, llc_exact: theory::llc_exact(task), ..measured });
-        member.records += 1;
         if due {
             member.work.done += sampling(task);
             surroundings.progress(number, member.work.share());
         }
         let counts = self.course.checkpoints.binary_search(&step).is_ok();
         let stops = counts && member.stops_early(val_accuracy);
-        stops.then_some(TaskEnd::Completed { records: member.records })
+        stops.then_some(TaskEnd::Completed)
     }
 
     /// Lets go of the members that have ended.

@@ -394,7 +394,7 @@ fn check_quadratic(width: u32, loss: &str, value: f64, length: u32) {
     assert_eq!(theory::llc_exact(&task), Some(value));
     let found = at_teacher(&task, &Examples::of(&task));
     let (llc, error, length) = (found.llc.unwrap(), found.llc_se.unwrap(), length as usize);
-    let step_size = found.settings.as_ref().unwrap().step_size;
+    let step_size = found.settings.as_ref().unwrap().step_size.unwrap();
     let settings = Settings {
         step_size,
         localization: 1.0,

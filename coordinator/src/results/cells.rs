@@ -62,7 +62,7 @@ impl Moments {
 
 impl Cells {
     pub(super) fn push(&mut self, layout: &Layout, outer: &[Value], result: &TaskResult) {
-        if result.state == TaskState::Leased {
+        if matches!(result.state, TaskState::Leased | TaskState::Unfinished) {
             return;
         }
         let labels = layout.phases.labels();
@@ -80,7 +80,7 @@ impl Cells {
                     let curve = Curve::new(&result.records, sampler);
                     sums.add(&curve, layout.phases.label(&curve), labels);
                 }
-                TaskState::Leased => {}
+                TaskState::Leased | TaskState::Unfinished => {}
             }
         }
     }

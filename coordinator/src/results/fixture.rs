@@ -29,7 +29,7 @@ pub(crate) fn estimate(sampler: u32, llc: f64) -> Estimate {
 pub(crate) fn settings() -> SamplerSettings {
     SamplerSettings {
         preset: "authors_code".to_owned(),
-        step_size: 5e-4,
+        step_size: Some(5e-4),
         localization: 5.0,
         nbeta: 26.381,
         chains: 3,

@@ -55,12 +55,13 @@ pub(super) const MEASUREMENTS: [Measurement; 20] = [
 ];
 
 impl Measurement {
-    /// The number, if the record or the estimate has it.
+    /// The number, if the record or the estimate has it. One that is not finite is none: it would erase every mean.
     pub(super) fn read(&self, record: Option<&Record>, estimate: Option<&Estimate>) -> Option<f64> {
-        match self.source {
+        let number = match self.source {
             Source::Record(read) => record.and_then(read),
             Source::Estimate(read) => estimate.and_then(read),
-        }
+        };
+        number.filter(|number| number.is_finite())
     }
 }
 

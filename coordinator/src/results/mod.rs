@@ -44,8 +44,10 @@ pub struct TaskResult {
 /// Where a task is in its life, once it has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskState {
-    /// A worker holds a lease of it, or did when it last reported; its records are those so far.
+    /// A worker holds a lease of it; its records are those so far.
     Leased,
+    /// It has records of an attempt that did not end, and nobody holds it: it was given back, or its sweep was cancelled.
+    Unfinished,
     /// Its records are complete.
     Finished,
     /// Set aside after the last allowed attempt.
@@ -58,6 +60,7 @@ impl TaskState {
     pub fn name(self) -> &'static str {
         match self {
             Self::Leased => "leased",
+            Self::Unfinished => "unfinished",
             Self::Finished => "finished",
             Self::Failed => "failed",
         }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::{Answers, tables};
-use crate::service::{Coordinator, SweepState, WatchEvent};
+use crate::service::{Coordinator, SweepState, SweepView, WatchEvent};
 use crate::stopping::Stopping;
 
 /// The handlers of `SweepService`.
@@ -45,10 +45,7 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::ListSweepsResponse>, Status> {
         let v1::ListSweepsRequest { page_size, page_token } = request.into_inner();
         let (sweeps, next_page_token) = self.coordinator.sweeps(page_size, &page_token).await?;
-        Ok(Response::new(v1::ListSweepsResponse {
-            sweeps: sweeps.into_iter().map(Into::into).collect(),
-            next_page_token,
-        }))
+        Ok(Response::new(v1::ListSweepsResponse { sweeps: sweeps.into_iter().map(listed).collect(), next_page_token }))
     }
 
     async fn cancel_sweep(
@@ -95,7 +92,7 @@ impl SweepService for Sweeps {
         &self,
         _: Request<v1::ListWorkersRequest>,
     ) -> Result<Response<v1::ListWorkersResponse>, Status> {
-        let workers = self.coordinator.workers().await;
+        let workers = self.coordinator.workers().await?;
         Ok(Response::new(v1::ListWorkersResponse { workers: workers.into_iter().map(Into::into).collect() }))
     }
 
@@ -106,6 +103,11 @@ impl SweepService for Sweeps {
         self.coordinator.drain(&request.into_inner().id).await?;
         Ok(Response::new(v1::DrainWorkerResponse {}))
     }
+}
+
+/// A sweep as lists have it: a page of sources could be larger than a message may be.
+fn listed(sweep: SweepView) -> v1::Sweep {
+    v1::Sweep { resolved_source: String::new(), ..sweep.into() }
 }
 
 /// The events after `after_sequence`, the present one first. The one that ends the sweep is always sent, and is the last.

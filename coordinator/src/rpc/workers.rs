@@ -6,7 +6,7 @@ use phasegrid_proto::v1::worker_service_server::WorkerService;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Answers, convert};
-use crate::service::Coordinator;
+use crate::service::{Coordinator, Pending, Verdict};
 use crate::stopping::Stopping;
 
 /// Reports of one stream that wait for their commit at the same time, so that one commit can take them all.
@@ -57,8 +57,9 @@ impl WorkerService for Workers {
         requests: Request<Streaming<v1::ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
         let coordinator = self.coordinator.clone();
-        let answers = requests.into_inner().map_ok(move |request| report(coordinator.clone(), request));
-        let answers = answers.try_buffered(REPORTS_IN_FLIGHT).take_until(self.stopping.clone().wait());
+        // Handed in one after the other, so that the steps of a point arrive in their order; only the answers wait together.
+        let handed_in = requests.into_inner().and_then(move |request| hand_in(coordinator.clone(), request));
+        let answers = handed_in.map_ok(answer).try_buffered(REPORTS_IN_FLIGHT).take_until(self.stopping.clone().wait());
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -92,10 +93,15 @@ impl WorkerService for Workers {
     }
 }
 
-/// One report of a stream: its records are durable when this returns, or its lease is stale.
-async fn report(coordinator: Coordinator, request: v1::ReportRequest) -> Result<v1::ReportResponse, Status> {
+/// One report of a stream takes its place in the order of calls.
+async fn hand_in(coordinator: Coordinator, request: v1::ReportRequest) -> Result<Pending<Verdict>, Status> {
     let v1::ReportRequest { token, points } = request;
     let points = points.into_iter().map(|point| (point.point, point.records)).collect();
-    let verdict = v1::Verdict::from(coordinator.report(&token, points).await?);
+    Ok(coordinator.hand_in_report(&token, points).await?)
+}
+
+/// The records of a report are durable when this returns, or its lease is stale.
+async fn answer(pending: Pending<Verdict>) -> Result<v1::ReportResponse, Status> {
+    let verdict = v1::Verdict::from(pending.answer().await?);
     Ok(v1::ReportResponse { verdict: verdict.into() })
 }

@@ -1,6 +1,8 @@
 //! Signs of life, and what happens without them. Expiry is about speed, not safety: a lease that was lost wrongly costs
 //! work, and whatever its worker still reports is stale.
 
+use std::collections::BTreeSet;
+
 use super::{Change, Decision, LeaseKey, Moment, Refused, Scheduler, WorkerId};
 
 /// A lease of which a heartbeat says that it is held.
@@ -23,7 +25,7 @@ pub struct HeartbeatReply {
 
 impl Scheduler {
     /// A worker is alive and holds these leases. One that it holds but does not name lives no longer for it: its answer
-    /// never reached the worker.
+    /// never reached the worker, and no attempt is counted unless the worker spoke of its points.
     ///
     /// # Errors
     /// If the worker is unknown. Its leases live on until their deadline, so that it may register again.
@@ -34,6 +36,10 @@ impl Scheduler {
         now: Moment,
     ) -> Result<Decision<HeartbeatReply>, Refused> {
         let drain = self.workers.hear(worker, now)?.draining;
+        if let Some(before) = now.checked_sub(self.settings.heartbeat_interval) {
+            let named: BTreeSet<_> = held.iter().map(|held| held.lease).collect();
+            self.leases.leave_out(worker, &named, before);
+        }
         let mut dropped = Vec::new();
         for Held { lease: key, running } in held {
             match self.leases.get_mut(key).filter(|lease| lease.worker == *worker) {
@@ -41,6 +47,7 @@ impl Scheduler {
                     let share = |(point, share): (u64, f64)| (point, if share.is_finite() { share } else { 0.0 });
                     let covered = |(point, _): &(u64, f64)| lease.points.contains(*point);
                     lease.running = running.into_iter().map(share).filter(covered).collect();
+                    (lease.busy_before, lease.orphan) = (0, false);
                     self.leases.extend(key, now + self.settings.lease_time);
                     self.measure(key.sweep, now);
                 }
@@ -67,9 +74,10 @@ impl Scheduler {
 
     /// Ends a lease whose worker fell silent. An attempt is counted against the points that had been started.
     fn lose(&mut self, key: LeaseKey) -> Option<Change> {
+        let started = self.leases.started(key);
         let lease = self.leases.remove(key)?;
+        self.leases.keep_busy(&lease, started.len());
         let sweep = self.sweeps.get_mut(&key.sweep)?;
-        let started = lease.started();
         let error = format!("the worker {} fell silent", lease.worker);
         let max_attempts = self.settings.max_attempts;
         let setbacks = started.iter().map(|point| sweep.set_back(point, error.clone(), false, max_attempts)).collect();

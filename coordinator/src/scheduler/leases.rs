@@ -21,6 +21,11 @@ pub(super) struct Lease {
     pub(super) reported: BTreeMap<u64, Reported>,
     /// Points that run, with the share of their work that is done, as of the last heartbeat.
     pub(super) running: Vec<(u64, f64)>,
+    /// Slots that were busy with points of leases which the worker lost before this one, as far as is known.
+    pub(super) busy_before: u64,
+    /// Its worker lives and does not know of it: the answer that granted it never arrived.
+    pub(super) orphan: bool,
+    granted: Moment,
     deadline: Moment,
 }
 
@@ -36,12 +41,25 @@ pub struct Reported {
 impl Lease {
     pub(super) fn new(worker: WorkerId, slots: u32, points: Points, now: Moment, deadline: Moment) -> Self {
         let (ended, reported, running) = (Points::new(), BTreeMap::new(), Vec::new());
-        Self { worker, slots, points, ended, heard: now, reported, running, deadline }
+        Self {
+            worker,
+            slots,
+            points,
+            ended,
+            heard: now,
+            reported,
+            running,
+            busy_before: 0,
+            orphan: false,
+            granted: now,
+            deadline,
+        }
     }
 
-    /// The points that had been started: workers start them in ascending order, `slots` at a time.
-    pub(super) fn started(&self) -> Points {
-        self.points.iter().take(self.slots as usize).collect()
+    /// The unfinished points of which the worker said anything.
+    fn seen(&self) -> Points {
+        let running = self.running.iter().map(|(point, _)| *point);
+        running.chain(self.reported.keys().copied()).filter(|point| self.points.contains(*point)).collect()
     }
 }
 
@@ -80,6 +98,37 @@ impl LeaseBook {
             self.deadlines.remove(&(lease.deadline, key));
             lease.deadline = deadline;
             self.deadlines.insert((deadline, key));
+        }
+    }
+
+    /// The points of a lease that had been started. A worker starts points in ascending order, lease after lease as they
+    /// were granted, and advances `slots` of all its points at a time. What it spoke of was started in any case.
+    pub(super) fn started(&self, key: LeaseKey) -> Points {
+        let Some(lease) = self.leases.get(&key) else { return Points::new() };
+        let held = self.holders.get(&lease.worker).into_iter().flatten();
+        let before = held.filter_map(|other| Some((other, self.leases.get(other)?)));
+        let before = before.filter(|(other, of)| !of.orphan && (of.granted, **other) < (lease.granted, key));
+        let busy: u64 = before.map(|(_, of)| of.points.len()).sum();
+        let free = if lease.orphan { 0 } else { u64::from(lease.slots).saturating_sub(busy + lease.busy_before) };
+        let first: Points = lease.points.iter().zip(0..free).map(|(point, _)| point).collect();
+        first | lease.seen()
+    }
+
+    /// Marks the leases that a worker left out of a heartbeat although it must have known of them by then.
+    pub(super) fn leave_out(&mut self, worker: &WorkerId, named: &BTreeSet<LeaseKey>, granted_before: Moment) {
+        for key in self.holders.get(worker).into_iter().flatten().filter(|key| !named.contains(key)) {
+            if let Some(lease) = self.leases.get_mut(key) {
+                lease.orphan = lease.granted < granted_before && lease.ended.is_empty() && lease.seen().is_empty();
+            }
+        }
+    }
+
+    /// The points of a worker's lost lease keep their slots from those of its later leases, until it is heard of again.
+    pub(super) fn keep_busy(&mut self, lost: &Lease, slots: u64) {
+        for key in self.holders.get(&lost.worker).into_iter().flatten() {
+            if let Some(lease) = self.leases.get_mut(key).filter(|lease| lease.granted >= lost.granted) {
+                lease.busy_before += slots;
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! What workers report of their leases: records, outcomes, and that they give one back.
 
+use std::collections::BTreeMap;
+
 use super::leases::Reported;
 use super::{Change, Decision, LeaseKey, Measurement, Moment, Points, Refused, Scheduler, SweepKey, SweepState};
 
@@ -40,9 +42,11 @@ impl Scheduler {
         mut records: Vec<Measurement>,
         now: Moment,
     ) -> Result<Decision<Verdict>, Refused> {
-        let unordered = records.windows(2).find(|pair| pair[0].point == pair[1].point && pair[0].step >= pair[1].step);
-        if let Some(pair) = unordered {
-            return Err(Refused::StepsNotRising(pair[0].point));
+        let mut latest = BTreeMap::new();
+        for &Measurement { point, step, .. } in &records {
+            if latest.insert(point, step).is_some_and(|before| before >= step) {
+                return Err(Refused::StepsNotRising(point));
+            }
         }
         let Some(held) = self.leases.get_mut(lease) else { return Ok(Decision::quiet(Verdict::Stale)) };
         if !records.iter().all(|record| held.points.contains(record.point)) {

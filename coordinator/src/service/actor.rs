@@ -90,8 +90,9 @@ impl Actor {
     }
 
     fn wake(&self) -> Moment {
-        let others = [self.parking.due(), self.publisher.due(), self.reload];
-        others.into_iter().flatten().fold(self.tick, Moment::min)
+        // While there is nothing to decide upon, only those who wait have a time that can come.
+        let main = self.reload.unwrap_or_else(|| self.publisher.due().map_or(self.tick, |due| due.min(self.tick)));
+        self.parking.due().map_or(main, |due| due.min(main))
     }
 
     fn on_message(&mut self, message: Message) {
@@ -174,6 +175,8 @@ impl Actor {
         };
         let itself = self.itself.clone();
         let done = move |outcome: Result<(), StoreError>| {
+            // A lease that could not be written is none, and its name may soon be another's.
+            let granted = granted.filter(|_| outcome.is_ok());
             let undelivered = asking.reply.send(outcome.map_err(Into::into).and(work)).is_err();
             if let (true, Some(lease), Some(itself)) = (undelivered, granted, itself.upgrade()) {
                 // Who asked has gone meanwhile. If the inbox is full the lease ends by its time.
@@ -212,6 +215,7 @@ impl Actor {
                 self.generation += 1;
                 self.reload = None;
                 self.tick = now;
+                self.publisher.forget_untold(now);
                 tracing::warn!("went back to the stored state after a failed write");
             }
             Err(error) => self.reload_later(&error),

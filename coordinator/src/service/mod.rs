@@ -137,6 +137,14 @@ impl Coordinator {
         &self,
         event: impl FnOnce(&mut Desk, &mut Publisher, Moment) -> Answer<T> + Send + 'static,
     ) -> Result<T, Refusal> {
+        self.hand_in(event).await?.answer().await
+    }
+
+    /// Lets the actor handle an event after all that were handed in before, and does not wait for the answer.
+    async fn hand_in<T: Send + 'static>(
+        &self,
+        event: impl FnOnce(&mut Desk, &mut Publisher, Moment) -> Answer<T> + Send + 'static,
+    ) -> Result<Pending<T>, Refusal> {
         let (reply, answer) = oneshot::channel();
         let event: actor::Event = Box::new(move |desk, publisher, now| {
             let (writes, outcome) = match event(desk, publisher, now) {
@@ -150,7 +158,7 @@ impl Coordinator {
             (writes, Box::new(done))
         });
         self.inbox.send(Message::Event(event)).await.map_err(|_| Refusal::unreachable())?;
-        answer.await.unwrap_or_else(|_| Err(Refusal::unreachable()))
+        Ok(Pending(answer))
     }
 
     /// Reads beside the actor.
@@ -161,5 +169,19 @@ impl Coordinator {
         let reader = Arc::clone(&self.reader);
         let read = move || question(&mut **reader.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::unreachable())??)
+    }
+}
+
+/// The answer to something that was handed in; it comes when all that it rests on is durable.
+#[derive(Debug)]
+pub struct Pending<T>(oneshot::Receiver<Result<T, Refusal>>);
+
+impl<T> Pending<T> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// As the call itself would.
+    pub async fn answer(self) -> Result<T, Refusal> {
+        self.0.await.unwrap_or_else(|_| Err(Refusal::unreachable()))
     }
 }

@@ -143,7 +143,18 @@ impl Coordinator {
     /// If there is no such sweep, or it was cancelled.
     pub async fn retry(&self, id: &str) -> Result<u64, Refusal> {
         let id = id.to_owned();
-        self.decide(move |desk, _| write(desk.scheduler.on_retry(desk.key(&id)?)?)).await
+        let retry = move |desk: &mut Desk, _| {
+            let key = desk.key(&id)?;
+            let weighed = matches!(desk.catalogue.get(key), Some(Listed { workload: Workload::Each(_), .. }));
+            let (writes, points) = write(desk.scheduler.on_retry(key)?)?;
+            Ok((writes, (key, points, weighed)))
+        };
+        let (key, points, weighed) = self.decide(retry).await?;
+        // A sweep that had ended when the coordinator started was not weighed.
+        if points > 0 && !weighed {
+            self.weigh_soon(key);
+        }
+        Ok(points)
     }
 
     /// The latest state of a sweep, now and whenever it changed.
@@ -160,9 +171,12 @@ impl Coordinator {
     }
 
     /// The workers that have been heard of lately.
-    pub async fn workers(&self) -> Vec<WorkerView> {
-        let workers = self.decide(|desk, now| say((desk.scheduler.workers().collect::<Vec<_>>(), now))).await;
-        let (workers, now) = workers.unwrap_or_default();
+    ///
+    /// # Errors
+    /// If the coordinator cannot answer for now.
+    pub async fn workers(&self) -> Result<Vec<WorkerView>, Refusal> {
+        let workers = self.decide(|desk, now| say((desk.scheduler.workers().collect::<Vec<_>>(), now)));
+        let (workers, now) = workers.await?;
         let time_of_day = clock::now();
         let view = |worker: crate::scheduler::WorkerSummary| WorkerView {
             id: worker.worker.to_string(),
@@ -173,7 +187,7 @@ impl Coordinator {
             finished: worker.finished,
             last_heartbeat: time_of_day - now.saturating_sub(worker.heard),
         };
-        workers.into_iter().map(view).collect()
+        Ok(workers.into_iter().map(view).collect())
     }
 
     /// Gives a worker no further leases.

@@ -83,6 +83,16 @@ impl Publisher {
         Some(Box::new(tell))
     }
 
+    /// Whatever was on its way will not come: it was decided on top of a write that failed. What is true instead is told
+    /// as news.
+    pub(super) fn forget_untold(&mut self, now: Moment) {
+        self.channels.retain(|_, channel| channel.sender.receiver_count() > 0);
+        for channel in self.channels.values_mut() {
+            channel.latest = channel.sender.borrow().clone();
+        }
+        self.due = Some(now);
+    }
+
     fn event(&mut self, desk: &Desk, key: SweepKey, now: Moment) -> Option<WatchEvent> {
         let progress = desk.scheduler.progress(key, now)?;
         let state = desk.scheduler.state(key).unwrap_or(SweepState::Running);

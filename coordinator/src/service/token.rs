@@ -12,7 +12,9 @@ pub(super) struct Token {
 impl Token {
     pub(super) fn parse(token: &str) -> Option<Self> {
         let (sweep_id, epoch) = token.rsplit_once('.')?;
-        Some(Self { sweep_id: sweep_id.to_owned(), epoch: epoch.parse().ok()? })
+        // The store counts epochs in 63 bits.
+        let epoch = epoch.parse().ok().filter(|epoch| i64::try_from(*epoch).is_ok())?;
+        Some(Self { sweep_id: sweep_id.to_owned(), epoch })
     }
 }
 
@@ -34,6 +36,10 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_none() {
-        assert!(["", "map", "map.", "map.-1", "map.x"].iter().all(|text| Token::parse(text).is_none()));
+        assert!(
+            ["", "map", "map.", "map.-1", "map.x", "map.9223372036854775808"]
+                .iter()
+                .all(|text| Token::parse(text).is_none())
+        );
     }
 }

@@ -12,8 +12,8 @@ use super::desk::{Desk, say, write};
 use super::parking::{Asking, Work};
 use super::token::Token;
 use super::{
-    Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Refusal, Registration, Terms,
-    Verdict,
+    Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal, Registration,
+    Terms, Verdict,
 };
 use crate::scheduler::{self, Grant, Held, LeaseKey, Measurement, Moment, WorkerId};
 use crate::spec::Spec;
@@ -127,16 +127,33 @@ impl Coordinator {
     /// Records of points of a lease: durable when accepted. Reports of one lease are to be sent in order.
     ///
     /// # Errors
-    /// If the token is none, or steps do not rise.
+    /// If the token is none, or steps do not rise or are beyond what can be stored.
     pub async fn report(&self, token: &str, points: Vec<(u64, Vec<v1::Record>)>) -> Result<Verdict, Refusal> {
+        self.hand_in_report(token, points).await?.answer().await
+    }
+
+    /// Like [`Coordinator::report`], but returns once the report has its place in the order of calls.
+    ///
+    /// # Errors
+    /// If the report is refused at sight.
+    pub async fn hand_in_report(
+        &self,
+        token: &str,
+        points: Vec<(u64, Vec<v1::Record>)>,
+    ) -> Result<Pending<Verdict>, Refusal> {
         let token = parse(token)?;
+        let kept = |record: &v1::Record| i64::try_from(record.step).is_ok();
+        if let Some((point, _)) = points.iter().find(|(_, records)| !records.iter().all(kept)) {
+            let message = format!("step: at most {} is accepted, and a record of point {point} has more", i64::MAX);
+            return Err(Refusal::InvalidArgument(message));
+        }
         let measurements = |(point, records): (u64, Vec<v1::Record>)| {
             let measurement =
                 move |record: v1::Record| Measurement { point, step: record.step, payload: record.encode_to_vec() };
             records.into_iter().map(measurement)
         };
         let records: Vec<_> = points.into_iter().flat_map(measurements).collect();
-        self.decide(move |desk, now| match desk.lease(&token) {
+        self.hand_in(move |desk, _, now| match desk.lease(&token) {
             Some(lease) => write(desk.scheduler.on_report(lease, records, now)?),
             None => say(Verdict::Stale),
         })

@@ -205,7 +205,7 @@ pub(crate) fn results_come_in_pages_in_the_order_of_points<B: Backend>(folder: &
         (1, TaskState::Leased, 2, true, 0),
         (2, TaskState::Leased, 1, false, 1),
         (3, TaskState::Failed, 1, true, 1),
-        (4, TaskState::Leased, 1, false, 1),
+        (4, TaskState::Unfinished, 1, false, 1),
     ];
     assert_eq!(seen, expected);
     assert!(all[..4].iter().all(|result| result.worker == "w"));

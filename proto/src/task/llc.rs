@@ -60,7 +60,8 @@ pub enum Preset {
 pub enum StepSize {
     /// This value.
     Fixed(f64),
-    /// As a share of what curvature allows: ε = share / (nβ·h_max), h_max the Hessian's largest eigenvalue at w*.
+    /// As a share of what curvature allows: ε = share / (nβ·h_max), h_max the eigenvalue of the Hessian at w* that is
+    /// largest in absolute value.
     Stable {
         /// The share; the discretisation is stable below 4.
         stable: f64,
@@ -93,7 +94,7 @@ pub enum NbetaRule {
 pub enum Baseline {
     /// All weights zero.
     Zero,
-    /// The task's own initialisation, with a seed of the baseline's.
+    /// The task's own initialisation, with [`super::BASELINE_SEED`].
     Init,
 }
 

@@ -30,6 +30,10 @@ pub use raw::{Override, put, resolve};
 pub use schema::{KEYS, Key, Kind, SELECTORS, key};
 pub use train::{BatchSize, Loss, Optimizer, Stop, Train};
 
+/// The seed of every null baseline. No sweep file can ask for it, as its integers have 63 bits: the streams of a baseline
+/// are those of no task.
+pub const BASELINE_SEED: u64 = u64::MAX;
+
 /// Everything that decides one task's numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskConfig {
@@ -95,7 +99,7 @@ impl TaskConfig {
             train: Train::none(self.train.loss),
             checkpoints: Checkpoints::List(vec![0]),
             llc: Some(Llc { samplers: vec![sampler], baselines: vec![], checkpoints: None }),
-            seed: 0,
+            seed: BASELINE_SEED,
         })
     }
 
@@ -159,6 +163,12 @@ impl Parts<'_> {
         }
         if let Some(train) = self.train {
             train.check(examples, problems);
+        }
+        if let Some(Train { loss: Loss::CentredMse, batch_size, .. }) = self.train {
+            batch_size.check_centred("task.train.batch_size", examples, problems);
+            for sampler in self.llc.iter().flat_map(|llc| &llc.samplers) {
+                sampler.batch_size.check_centred("task.llc.batch_size", examples, problems);
+            }
         }
         if let (Some(checkpoints), Some(_)) = (self.checkpoints, self.train) {
             checkpoints.check("task.checkpoints", steps, problems);

@@ -104,6 +104,14 @@ impl BatchSize {
             });
         }
     }
+
+    /// What the centred loss asks for.
+    pub(super) fn check_centred(self, path: &str, examples: u64, problems: &mut Vec<Problem>) {
+        Problem::unless(problems, self.resolve(examples) != 1, path, || {
+            "1 with the loss \"centred_mse\" leaves nothing: a single residual is its own mean; accepted: 2 or more, or \"mse\""
+                .to_owned()
+        });
+    }
 }
 
 impl Train {

@@ -20,6 +20,8 @@ impl Remedy {
             Code::InvalidArgument
             | Code::FailedPrecondition
             | Code::OutOfRange
+            // A message beyond a limit stays beyond it.
+            | Code::ResourceExhausted
             | Code::Unimplemented
             | Code::PermissionDenied
             | Code::Unauthenticated => Self::Nothing,
@@ -38,7 +40,7 @@ mod tests {
         for code in [Code::Unavailable, Code::Unknown, Code::Cancelled, Code::Internal, Code::DeadlineExceeded] {
             assert_eq!(Remedy::of(&Status::new(code, "")), Remedy::Wait, "{code:?}");
         }
-        for code in [Code::InvalidArgument, Code::FailedPrecondition, Code::Unimplemented] {
+        for code in [Code::InvalidArgument, Code::FailedPrecondition, Code::ResourceExhausted, Code::OutOfRange] {
             assert_eq!(Remedy::of(&Status::new(code, "")), Remedy::Nothing, "{code:?}");
         }
         assert_eq!(Remedy::of(&Status::not_found("")), Remedy::Register);

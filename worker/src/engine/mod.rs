@@ -38,10 +38,7 @@ pub trait Surroundings: Sync {
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskEnd {
     /// All records were told.
-    Completed {
-        /// How many.
-        records: u64,
-    },
+    Completed,
     /// It cannot be brought to an end.
     Failed {
         /// What happened, in one sentence.
@@ -184,7 +181,7 @@ mod tests {
             let tasks: Vec<_> = (0..3).map(|seed| small(seed, 0.01 * (seed + 1) as f64, batch_size)).collect();
             let reversed: Vec<_> = tasks.iter().rev().cloned().collect();
             let (together, backwards) = (Notebook::default(), Notebook::default());
-            assert_eq!(run_all(&tasks, &together), vec![TaskEnd::Completed { records: 4 }; 3]);
+            assert_eq!(run_all(&tasks, &together), vec![TaskEnd::Completed; 3]);
             run_all(&reversed, &backwards);
             for (member, task) in tasks.iter().enumerate() {
                 let alone = Notebook::default();
@@ -200,7 +197,7 @@ mod tests {
         let notebook = Notebook::default();
         let mut task = small(0, 0.01, BatchSize::Full);
         task.checkpoints = Checkpoints::List(vec![0, 7, 31]);
-        assert_eq!(run_all(&[task], &notebook), [TaskEnd::Completed { records: 3 }]);
+        assert_eq!(run_all(&[task], &notebook), [TaskEnd::Completed]);
         assert_eq!(notebook.of(0).iter().map(|record| record.step).collect::<Vec<_>>(), [0, 7, 31]);
     }
 
@@ -211,9 +208,9 @@ mod tests {
         *learning_rate = 1e30;
         let notebook = Notebook { stop: Some((2, 2)), ..Notebook::default() };
         let ends = run_all(&tasks, &notebook);
-        assert_eq!(ends[0], TaskEnd::Completed { records: 4 });
+        assert_eq!(ends[0], TaskEnd::Completed);
         assert_eq!(ends[2], TaskEnd::Stopped);
-        assert_eq!(ends[3], TaskEnd::Completed { records: 4 });
+        assert_eq!(ends[3], TaskEnd::Completed);
         let TaskEnd::Failed { error, permanent: true } = &ends[1] else { panic!("{:?}", ends[1]) };
         assert_eq!(error, "the training loss is not finite at step 1");
         assert_eq!((notebook.of(1).len(), notebook.of(2).len()), (1, 2));
@@ -227,7 +224,7 @@ mod tests {
         let mut task = small(0, 0.01, BatchSize::Full);
         task.train.stop = Some(Stop { val_accuracy: 0.0, checkpoints: 2 });
         let notebook = Notebook::default();
-        assert_eq!(run_all(&[task], &notebook), [TaskEnd::Completed { records: 2 }]);
+        assert_eq!(run_all(&[task], &notebook), [TaskEnd::Completed]);
     }
 
     #[test]
@@ -239,7 +236,7 @@ mod tests {
             checkpoints: Some(Checkpoints::List(vec![10, 40])),
         });
         let notebook = Notebook::default();
-        assert_eq!(run_all(&[task], &notebook), [TaskEnd::Completed { records: 5 }]);
+        assert_eq!(run_all(&[task], &notebook), [TaskEnd::Completed]);
         let estimates: Vec<_> = notebook.of(0).iter().map(|record| (record.step, record.estimates.len())).collect();
         assert_eq!(estimates, [(0, 0), (10, 2), (20, 0), (40, 2), (60, 0)]);
         assert_eq!(*notebook.work_done.lock().unwrap(), 1.0);

@@ -1,7 +1,7 @@
 //! The estimates of a checkpoint: resolves each sampler's settings, runs its chains, diagnoses them, and puts the null
 //! baselines beside them.
 //!
-//! ε `step_size`, γ `localization`, nβ `nbeta`, h_max the loss's greatest curvature at w*, N training examples.
+//! ε `step_size`, γ `localization`, nβ `nbeta`, h_max the loss's curvature at w* that is greatest in absolute value, N training examples.
 
 mod baselines;
 
@@ -73,11 +73,11 @@ struct Checkpoint<'a> {
 impl Checkpoint<'_> {
     /// The estimate of one sampler at `weights` [D], without baselines; `None` if stopped.
     fn estimate(&self, weights: &Tensor, sampler: &Sampler) -> Option<v1::Estimate> {
-        let (settings, curvature) = self.settle(weights, sampler);
+        let (settings, curvature) = self.settle(weights, sampler)?;
         let mut estimate = v1::Estimate {
             settings: Some(v1::SamplerSettings {
                 preset: sampler.preset.map(name).unwrap_or_default(),
-                step_size: settings.step_size,
+                step_size: Some(settings.step_size).filter(|step_size| *step_size > 0.0),
                 localization: settings.localization,
                 nbeta: settings.nbeta,
                 chains: sampler.chains,
@@ -130,14 +130,17 @@ impl Checkpoint<'_> {
 
         let norm = exact.norm().double_value(&[]);
         let distance = chains.iter().map(|chain| chain.distance).sum::<f64>() / chains.len() as f64;
-        estimate.distance = (norm > 0.0).then_some(distance / norm);
+        estimate.distance = finite(distance / norm);
         let losses: Vec<_> = chains.into_iter().map(|chain| chain.losses).collect();
         let summary = estimate::summarise(&losses, initial_loss, settings.nbeta)?;
-        estimate.llc = Some(summary.llc);
-        estimate.llc_se = summary.llc_se;
+        let Some(llc) = finite(summary.llc) else {
+            return Some((v1::Health::Diverged, "the draws are finite, but their mean times nbeta is not".to_owned()));
+        };
+        estimate.llc = Some(llc);
+        estimate.llc_se = summary.llc_se.and_then(finite);
         estimate.r_hat = summary.r_hat;
         estimate.ess = summary.ess;
-        estimate.drift = Some(summary.drift);
+        estimate.drift = finite(summary.drift);
         estimate.below_initial = Some(summary.below_initial);
         Some(estimate::verdict(&Evidence {
             failure: None,
@@ -148,8 +151,8 @@ impl Checkpoint<'_> {
     }
 
     /// Derives every setting of `sampler`, and h_max where it is needed or comes cheap. A step size of 0 stands for none:
-    /// it was to follow from the curvature, and there is none.
-    fn settle(&self, weights: &Tensor, sampler: &Sampler) -> (Settings, Option<f64>) {
+    /// it was to follow from the curvature, and there is none. `None` if stopped.
+    fn settle(&self, weights: &Tensor, sampler: &Sampler) -> Option<(Settings, Option<f64>)> {
         let examples = self.examples.train.len() as u64;
         let batch = sampler.batch_size.resolve(examples);
         let nbeta = sampler.nbeta.resolve(examples, batch);
@@ -165,6 +168,10 @@ impl Checkpoint<'_> {
                 (curvature.map_or(0.0, |h_max| stable / (nbeta * h_max)), curvature)
             }
         };
+        // A curvature that was not waited for is not the same as none.
+        if (self.stopped)() {
+            return None;
+        }
         let settings = Settings {
             step_size,
             localization: sampler.localization,
@@ -177,13 +184,13 @@ impl Checkpoint<'_> {
                 BatchSize::Size(size) => Some(size as usize),
             },
         };
-        (settings, curvature)
+        Some((settings, curvature))
     }
 
     /// h_max, from a start that the task and the checkpoint decide.
     fn curvature(&self, weights: &Tensor, iterations: usize) -> Option<f64> {
         let mut normals = Normals::derive(self.task.seed, "curvature", &[self.step]);
-        sampler::greatest_curvature(&self.objective(1, Kind::Double), weights, &mut normals, iterations)
+        sampler::greatest_curvature(&self.objective(1, Kind::Double), weights, &mut normals, iterations, self.stopped)
     }
 
     fn objective(&self, members: usize, kind: Kind) -> SquaredError {
@@ -203,6 +210,11 @@ impl Checkpoint<'_> {
             batches: Subsets::new(batches, self.examples.train.len()),
         }
     }
+}
+
+/// What a record may hold of `value`.
+fn finite(value: f64) -> Option<f64> {
+    Some(value).filter(|value| value.is_finite())
 }
 
 /// The word that stands for a value in a sweep file.

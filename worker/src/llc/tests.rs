@@ -70,7 +70,7 @@ fn every_derived_value_stands_beside_the_estimate() {
     let estimate = estimate_of(&task(8, preset, &[]));
     let settings = estimate.settings.unwrap();
     assert_eq!(settings.preset, "authors_code");
-    assert_eq!((settings.step_size, settings.localization, settings.batch_size), (1e-3, 5.0, 12));
+    assert_eq!((settings.step_size.unwrap(), settings.localization, settings.batch_size), (1e-3, 5.0, 12));
     assert_eq!(settings.nbeta, 12.0 / 12f64.ln());
     assert_eq!((settings.chains, settings.burn_in, settings.draws), (3, 30, 40));
     assert!(estimate.llc.is_some() && estimate.llc_se.is_some() && estimate.initial_loss.is_some());
@@ -80,7 +80,7 @@ fn every_derived_value_stands_beside_the_estimate() {
 #[test]
 fn a_stable_step_size_is_a_share_of_the_limit_of_curvature() {
     let stable = |share| Sampler { step_size: StepSize::Stable { stable: share }, localization: 0.0, ..sampler() };
-    let step_size = |share| estimate_of(&task(8, stable(share), &[])).settings.unwrap().step_size;
+    let step_size = |share| estimate_of(&task(8, stable(share), &[])).settings.unwrap().step_size.unwrap();
     assert!((step_size(0.2) / step_size(0.1) - 2.0).abs() < 1e-12);
     // At the limit itself chains wander off slowly where the loss is quadratic, and the verdict comes from the curvature.
     let mut linear = gaussian_task(&[3, 4], 1, 20);
@@ -125,7 +125,7 @@ fn where_the_loss_is_flat_no_step_size_follows_from_curvature() {
     flat.model = flat.model.with_init(Init::Zero);
     let estimate = estimate_of(&flat);
     assert_eq!((estimate.health(), estimate.llc), (v1::Health::Unstable, None));
-    assert_eq!(estimate.settings.unwrap().step_size, 0.0);
+    assert_eq!(estimate.settings.unwrap().step_size, None);
 }
 
 #[test]

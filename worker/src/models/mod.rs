@@ -44,7 +44,7 @@ pub trait Model: Send + Sync {
     }
 
     /// Writes into `gradient` [E, D] the gradient of Σ cotangent·outputs, `cotangent` [E, n, p]; the rest is as it was at
-    /// the last [`Model::forward`], and `saved` is used up.
+    /// the last [`Model::forward`], whose `saved` may be overwritten.
     fn backward(
         &self,
         weights: &Tensor,

@@ -15,6 +15,9 @@ use super::Capacity;
 use crate::client::{Leased, Running, Token};
 use crate::engine::TaskEnd;
 
+/// Points that may have ended without being acknowledged before no more are asked for, besides four a slot.
+const UNACKNOWLEDGED: usize = 1024;
+
 /// Tells running tasks that their work is no longer wanted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stop(Arc<AtomicBool>);
@@ -127,8 +130,13 @@ impl Held {
         self.forget_done();
     }
 
-    /// Fewer points wait than there are slots: the next lease should be on its way.
+    /// Fewer points wait than there are slots: the next lease should be on its way. Not so while too many have ended
+    /// that the coordinator has not acknowledged: they are kept in memory, and it has enough to do.
     pub(super) fn wants_lease(&self) -> bool {
+        let ended: usize = self.leases.iter().map(Lease::unacknowledged).sum();
+        if ended > 4 * self.capacity.slots + UNACKNOWLEDGED {
+            return false;
+        }
         let waiting = self.leases.iter().flat_map(|lease| lease.waiting.iter().flatten());
         waiting.take(self.capacity.slots).count() < self.capacity.slots
     }
@@ -162,7 +170,7 @@ impl Held {
         let Some(lease) = self.lease(token) else { return };
         for Ended { point, end, reported } in ensemble {
             let outcome = match end {
-                TaskEnd::Completed { .. } => Outcome::Completed(v1::Completed { records: reported }),
+                TaskEnd::Completed => Outcome::Completed(v1::Completed { records: reported }),
                 TaskEnd::Failed { error, permanent } => Outcome::Failed(v1::Failed { error, permanent }),
                 TaskEnd::Stopped => {
                     lease.stopped += usize::from(lease.started.remove(&point).is_some());
@@ -283,6 +291,12 @@ impl Lease {
         {
             self.ready.push(v1::Outcome { point, outcome: Some(outcome) });
         }
+    }
+
+    /// Points that have ended and whose end the coordinator is not known to have kept.
+    fn unacknowledged(&self) -> usize {
+        let ended = self.started.values().filter(|started| matches!(started.state, State::Ended { .. }));
+        ended.count() + self.ready.len() + self.sent
     }
 
     /// Nothing runs and nothing is on the way.

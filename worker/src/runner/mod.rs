@@ -73,8 +73,6 @@ enum Event {
     Progress { token: Token, point: u64, work_done: f64 },
     /// An ensemble has ended.
     Ended { token: Token, ended: Vec<Ended> },
-    /// There will be no more records.
-    Reported,
     /// The coordinator will not go on with this worker.
     Refused(ClientError),
 }
@@ -171,7 +169,13 @@ impl Runner {
         };
         let mut calls = JoinSet::new();
         let reporter = Reporter::new(Arc::clone(&client), letters, events);
-        calls.spawn(async move { reporter.run().await.map_or_else(Event::Refused, |()| Event::Reported) });
+        calls.spawn(async move {
+            match reporter.run().await {
+                Err(error) => Event::Refused(error),
+                // There is no more mail: the runner is about to go, and this call with it.
+                Ok(()) => std::future::pending().await,
+            }
+        });
         let next_beat = Box::pin(sleep(client.heartbeat_interval()));
         Ok(Self {
             client,
@@ -244,7 +248,6 @@ impl Runner {
             Event::Dropped(token) => self.drop_lease(&token),
             Event::Progress { token, point, work_done } => self.held.progress(&token, point, work_done),
             Event::Ended { token, ended } => self.on_ended(&token, ended),
-            Event::Reported => {}
             Event::Refused(error) => return Err(error.into()),
         }
         Ok(())

@@ -16,13 +16,15 @@ const FLAT: f64 = 1e-10;
 /// Hessian-vector products H·v ≈ (∇L(w + δv) − ∇L(w − δv))/(2δ) in double precision. `objective` has one member.
 ///
 /// Ends when an iteration changes the value by less than a thousandth, or after `iterations` of them, each two
-/// gradients; the value found is then a lower bound. `None` where the loss is flat. The same `normals` give the same value.
+/// gradients; the value found is then a lower bound. `None` where the loss is flat, or if `stopped` said so on the way. The
+/// same `normals` give the same value.
 #[must_use]
 pub fn greatest_curvature(
     objective: &dyn Objective,
     weights: &Tensor,
     normals: &mut Normals,
     iterations: usize,
+    stopped: &dyn Fn() -> bool,
 ) -> Option<f64> {
     tch::no_grad(|| {
         let weights = weights.to_kind(Kind::Double).unsqueeze(0); // [1, D]
@@ -33,6 +35,9 @@ pub fn greatest_curvature(
         let (mut ahead, mut behind) = (weights.zeros_like(), weights.zeros_like());
         let mut curvature = 0.0;
         for _ in 0..iterations {
+            if stopped() {
+                return None;
+            }
             let step = &direction * DISTANCE;
             let _ = objective.loss_and_gradient(&(&weights + &step), None, &mut ahead);
             let _ = objective.loss_and_gradient(&(&weights - &step), None, &mut behind);

@@ -95,6 +95,10 @@ pub fn run<O: Objective>(
             if program >= programs {
                 return;
             }
+            if stopped() {
+                finished.lock().unwrap_or_else(PoisonError::into_inner).push((program, None));
+                return;
+            }
             recruit(programs - program - 1);
             let chains = program * stacked..(program + 1) * stacked;
             let mut chances: Vec<Chance> = chains.clone().map(chance).collect();
@@ -103,19 +107,22 @@ pub fn run<O: Objective>(
         }
     };
     std::thread::scope(|scope| {
-        let mut helpers = 0;
+        let mut helpers = Vec::new();
         work(start, &mut |left| {
-            while helpers < left {
+            while helpers.len() < left {
                 let Some(permit) = permits.try_acquire() else { break };
                 let start = start.copy();
                 let work = &work;
-                scope.spawn(move || {
+                helpers.push(scope.spawn(move || {
                     work(&start, &mut |_| ());
                     drop(permit);
-                });
-                helpers += 1;
+                }));
             }
         });
+        for helper in helpers {
+            // The scope would panic with words of its own, and libtorch's reason would be lost.
+            helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
     });
     let mut finished = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
     finished.sort_unstable_by_key(|(program, _)| *program);

@@ -127,7 +127,7 @@ fn chains_that_all_failed_end_early() {
     let chains = run(&bowl(10, 0.0), &start(), &settings, &chance, &Permits::new(0), &look).unwrap();
     let first = |chain: usize| Err(Failure { chain, step: 0, burn_in: 20 });
     assert_eq!(chains, (0..6).map(first).collect::<Vec<_>>());
-    assert_eq!(looks.into_inner(), 0);
+    assert_eq!(looks.into_inner(), 1, "the one before the program");
 }
 
 #[test]
@@ -171,11 +171,13 @@ fn the_greatest_curvature_of_a_quadratic_is_found() {
     let find = |curvatures: &[f64], iterations| {
         let weights = Tensor::from_slice(&vec![1f32; curvatures.len()]);
         let mut normals = Normals::derive(0, "curvature", &[]);
-        greatest_curvature(&Ellipse(Tensor::from_slice(curvatures)), &weights, &mut normals, iterations)
+        greatest_curvature(&Ellipse(Tensor::from_slice(curvatures)), &weights, &mut normals, iterations, &|| false)
     };
     // The value settles to a thousandth; the largest may be negative, away from a minimum.
     assert!((find(&[0.1, 3.0, 1.0], 100).unwrap() / 3.0 - 1.0).abs() < 2e-3);
     assert!((find(&[0.1, -3.0, 1.0], 100).unwrap() / 3.0 - 1.0).abs() < 2e-3);
     assert!(find(&[2.9, 3.0, 2.8], 2).unwrap() <= 3.0);
     assert_eq!(find(&[0.0, 0.0], 100), None);
+    let mut normals = Normals::derive(0, "curvature", &[]);
+    assert_eq!(greatest_curvature(&bowl(10, 0.0)(1), &start(), &mut normals, 100, &|| true), None, "it was stopped");
 }

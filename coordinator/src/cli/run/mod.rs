@@ -97,6 +97,7 @@ impl Run {
             eprintln!("{}: {} points, into {path}", spec.name(), spec.size());
             return Ok(client.create(&self.file, "run".to_owned(), source).await?.id);
         };
+        let (sweep, _) = client.sweep(&sweep.id).await?;
         let way_out = "choose another folder with --out, or throw it away with --force";
         if sweep.resolved_source != spec.resolved_source() {
             return Err(Failure::Refused(format!("{path} holds another sweep, {}: {way_out}", sweep.name)));

@@ -16,6 +16,43 @@ fn a_silent_worker_loses_its_lease_and_only_started_points_are_charged() {
 }
 
 #[test]
+fn a_lease_fetched_ahead_is_charged_only_for_slots_that_were_free() {
+    let mut cluster = Cluster::with_sweep(6).with_worker("a", 2);
+    let (first, ahead) = (cluster.lease("a"), cluster.lease("a"));
+    cluster.finish(first.lease, vec![(0, COMPLETED)]);
+    cluster.pass(60);
+    cluster.register("b", 4);
+    assert_eq!(points(&ahead), [2, 3]);
+    assert_eq!(cluster.lease("b").tasks[..3], [(1, 2), (2, 2), (3, 1)]);
+}
+
+#[test]
+fn a_lease_fetched_ahead_that_ends_later_is_not_charged_for_slots_that_were_taken() {
+    let mut cluster = Cluster::with_sweep(6).with_worker("a", 2);
+    cluster.lease("a");
+    cluster.pass(30);
+    cluster.lease("a");
+    cluster.pass(30);
+    cluster.pass(30);
+    cluster.register("b", 6);
+    let attempts = std::iter::from_fn(|| match cluster.ask("b") {
+        LeaseReply::Granted(grant) => Some(grant.tasks),
+        _ => None,
+    });
+    assert_eq!(attempts.flatten().collect::<Vec<_>>()[..4], [(0, 2), (1, 2), (2, 1), (3, 1)]);
+}
+
+#[test]
+fn a_point_that_was_spoken_of_had_been_started_wherever_it_stands() {
+    let mut cluster = Cluster::with_sweep(6).with_worker("a", 1);
+    let (_, ahead) = (cluster.lease("a"), cluster.lease("a"));
+    cluster.report(ahead.lease, &[(1, 0)]).unwrap();
+    cluster.pass(60);
+    cluster.register("b", 1);
+    assert_eq!((cluster.lease("b").tasks, cluster.lease("b").tasks), (vec![(0, 2)], vec![(1, 2)]));
+}
+
+#[test]
 fn heartbeats_keep_the_leases_they_name() {
     let mut cluster = Cluster::with_sweep(100).with_worker("a", 2);
     let (kept, orphan) = (cluster.lease("a"), cluster.lease("a"));
@@ -25,6 +62,7 @@ fn heartbeats_keep_the_leases_they_name() {
     }
     assert_eq!(cluster.complete(&kept), Verdict::Accepted);
     assert_eq!(cluster.complete(&orphan), Verdict::Stale, "its answer never reached the worker");
+    assert_eq!(cluster.lease("a").tasks[..2], [(2, 1), (3, 1)], "so no attempt was made");
 }
 
 #[test]

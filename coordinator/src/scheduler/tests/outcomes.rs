@@ -86,9 +86,10 @@ fn a_record_sent_twice_counts_once() {
 
 #[test]
 fn records_that_go_back_in_time_are_a_defect_of_the_worker() {
-    let mut cluster = Cluster::with_sweep(1).with_worker("a", 1);
+    let mut cluster = Cluster::with_sweep(2).with_worker("a", 2);
     let grant = cluster.lease("a");
     assert_eq!(cluster.report(grant.lease, &[(0, 10), (0, 10)]), Err(Refused::StepsNotRising(0)));
+    assert_eq!(cluster.report(grant.lease, &[(0, 10), (1, 0), (0, 5)]), Err(Refused::StepsNotRising(0)));
 }
 
 #[test]

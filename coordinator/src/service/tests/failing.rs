@@ -56,7 +56,7 @@ async fn a_full_disk_makes_calls_unavailable_and_the_same_calls_work_once_there_
     work_off(&coordinator).await;
     assert_eq!(coordinator.sweep(&id).await.unwrap().0.progress.finished, 4);
     assert_eq!(coordinator.sweeps(0, "").await.unwrap().0.len(), 1, "the refused sweep was never created");
-    assert_eq!(coordinator.workers().await.len(), 1, "workers need not register again");
+    assert_eq!(coordinator.workers().await.unwrap().len(), 1, "workers need not register again");
 }
 
 #[tokio::test]
@@ -76,4 +76,26 @@ async fn a_lease_that_could_not_be_written_was_never_granted() {
     };
     let points: Vec<_> = answer.lease.unwrap().tasks.iter().map(|task| (task.point, task.attempt)).collect();
     assert_eq!(points, [(0, 1), (1, 1)]);
+}
+
+#[tokio::test]
+async fn a_watcher_sees_the_end_although_it_could_not_be_written_at_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, full) = start(&folder);
+    let id = coordinator.create_sweep("a wish", &map(2), &[]).await.unwrap().id;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    let held = lease(&coordinator).await;
+    let mut watcher = coordinator.watch(&id).await.unwrap();
+    let records = held.tasks.iter().map(|task| (task.point, vec![record(0)])).collect();
+    assert_eq!(coordinator.report(&held.token, records).await, Ok(Verdict::Accepted));
+
+    full.store(true, Ordering::SeqCst);
+    assert!(matches!(coordinator.finish(&held.token, completed(&held)).await, Err(Refusal::Unavailable(_))));
+    full.store(false, Ordering::SeqCst);
+    while let Err(Refusal::Unavailable(_)) = coordinator.finish(&held.token, completed(&held)).await {
+        tokio::task::yield_now().await;
+    }
+    let ended = watcher.wait_for(|event| event.state == SweepState::Completed);
+    let ended = tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it is told").unwrap();
+    assert_eq!(ended.progress.finished, 2);
 }

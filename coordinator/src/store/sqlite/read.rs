@@ -86,7 +86,7 @@ impl Page<'_> {
             let setback = setbacks.remove(&point);
             let base = TaskResult {
                 point,
-                state: TaskState::Leased,
+                state: TaskState::Unfinished,
                 attempts: 1,
                 worker: String::new(),
                 error: None,
@@ -95,13 +95,14 @@ impl Page<'_> {
             if let Some((attempts, worker)) = finished.remove(&point) {
                 return TaskResult { state: TaskState::Finished, attempts, worker, ..base };
             }
+            let state = TaskState::Leased;
             match (leased.remove(&point), setback) {
-                (Some(worker), None) => TaskResult { worker, ..base },
+                (Some(worker), None) => TaskResult { state, worker, ..base },
                 (Some(worker), Some(last)) => {
-                    TaskResult { worker, attempts: last.attempts + 1, error: Some(last.error), ..base }
+                    TaskResult { state, worker, attempts: last.attempts + 1, error: Some(last.error), ..base }
                 }
                 (None, Some(last)) => TaskResult {
-                    state: if last.set_aside { TaskState::Failed } else { TaskState::Leased },
+                    state: if last.set_aside { TaskState::Failed } else { TaskState::Unfinished },
                     attempts: last.attempts,
                     worker: last.worker,
                     error: Some(last.error),

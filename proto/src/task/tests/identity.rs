@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::{Baseline, TaskConfig, resolve};
+use super::super::{BASELINE_SEED, Baseline, TaskConfig, resolve};
 use super::{configs, table, train};
 
 proptest! {
@@ -50,6 +50,7 @@ fn baseline_trains_nothing_and_has_the_one_sampler_without_its_preset() {
     let baseline = config.baseline(Baseline::Zero, 0).unwrap();
     assert_eq!(baseline.llc_steps(), [0]);
     assert_eq!(baseline.train.steps, 0);
+    assert_eq!(baseline.seed, BASELINE_SEED);
     let llc = baseline.llc.as_ref().unwrap();
     assert_eq!((llc.samplers.len(), llc.samplers[0].preset), (1, None));
     assert!(baseline.check().is_empty());

@@ -127,6 +127,29 @@ fn refusal_names_what_is_accepted() {
 }
 
 #[test]
+fn centred_batch_of_one_is_refused() {
+    let mut table = table();
+    table["train"]["batch_size"] = json!(1);
+    table["llc"]["batch_size"] = json!(1);
+    table["llc"]["nbeta"] = json!(10);
+    assert!(resolve(&table, &[]).is_ok(), "the plain loss has no mean to lose");
+    table["train"]["loss"] = json!("centred_mse");
+    let told: Vec<_> = resolve(&table, &[]).unwrap_err().iter().map(ToString::to_string).collect();
+    let refused = |key: &str| {
+        format!(
+            "task.{key}.batch_size: 1 with the loss \"centred_mse\" leaves nothing: a single residual is its own mean; \
+             accepted: 2 or more, or \"mse\""
+        )
+    };
+    assert_eq!(told, [refused("train"), refused("llc")]);
+    // All of a single example is a batch of one too.
+    table["data"]["train_fraction"] = json!(0.03);
+    (table["train"]["batch_size"], table["llc"]["batch_size"]) = (json!("full"), json!("full"));
+    let told: Vec<_> = resolve(&table, &[]).unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(told, [refused("train"), refused("llc")]);
+}
+
+#[test]
 fn missing_table_is_told_by_its_name() {
     let problems = resolve(&json!({}), &[]).unwrap_err();
     let told: Vec<_> = problems.iter().map(ToString::to_string).collect();

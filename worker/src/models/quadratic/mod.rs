@@ -37,7 +37,7 @@ impl Quadratic {
     /// Room for a block's intermediate values, kept from call to call.
     fn buffer<'a>(&self, saved: &'a mut Vec<Tensor>) -> &'a mut [f32] {
         if saved.is_empty() {
-            saved.push(Tensor::empty(self.scratch() as i64, (Kind::Float, Device::Cpu)));
+            saved.push(Tensor::zeros(self.scratch() as i64, (Kind::Float, Device::Cpu)));
         }
         host::slice_mut(&mut saved[0])
     }
@@ -79,7 +79,7 @@ impl Model for Quadratic {
     fn forward(&self, weights: &Tensor, inputs: &[Tensor], saved: &mut Vec<Tensor>) -> Tensor {
         if host::applies(weights) {
             let size = inputs[0].size();
-            let mut outputs = Tensor::empty([size[0], size[1], self.p], (Kind::Float, Device::Cpu));
+            let mut outputs = Tensor::zeros([size[0], size[1], self.p], (Kind::Float, Device::Cpu));
             self.fused_forward(host::slice(weights), pairs(inputs), self.buffer(saved), host::slice_mut(&mut outputs));
             return outputs;
         }

@@ -38,7 +38,7 @@ fn started(held: &mut Held) -> Vec<Vec<u64>> {
 }
 
 fn completed(points: &[u64], reported: u64) -> Vec<Ended> {
-    let ended = |&point| Ended { point, end: TaskEnd::Completed { records: reported }, reported };
+    let ended = |&point| Ended { point, end: TaskEnd::Completed, reported };
     points.iter().map(ended).collect()
 }
 
@@ -85,6 +85,22 @@ fn the_next_lease_is_wanted_while_fewer_points_wait_than_there_are_slots() {
     held.take(lease("a", 0..3), alone);
     assert!(!held.wants_lease());
     started(&mut held);
+    assert!(held.wants_lease());
+}
+
+#[test]
+fn no_lease_is_wanted_while_too_many_outcomes_are_not_acknowledged() {
+    let (mut held, token) = (held(1, 1), Token::new("a"));
+    let bound = 4 + UNACKNOWLEDGED as u64;
+    held.take(lease("a", 0..bound + 1), alone);
+    for point in 0..=bound {
+        assert_eq!(started(&mut held), [[point]]);
+        held.end(&token, completed(&[point], 0));
+    }
+    assert!(!held.wants_lease());
+    assert_eq!(points(held.outcomes()).map(|points| points.len() as u64), Some(bound + 1));
+    assert!(!held.wants_lease(), "they are on the way");
+    held.finished(&token);
     assert!(held.wants_lease());
 }
 
