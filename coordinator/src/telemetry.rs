@@ -43,6 +43,8 @@ pub fn start(filter: &str, format: LogFormat) {
     // The filter was checked where it was read; one that is not understood here keeps what matters.
     let filter = EnvFilter::builder().parse(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // That nobody reads the log any more is no reason to fail.
+    let logs = logs.log_internal_errors(false);
     // A second start, as from a test beside another, changes nothing.
     let _ = match format {
         LogFormat::Human => logs.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),

@@ -11,6 +11,8 @@ pub fn init(settings: &Settings) {
     // The filter was parsed when the settings were checked.
     let filter = EnvFilter::new(&settings.log);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
+    // That nobody reads the log any more is no reason to fail.
+    let log = log.log_internal_errors(false);
     let started = match settings.log_format {
         LogFormat::Human => log.with_target(false).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),

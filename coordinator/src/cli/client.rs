@@ -76,6 +76,10 @@ impl Client {
                 url: self.url.clone(),
                 reason: status.source().map_or_else(|| status.message().to_owned(), root_cause),
             },
+            // A fault of the protocol itself: something else listens there.
+            Code::Internal if status.source().is_some() => {
+                Failure::Refused(format!("what answers at {} is no coordinator: {}", self.url, root_cause(&status)))
+            }
             Code::Unimplemented => {
                 Failure::Refused(format!("what answers at {} is no coordinator of this version", self.url))
             }

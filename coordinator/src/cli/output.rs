@@ -27,8 +27,14 @@ pub(super) fn talk(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Writes a file under another name beside its place and moves it there when it is complete and on disk.
+/// Writes a file under another name beside its place and moves it there when it is complete and on disk. What is no
+/// ordinary file, such as /dev/null or a pipe, is written to as it is, and a link is followed.
 pub(super) fn write_file(path: &Path, data: &[u8]) -> Result<(), Failure> {
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let into = File::options().write(true).open(path).and_then(|mut special| special.write_all(data));
+        return into.map_err(Failure::file("write", path));
+    }
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = path.with_file_name(name);
@@ -57,6 +63,19 @@ mod tests {
         let failure = write_file(&path, b"data").unwrap_err();
         assert!(failure.to_string().starts_with(&format!("cannot write {}: ", path.display())), "{failure}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_ordinary_file_is_not_replaced_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("cells.csv"), folder.path().join("latest.csv"));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_file(&file, b"first").unwrap();
+        write_file(&link, b"second").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "second");
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        write_file(Path::new("/dev/null"), b"data").unwrap();
+        assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
     }
 
     #[test]

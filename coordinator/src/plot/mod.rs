@@ -1,5 +1,5 @@
 //! Figures: the phase diagram as SVG and PNG, and as text for a terminal. What is drawn comes from tables, so that a
-//! client draws what it was sent; the [`Layout`] says what the axes are.
+//! client draws what it was sent; the [`Layout`](crate::results::Layout) says what the axes are.
 
 mod captions;
 mod diagram;

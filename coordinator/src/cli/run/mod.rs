@@ -101,7 +101,7 @@ impl Run {
     ) -> Result<String, Failure> {
         let path = folder.path().display();
         let Some(sweep) = client.list().await?.pop() else {
-            eprintln!("{}: {} points, into {path}", spec.name(), spec.size());
+            talk(&format!("{}: {} points, into {path}", spec.name(), spec.size()));
             return Ok(client.create(&self.file, "run".to_owned(), source).await?.id);
         };
         let (sweep, _) = client.sweep(&sweep.id).await?;
@@ -112,7 +112,7 @@ impl Run {
         if sweep.state() == v1::SweepState::Cancelled {
             return Err(Failure::Refused(format!("the sweep in {path} was cancelled: {way_out}")));
         }
-        eprintln!("{}: {} points, going on in {path}", spec.name(), spec.size());
+        talk(&format!("{}: {} points, going on in {path}", spec.name(), spec.size()));
         if self.retry {
             client.retry(&sweep.id).await?;
         }
