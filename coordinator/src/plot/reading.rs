@@ -68,8 +68,7 @@ pub(super) fn cells(layout: &Layout, table: &Table, value: Option<&str>) -> Vec<
 /// What a row of the first sampler setting has in the columns of the inner axes that are not drawn.
 pub(super) fn first_sampler(layout: &Layout, table: &Table) -> Vec<(usize, Cell)> {
     let Some(values) = layout.samplers.first() else { return Vec::new() };
-    let drawn = |axis: &Axis| [&layout.x, &layout.y].into_iter().flatten().any(|path| path == axis.path());
-    let further = layout.sampler_axes.iter().zip(values).filter(|(axis, _)| !drawn(axis));
+    let further = layout.sampler_axes.iter().zip(values).filter(|(axis, _)| !layout.draws(axis));
     further.filter_map(|(axis, value)| Some((table.column(axis.path())?, axis.cell(value)))).collect()
 }
 

@@ -159,8 +159,12 @@ impl Layout {
 
     /// The inner axes that are not the diagram's own: each of their settings is a cell of its own.
     pub(super) fn further_sampler_axes(&self) -> impl Iterator<Item = &Axis> {
-        let drawn = |axis: &Axis| [&self.x, &self.y].into_iter().flatten().any(|path| *path == axis.path);
-        self.sampler_axes.iter().filter(move |axis| !drawn(axis))
+        self.sampler_axes.iter().filter(|axis| !self.draws(axis))
+    }
+
+    /// Whether the axis is one of the diagram's.
+    pub(crate) fn draws(&self, axis: &Axis) -> bool {
+        [&self.x, &self.y].into_iter().flatten().any(|path| *path == axis.path)
     }
 }
 

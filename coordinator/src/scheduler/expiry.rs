@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Decision, LeaseKey, Moment, Refused, Scheduler, WorkerId};
+use super::{Change, Decision, LeaseKey, Moment, Points, Refused, Scheduler, WorkerId};
 
 /// A lease of which a heartbeat says that it is held.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +82,6 @@ impl Scheduler {
         let max_attempts = self.settings.max_attempts;
         let setbacks = started.iter().map(|point| sweep.set_back(point, error.clone(), false, max_attempts)).collect();
         sweep.give_back(&(&lease.points - &started));
-        Some(Change::Ended { lease: key, finished: Vec::new(), setbacks, remain: super::Points::new() })
+        Some(Change::Ended { lease: key, finished: Vec::new(), setbacks, remain: Points::new() })
     }
 }

@@ -11,8 +11,13 @@ use super::{Change, Decision, Moment, Points, Progress, Refused, Scheduler, Sett
 pub enum Workload {
     /// All the same: for spaces too large to look at each point.
     Equal,
-    /// Point by point; positive and finite.
-    Each(Arc<[f64]>),
+    /// Point by point.
+    Each {
+        /// Positive and finite.
+        costs: Arc<[f64]>,
+        /// Of all points, kept because every look at the progress asks for it.
+        total: f64,
+    },
 }
 
 impl Workload {
@@ -22,13 +27,16 @@ impl Workload {
         let says_something = |cost: &f64| *cost > 0.0 && cost.is_finite();
         let Some(least) = costs.iter().copied().filter(says_something).reduce(f64::min) else { return Self::Equal };
         costs.iter_mut().filter(|cost| !says_something(cost)).for_each(|cost| *cost = least);
-        Self::Each(costs.into())
+        let total = costs.iter().sum();
+        Self::Each { costs: costs.into(), total }
     }
 
     pub(super) fn of(&self, point: u64) -> f64 {
         match self {
             Self::Equal => 1.0,
-            Self::Each(costs) => usize::try_from(point).ok().and_then(|point| costs.get(point)).copied().unwrap_or(1.0),
+            Self::Each { costs, .. } => {
+                usize::try_from(point).ok().and_then(|point| costs.get(point)).copied().unwrap_or(1.0)
+            }
         }
     }
 
@@ -36,7 +44,7 @@ impl Workload {
     pub(super) fn of_all(&self, points: &Points) -> f64 {
         match self {
             Self::Equal => points.len() as f64,
-            Self::Each(_) => points.iter().map(|point| self.of(point)).sum(),
+            Self::Each { .. } => points.iter().map(|point| self.of(point)).sum(),
         }
     }
 
@@ -44,7 +52,7 @@ impl Workload {
     pub(super) fn total(&self, size: u64) -> f64 {
         match self {
             Self::Equal => size as f64,
-            Self::Each(costs) => costs.iter().sum(),
+            Self::Each { total, .. } => *total,
         }
     }
 }

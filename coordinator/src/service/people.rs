@@ -145,7 +145,7 @@ impl Coordinator {
         let id = id.to_owned();
         let retry = move |desk: &mut Desk, _| {
             let key = desk.key(&id)?;
-            let weighed = matches!(desk.catalogue.get(key), Some(Listed { workload: Workload::Each(_), .. }));
+            let weighed = matches!(desk.catalogue.get(key), Some(Listed { workload: Workload::Each { .. }, .. }));
             let (writes, points) = write(desk.scheduler.on_retry(key)?)?;
             Ok((writes, (key, points, weighed)))
         };

@@ -58,7 +58,7 @@ fn nobody_at_work_means_no_time_of_the_end() {
 
 #[test]
 fn costs_that_say_nothing_are_replaced_by_the_least() {
-    let Workload::Each(costs) = Workload::each(vec![4.0, 0.0, f64::NAN, 2.0]) else { panic!("no costs") };
+    let Workload::Each { costs, .. } = Workload::each(vec![4.0, 0.0, f64::NAN, 2.0]) else { panic!("no costs") };
     assert_eq!(*costs, [4.0, 2.0, 2.0, 2.0]);
     assert!(matches!(Workload::each(vec![0.0, f64::INFINITY]), Workload::Equal));
 }
