@@ -84,9 +84,11 @@ impl ModelCost {
     fn of(config: &TaskConfig) -> Self {
         let products = match (&config.model, &config.data) {
             // One-hot pairs make the first layer a look-up: what is left is V·h, K·p.
-            (Model::Quadratic { width, .. }, Data::Modular { modulus, .. }) => f64::from(*width) * f64::from(*modulus),
-            // Refused before it gets here: a quadratic network takes pairs.
-            (Model::Quadratic { width, .. }, Data::Gaussian { .. }) => f64::from(*width),
+            (Model::Quadratic { width, .. } | Model::Mlp { width, .. }, Data::Modular { modulus, .. }) => {
+                f64::from(*width) * f64::from(*modulus)
+            }
+            // Refused before it gets here: these networks take pairs.
+            (Model::Quadratic { width, .. } | Model::Mlp { width, .. }, Data::Gaussian { .. }) => f64::from(*width),
             (Model::DeepLinear { widths, .. }, _) => {
                 widths.windows(2).map(|layer| f64::from(layer[0]) * f64::from(layer[1])).sum()
             }
@@ -111,6 +113,9 @@ fn record_bytes(estimates: usize) -> f64 {
         burn_in: 100,
         draws: 500,
         batch_size: 128,
+        method: "rmsprop_sgld".to_owned(),
+        layer: 0,
+        initial_loss: "whole".to_owned(),
     };
     let estimate = v1::Estimate {
         sampler: 1,
@@ -127,6 +132,11 @@ fn record_bytes(estimates: usize) -> f64 {
         settings: Some(settings),
         health: v1::Health::Ok.into(),
         health_reason: String::new(),
+        stiffness: some,
+        acceptance: None,
+        sensitivity_localization: None,
+        sensitivity_step_size: None,
+        llc_gauss_newton: None,
     };
     let record = v1::Record {
         step: 100_000,
@@ -139,6 +149,9 @@ fn record_bytes(estimates: usize) -> f64 {
         weight_norm: some,
         ipr: some,
         llc_exact: some,
+        jacobian_rank: None,
+        hessian_trace: None,
+        hessian_trace_se: None,
         estimates: vec![estimate; estimates],
     };
     record.encoded_len() as f64

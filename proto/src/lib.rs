@@ -2,8 +2,10 @@
 //!
 //! - [`v1`]: the messages and services, generated from `phasegrid/v1/*.proto`, which are the specification.
 //! - [`task`]: a task's configuration, which crosses the wire as canonical JSON and names the task's result by content.
+//! - [`theory`]: what is known of a task without running it.
 
 pub mod task;
+pub mod theory;
 
 /// The version of everything that decides a task's numbers. Raised whenever the same configuration would give other
 /// results: it is part of a result's digest, and a worker of another version is refused.

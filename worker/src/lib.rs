@@ -4,8 +4,9 @@
 //! coordinator is ([`identity`], [`cuda`] and [`telemetry`] settle who speaks, on which device and where it logs),
 //! [`client`] talks to it, the [`runner`] turns leases into ensembles on slots, the [`engine`] runs an ensemble. Below the
 //! engine there is no network and no clock, only numerics: [`data`] and [`models`] make an [`objective`], which is
-//! minimised ([`train`], [`optimizer`], [`metrics`]) and sampled ([`sampler`], [`estimate`], [`llc`]); [`theory`] has the
-//! closed forms. All chance comes from [`random`]; `host` lends tensors' memory to plain loops.
+//! minimised ([`train`], [`optimizer`], [`metrics`]) and sampled ([`sampler`], [`estimate`], [`llc`]); Numerics tell and ask
+//! through [`surroundings`] and compute with [`permits`]; all chance comes from [`random`]; `host` lends tensors' memory to
+//! plain loops.
 
 pub mod process;
 
@@ -41,7 +42,9 @@ pub mod estimate;
 
 pub mod llc;
 
-pub mod theory;
+pub mod permits;
+
+pub mod surroundings;
 
 pub mod random;
 

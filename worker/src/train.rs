@@ -8,26 +8,28 @@ use phasegrid_proto::v1;
 use tch::{Device, Kind, Tensor};
 
 use crate::data::Examples;
-use crate::engine::{Permits, Surroundings, TaskEnd};
 use crate::host;
 use crate::llc;
 use crate::metrics;
 use crate::models;
 use crate::objective::{Objective, SquaredError, Stacked};
 use crate::optimizer::Optimizer;
+use crate::permits::Permits;
 use crate::random::{Stream, Subsets};
-use crate::theory;
+use crate::surroundings::{Start, Surroundings, TaskEnd};
 
 /// Steps between looks at the losses: looking makes an accelerator wait.
 const LOOK_EVERY: u64 = 100;
 
 /// Trains `tasks`, all of the same shapes and the same course, and tells their records.
-pub(crate) fn run(
-    tasks: &[TaskConfig],
-    device: Device,
-    permits: &Permits,
-    surroundings: &dyn Surroundings,
-) -> Vec<TaskEnd> {
+pub(crate) fn run(starts: Vec<Start>, device: Device, permits: &Permits, surroundings: &dyn Surroundings) {
+    let tasks: Vec<_> = starts.into_iter().map(|start| start.task).collect();
+    for (member, end) in run_all(&tasks, device, permits, surroundings).into_iter().enumerate() {
+        surroundings.ended(member, end);
+    }
+}
+
+fn run_all(tasks: &[TaskConfig], device: Device, permits: &Permits, surroundings: &dyn Surroundings) -> Vec<TaskEnd> {
     let mut ends = vec![TaskEnd::Stopped; tasks.len()];
     let mut ensemble = Ensemble::new(tasks, device, permits, surroundings);
     // With an explicit list of checkpoints nobody would see what comes after the last.
@@ -236,7 +238,8 @@ impl<'a> Ensemble<'a> {
         let due = self.course.llc.binary_search(&step).is_ok();
         let estimates = if due {
             let weights = self.weights.get(e as i64);
-            llc::estimates(task, &member.examples, &weights, step, self.device, self.permits, surroundings, &stopped)
+            let subject = llc::Subject { number, task, examples: &member.examples, weights: &weights, step };
+            llc::estimates(&[subject], self.device, self.permits, surroundings).remove(0)
         } else {
             Vec::new()
         };
@@ -244,7 +247,10 @@ impl<'a> Ensemble<'a> {
             return Some(TaskEnd::Stopped); // before the estimates were complete, perhaps
         }
         let val_accuracy = measured.val_accuracy;
-        surroundings.record(number, v1::Record { step, estimates, llc_exact: theory::llc_exact(task), ..measured });
+        surroundings.record(
+            number,
+            v1::Record { step, estimates, llc_exact: phasegrid_proto::theory::llc_exact(task), ..measured },
+        );
         if due {
             member.work.done += sampling(task);
             surroundings.progress(number, member.work.share());

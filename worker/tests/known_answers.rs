@@ -11,13 +11,15 @@
 #![expect(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
 
 use phasegrid_proto::task::{Model, TaskConfig, resolve};
+use phasegrid_proto::theory;
 use phasegrid_proto::v1;
 use phasegrid_worker::data::{Examples, Inputs, Targets};
-use phasegrid_worker::engine::{Permits, Surroundings};
 use phasegrid_worker::objective::{Objective, SquaredError};
+use phasegrid_worker::permits::Permits;
 use phasegrid_worker::random::{Normals, Stream, Subsets};
 use phasegrid_worker::sampler::{self, Chance, Settings};
-use phasegrid_worker::{estimate, llc, models, theory};
+use phasegrid_worker::surroundings::Alone;
+use phasegrid_worker::{estimate, llc, models};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -227,28 +229,12 @@ fn a_crossing_of_two_double_lines_has_its_cold_value() {
     check_crossing(2, 2, 1e4, 8e-6, 250_000, 60_000);
 }
 
-/// Nobody watches, nobody stops, and no other worker has baselines.
-struct Alone;
-
-impl Surroundings for Alone {
-    fn record(&self, _: usize, _: v1::Record) {}
-    fn progress(&self, _: usize, _: f64) {}
-    fn stopped(&self, _: usize) -> bool {
-        false
-    }
-    fn baseline(&self, _: &str) -> Option<v1::Estimate> {
-        None
-    }
-    fn store_baseline(&self, _: &str, _: &v1::Estimate) {}
-}
-
 /// The estimate at the teacher of `task`, through all that a worker does.
 fn at_teacher(task: &TaskConfig, examples: &Examples) -> v1::Estimate {
     let weights = Tensor::from_slice(&models::initial_weights(task));
     let permits = Permits::new(0);
-    let estimates = llc::estimates(task, examples, &weights, 0, Device::Cpu, &permits, &Alone, &|| false);
-    let [estimate] = estimates.try_into().unwrap();
-    estimate
+    let subject = llc::Subject { number: 0, task, examples, weights: &weights, step: 0 };
+    llc::estimates(&[subject], Device::Cpu, &permits, &Alone).remove(0).remove(0)
 }
 
 fn deep_linear(widths: &[u32], rank: u32, samples: u64, llc: serde_json::Value) -> TaskConfig {

@@ -36,6 +36,9 @@ pub(crate) fn settings() -> SamplerSettings {
         burn_in: 100,
         draws: 500,
         batch_size: 128,
+        method: "sgld".to_owned(),
+        layer: 0,
+        initial_loss: "whole".to_owned(),
     }
 }
 

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::schema::expect;
 use super::{BatchSize, Checkpoints, Init, Model, Problem};
 
+/// Parts into which the estimates of one task may be split.
+pub const MOST_SHARDS: u32 = 1000;
+
 /// The estimates that belong to a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Llc {
@@ -15,14 +18,30 @@ pub struct Llc {
     /// Where to estimate; `None` is at every checkpoint.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub checkpoints: Option<Checkpoints>,
+    /// Which part of the estimates is this task's, where they are split; `None` is all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shard: Option<Shard>,
 }
 
-/// Settings of one SGLD estimate: w ← w − (ε/2)·(nβ·∇L + γ(w−w*)) + √ε·N(0,1).
+/// One of several parts of a task. Each repeats the training, which is cheap, and estimates at its share of the checkpoints:
+/// at the one numbered k of them if k mod `of` is `index`. The first also tells what the others do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Which, from 0.
+    pub index: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+/// Settings of one estimate: the dynamics of its chains and what they are compared with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampler {
     /// The preset that the settings started from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub preset: Option<Preset>,
+    /// The dynamics.
+    #[serde(default)]
+    pub method: Method,
     /// ε.
     pub step_size: StepSize,
     /// γ, the strength of the pull towards w*.
@@ -37,6 +56,43 @@ pub struct Sampler {
     pub draws: u32,
     /// Examples behind one gradient.
     pub batch_size: BatchSize,
+    /// The weights that move: those of one layer, counted from 1, while all others stay at w* (the refined LLC of arXiv
+    /// 2410.02984); `None` is all layers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub layer: Option<u32>,
+    /// What a draw's loss is compared with.
+    #[serde(default)]
+    pub initial_loss: InitialLoss,
+    /// Whether the estimate's sensitivity to ε and γ is measured too, at four times its cost again.
+    #[serde(default)]
+    pub sensitivity: bool,
+}
+
+/// The dynamics of a chain. g is the gradient of nβ·L_batch(w) + (γ/2)·‖w−w*‖².
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// w ← w − (ε/2)·g + √ε·N(0,1).
+    #[default]
+    Sgld,
+    /// SGLD preconditioned by G = 1/(√V + 0.1), V a running mean of (∇L_batch)² with decay 0.99:
+    /// w ← w − (ε/2)·G·g + √(ε·G)·N(0,1).
+    RmspropSgld,
+    /// SGLD's step on the full batch as a proposal, which is accepted or rejected so that the draws are exact at any ε
+    /// (Metropolis-adjusted Langevin).
+    Mala,
+}
+
+/// What the loss of a draw is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitialLoss {
+    /// L(w*) over the whole training set.
+    #[default]
+    Whole,
+    /// The loss of w* on the draw's own minibatch: a control variate, which removes the noise of the minibatch and the
+    /// bias of centred ones, at the cost of a second forward pass.
+    Paired,
 }
 
 /// Known collections of settings.
@@ -135,6 +191,10 @@ impl Sampler {
         }
         expect(problems, (1..=4096).contains(&self.chains), "task.llc.chains", self.chains);
         expect(problems, (1..=100_000_000).contains(&self.draws), "task.llc.draws", self.draws);
+        let exact = self.method != Method::Mala || self.batch_size.resolve(examples) == examples;
+        Problem::unless(problems, exact, "task.llc.batch_size", || {
+            "method = \"mala\" accepts or rejects by the loss itself; accepted with it: \"full\"".to_owned()
+        });
     }
 }
 
@@ -149,15 +209,24 @@ impl Llc {
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.check("task.llc.checkpoints", steps, problems);
         }
+        if let Some(Shard { index, of }) = self.shard {
+            expect(problems, (2..=MOST_SHARDS).contains(&of) && index < of, "task.llc.shards", of);
+        }
     }
 
-    /// What the baselines ask of the model.
+    /// What samplers and baselines ask of the model.
     pub(super) fn check_with(&self, model: &Model, problems: &mut Vec<Problem>) {
+        let layers = model.layers();
+        for layer in self.samplers.iter().filter_map(|sampler| sampler.layer) {
+            Problem::unless(problems, (1..=layers).contains(&layer), "task.llc.layer", || {
+                format!("{layer} is not a layer of this model; accepted: \"all\" or 1 to {layers}")
+            });
+        }
         // A baseline's weights know nothing, and its targets are the data's; a teacher's weights know everything, and a
         // quadratic teacher makes its own targets.
         let accepted = match model {
             _ if model.init() != Init::Teacher => return,
-            Model::Quadratic { .. } => "none",
+            Model::Quadratic { .. } | Model::Mlp { .. } => "none",
             Model::DeepLinear { .. } => "[\"zero\"]",
         };
         let fits = |baseline: &Baseline| accepted != "none" && *baseline == Baseline::Zero;

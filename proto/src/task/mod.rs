@@ -8,6 +8,7 @@
 
 mod checkpoints;
 mod data;
+mod geometry;
 mod llc;
 mod model;
 mod preset;
@@ -23,8 +24,9 @@ use serde::{Deserialize, Serialize};
 
 pub use checkpoints::Checkpoints;
 pub use data::{Data, Operation};
-pub use llc::{Baseline, Llc, Nbeta, NbetaRule, Preset, Sampler, StepSize};
-pub use model::{Init, Model};
+pub use geometry::Geometry;
+pub use llc::{Baseline, InitialLoss, Llc, MOST_SHARDS, Method, Nbeta, NbetaRule, Preset, Sampler, Shard, StepSize};
+pub use model::{Activation, Init, Model};
 pub use problem::{Problem, nearest};
 pub use raw::{Override, put, resolve};
 pub use schema::{KEYS, Key, Kind, SELECTORS, key};
@@ -48,6 +50,9 @@ pub struct TaskConfig {
     /// How the LLC is estimated; `None` trains only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub llc: Option<Llc>,
+    /// What is measured of the loss's geometry; `None` is nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub geometry: Option<Geometry>,
     /// The root of all the task's random streams.
     pub seed: u64,
 }
@@ -89,6 +94,7 @@ impl TaskConfig {
     pub fn baseline(&self, baseline: Baseline, sampler: usize) -> Option<Self> {
         let mut sampler = self.llc.as_ref()?.samplers.get(sampler)?.clone();
         sampler.preset = None; // a name, not a setting
+        sampler.sensitivity = false; // it does not change the estimate
         let init = match baseline {
             Baseline::Zero => Init::Zero,
             Baseline::Init => self.model.init(),
@@ -98,26 +104,70 @@ impl TaskConfig {
             model: self.model.with_init(init),
             train: Train::none(self.train.loss),
             checkpoints: Checkpoints::List(vec![0]),
-            llc: Some(Llc { samplers: vec![sampler], baselines: vec![], checkpoints: None }),
+            llc: Some(Llc { samplers: vec![sampler], baselines: vec![], checkpoints: None, shard: None }),
+            geometry: None,
             seed: BASELINE_SEED,
         })
     }
 
-    /// The steps at which records are made, ascending: the checkpoints and those at which the LLC is estimated.
+    /// The steps at which records are made, ascending: the checkpoints and those at which something else is due. Of a
+    /// shard, those at which it estimates, and of the first one all that are left to no other.
     #[must_use]
     pub fn record_steps(&self) -> Vec<u64> {
-        let mut steps = self.checkpoints.steps(self.train.steps);
-        steps.extend(self.llc_steps());
+        let due = self.llc_steps();
+        let mut steps = match self.shard() {
+            Some(Shard { index: 1.., .. }) => due,
+            shard => {
+                let others = shard.map(|_| self.all_llc_steps()).unwrap_or_default();
+                let mut steps = self.checkpoints.steps(self.train.steps);
+                steps.extend(self.geometry_steps());
+                steps.retain(|step| others.binary_search(step).is_err());
+                steps.extend(due);
+                steps
+            }
+        };
         steps.sort_unstable();
         steps.dedup();
         steps
     }
 
-    /// The steps at which the LLC is estimated, ascending; none without samplers.
+    /// The steps at which the LLC is estimated, ascending; none without samplers. Of a shard, its own.
     #[must_use]
     pub fn llc_steps(&self) -> Vec<u64> {
+        let Shard { index, of } = self.shard().unwrap_or(Shard { index: 0, of: 1 });
+        self.all_llc_steps().into_iter().skip(index as usize).step_by(of as usize).collect()
+    }
+
+    /// The steps at which the geometry is measured, ascending, whichever shard estimates there.
+    #[must_use]
+    pub fn geometry_steps(&self) -> Vec<u64> {
+        let checkpoints =
+            |geometry: &Geometry| geometry.checkpoints.as_ref().unwrap_or(&self.checkpoints).steps(self.train.steps);
+        self.geometry.as_ref().map(checkpoints).unwrap_or_default()
+    }
+
+    fn all_llc_steps(&self) -> Vec<u64> {
         let checkpoints = |llc: &Llc| llc.checkpoints.as_ref().unwrap_or(&self.checkpoints).steps(self.train.steps);
         self.llc.as_ref().map(checkpoints).unwrap_or_default()
+    }
+
+    /// The parts into which the task may be split, at least 1.
+    #[must_use]
+    pub fn shards(&self) -> u32 {
+        self.shard().map_or(1, |shard| shard.of)
+    }
+
+    /// The part of this task that has this number below [`TaskConfig::shards`].
+    #[must_use]
+    pub fn with_shard(mut self, index: u32) -> Self {
+        if let Some(shard) = self.llc.as_mut().and_then(|llc| llc.shard.as_mut()) {
+            shard.index = index;
+        }
+        self
+    }
+
+    fn shard(&self) -> Option<Shard> {
+        self.llc.as_ref()?.shard
     }
 
     /// Everything that makes no sense in this configuration, alone or together; empty if all is well.
@@ -130,6 +180,7 @@ impl TaskConfig {
             train: Some(&self.train),
             checkpoints: Some(&self.checkpoints),
             llc: self.llc.as_ref(),
+            geometry: self.geometry.as_ref(),
         };
         parts.check(&mut problems);
         problems
@@ -144,6 +195,7 @@ struct Parts<'a> {
     train: Option<&'a Train>,
     checkpoints: Option<&'a Checkpoints>,
     llc: Option<&'a Llc>,
+    geometry: Option<&'a Geometry>,
 }
 
 impl Parts<'_> {
@@ -178,6 +230,9 @@ impl Parts<'_> {
             if let Some(model) = self.model {
                 llc.check_with(model, problems);
             }
+        }
+        if let Some(geometry) = self.geometry {
+            geometry.check(steps, problems);
         }
     }
 }

@@ -16,6 +16,16 @@ pub enum Model {
         /// Initial weights.
         init: Init,
     },
+    /// f(x) = V·φ(Wᵀx), no biases: 3pK parameters. On one-hot pairs a hidden bias would be the shift that all rows of the
+    /// first half of W share.
+    Mlp {
+        /// Hidden width K.
+        width: u32,
+        /// φ.
+        activation: Activation,
+        /// Initial weights.
+        init: Init,
+    },
     /// A product of matrices, no biases.
     DeepLinear {
         /// Layer widths from input to output, H¹ … H^{L+1}.
@@ -25,6 +35,18 @@ pub enum Model {
         /// Initial weights.
         init: Init,
     },
+}
+
+/// A nonlinearity, elementwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// max(z, 0).
+    Relu,
+    /// z·Φ(z), with the normal distribution's Φ itself.
+    Gelu,
+    /// tanh z.
+    Tanh,
 }
 
 /// How weights are initialised.
@@ -46,7 +68,16 @@ impl Model {
     #[must_use]
     pub fn init(&self) -> Init {
         match *self {
-            Self::Quadratic { init, .. } | Self::DeepLinear { init, .. } => init,
+            Self::Quadratic { init, .. } | Self::Mlp { init, .. } | Self::DeepLinear { init, .. } => init,
+        }
+    }
+
+    /// The number of layers.
+    #[must_use]
+    pub fn layers(&self) -> u32 {
+        match self {
+            Self::Quadratic { .. } | Self::Mlp { .. } => 2,
+            Self::DeepLinear { widths, .. } => widths.len().saturating_sub(1) as u32,
         }
     }
 
@@ -55,13 +86,14 @@ impl Model {
     pub fn with_init(&self, init: Init) -> Self {
         match self.clone() {
             Self::Quadratic { width, .. } => Self::Quadratic { width, init },
+            Self::Mlp { width, activation, .. } => Self::Mlp { width, activation, init },
             Self::DeepLinear { widths, rank, .. } => Self::DeepLinear { widths, rank, init },
         }
     }
 
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
         match self {
-            Self::Quadratic { width, .. } => {
+            Self::Quadratic { width, .. } | Self::Mlp { width, .. } => {
                 expect(problems, (1..=1 << 20).contains(width), "task.model.width", width);
             }
             Self::DeepLinear { widths, rank, .. } => {
@@ -80,12 +112,14 @@ impl Model {
     pub(super) fn check_with(&self, data: &Data, problems: &mut Vec<Problem>) {
         let fits = matches!(
             (self, data),
-            (Self::Quadratic { .. }, Data::Modular { .. }) | (Self::DeepLinear { .. }, Data::Gaussian { .. })
+            (Self::Quadratic { .. } | Self::Mlp { .. }, Data::Modular { .. })
+                | (Self::DeepLinear { .. }, Data::Gaussian { .. })
         );
         Problem::unless(problems, fits, "task.model.kind", || match self {
             Self::Quadratic { .. } => {
                 "a quadratic network takes pairs; accepted with it: data.kind = \"modular\"".to_owned()
             }
+            Self::Mlp { .. } => "an MLP takes pairs; accepted with it: data.kind = \"modular\"".to_owned(),
             Self::DeepLinear { .. } => {
                 "a deep linear network takes vectors; accepted with it: data.kind = \"gaussian\"".to_owned()
             }

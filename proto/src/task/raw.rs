@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use super::section::Section;
 use super::{
-    BatchSize, Checkpoints, Data, Init, Llc, Loss, Model, Operation, Optimizer, Parts, Preset, Problem, Sampler, Stop,
-    TaskConfig, Train,
+    Activation, BatchSize, Checkpoints, Data, Geometry, Init, InitialLoss, Llc, Loss, Method, Model, Operation,
+    Optimizer, Parts, Preset, Problem, Sampler, Shard, Stop, TaskConfig, Train,
 };
 
 /// A value for one dotted path below `[task]`, such as `model.width`.
@@ -52,17 +52,19 @@ pub fn resolve(task: &Value, samplers: &[Vec<Override>]) -> Result<TaskConfig, V
     let checkpoints = section.or("checkpoints", Checkpoints::Log(60));
     let seed = section.or("seed", 0);
     let llc = llc(task, samplers, &mut problems);
+    let geometry = geometry(task, &mut problems);
     let parts = Parts {
         data: data.as_ref(),
         model: model.as_ref(),
         train: train.as_ref(),
         checkpoints: checkpoints.as_ref(),
         llc: llc.as_ref(),
+        geometry: geometry.as_ref(),
     };
     parts.check(&mut problems);
     match (data, model, train, checkpoints, seed) {
         (Some(data), Some(model), Some(train), Some(checkpoints), Some(seed)) if problems.is_empty() => {
-            Ok(TaskConfig { data, model, train, checkpoints, llc, seed })
+            Ok(TaskConfig { data, model, train, checkpoints, llc, geometry, seed })
         }
         _ => Err(problems),
     }
@@ -79,6 +81,7 @@ enum DataKind {
 #[serde(rename_all = "snake_case")]
 enum ModelKind {
     Quadratic,
+    Mlp,
     DeepLinear,
 }
 
@@ -120,13 +123,20 @@ fn model(mut section: Section) -> Option<Model> {
     match kind? {
         ModelKind::Quadratic => {
             let why = "model.kind = \"quadratic\"";
-            section.refuse(&["widths", "rank"], why);
+            section.refuse(&["widths", "rank", "activation"], why);
             let width = section.required("width", None, why);
             Some(Model::Quadratic { width: width?, init: init? })
         }
+        ModelKind::Mlp => {
+            let why = "model.kind = \"mlp\"";
+            section.refuse(&["widths", "rank"], why);
+            let width = section.required("width", None, why);
+            let activation = section.or("activation", Activation::Relu);
+            Some(Model::Mlp { width: width?, activation: activation?, init: init? })
+        }
         ModelKind::DeepLinear => {
             let why = "model.kind = \"deep_linear\"";
-            section.refuse(&["width"], why);
+            section.refuse(&["width", "activation"], why);
             let widths = section.required("widths", None, why);
             let rank = section.required("rank", None, why);
             Some(Model::DeepLinear { widths: widths?, rank: rank?, init: init? })
@@ -206,10 +216,16 @@ fn sampler(mut section: Section) -> Option<Llc> {
     let burn_in = section.required("burn_in", settings.burn_in, why);
     let draws = section.required("draws", settings.draws, why);
     let batch_size = section.required("batch_size", settings.batch_size, why);
+    let method = section.or("method", Method::Sgld);
+    let layer = section.or("layer", Layer::Word(AllLayers::All));
+    let initial_loss = section.or("initial_loss", InitialLoss::Whole);
+    let sensitivity = section.or("sensitivity", false);
     let baselines = section.or("baselines", Vec::new());
     let checkpoints = section.optional("checkpoints");
+    let shards: u32 = section.or("shards", 1)?;
     let sampler = Sampler {
         preset,
+        method: method?,
         step_size: step_size?,
         localization: localization?,
         nbeta: nbeta?,
@@ -217,8 +233,49 @@ fn sampler(mut section: Section) -> Option<Llc> {
         burn_in: burn_in?,
         draws: draws?,
         batch_size: batch_size?,
+        layer: layer?.number(),
+        initial_loss: initial_loss?,
+        sensitivity: sensitivity?,
     };
-    Some(Llc { samplers: vec![sampler], baselines: distinct(baselines?), checkpoints })
+    let shard = (shards != 1).then_some(Shard { index: 0, of: shards });
+    Some(Llc { samplers: vec![sampler], baselines: distinct(baselines?), checkpoints, shard })
+}
+
+/// "all" or a layer's number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Layer {
+    One(u32),
+    Word(AllLayers),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AllLayers {
+    All,
+}
+
+impl Layer {
+    fn number(self) -> Option<u32> {
+        match self {
+            Self::One(layer) => Some(layer),
+            Self::Word(AllLayers::All) => None,
+        }
+    }
+}
+
+fn geometry(task: &Value, problems: &mut Vec<Problem>) -> Option<Geometry> {
+    let mut section = Section::open("task.geometry", task.get("geometry")?, problems)?;
+    let jacobian_rank = section.or("jacobian_rank", false);
+    let gauss_newton = section.or("gauss_newton", false);
+    let trace_probes = section.or("trace_probes", 0);
+    let checkpoints = section.optional("checkpoints");
+    Some(Geometry {
+        jacobian_rank: jacobian_rank?,
+        gauss_newton: gauss_newton?,
+        trace_probes: trace_probes?,
+        checkpoints,
+    })
 }
 
 /// The same without repetitions.

@@ -33,16 +33,17 @@ const STEPS: &str = "{ every = STEPS }, { log = POINTS } or a list of steps";
 const BATCH: &str = "\"full\" or a number of examples";
 
 /// All keys, in the order in which they are told to people.
-pub const KEYS: [Key; 36] = [
+pub const KEYS: [Key; 46] = [
     other("data.kind", "\"modular\" or \"gaussian\""),
     other("data.operation", "\"add\", \"subtract\", \"multiply\" or \"sum_of_squares\""),
     integer("data.modulus", "a whole number from 2 to 4096"),
     real("data.train_fraction", "a number above 0, up to 1"),
     real("data.label_noise", "a number from 0 to 1"),
     integer("data.samples", "a whole number from 1 to 10000000"),
-    other("model.kind", "\"quadratic\" or \"deep_linear\""),
+    other("model.kind", "\"quadratic\", \"mlp\" or \"deep_linear\""),
     integer("model.width", "a whole number from 1 to 1048576"),
     other("model.widths", "a list of 2 to 64 layer widths from input to output, each 1 to 4096"),
+    other("model.activation", "\"relu\", \"gelu\" or \"tanh\""),
     integer("model.rank", "a whole number from 0 to the narrowest of model.widths"),
     other("model.init", "\"torch_linear\", \"normal\", \"teacher\" or \"zero\""),
     other("train.optimizer", "\"adam\", \"adamw\" or \"sgd\""),
@@ -60,6 +61,7 @@ pub const KEYS: [Key; 36] = [
     integer("checkpoints.every", "a whole number, 1 or more"),
     integer("checkpoints.log", "a whole number from 2 to 10000"),
     other("llc.preset", "\"authors_code\", \"paper_text\", \"lau_2023\" or \"population\""),
+    other("llc.method", "\"sgld\", \"rmsprop_sgld\" or \"mala\""),
     real("llc.step_size", "a number above 0, or { stable = SHARE }"),
     real("llc.localization", "a number, 0 or more"),
     real("llc.nbeta", "a number above 0, \"n_over_log_n\" or \"batch_over_log_batch\""),
@@ -67,8 +69,16 @@ pub const KEYS: [Key; 36] = [
     integer("llc.burn_in", "a whole number, 0 or more"),
     integer("llc.draws", "a whole number from 1 to 100000000"),
     integer("llc.batch_size", BATCH),
+    integer("llc.layer", "\"all\" or the number of a layer, from 1"),
+    other("llc.initial_loss", "\"whole\" or \"paired\""),
+    other("llc.sensitivity", "true or false"),
     other("llc.baselines", "a list of \"zero\" and \"init\""),
     other("llc.checkpoints", STEPS),
+    integer("llc.shards", "a whole number from 1 to 1000"),
+    other("geometry.jacobian_rank", "true or false"),
+    other("geometry.gauss_newton", "true or false"),
+    integer("geometry.trace_probes", "a whole number from 0 to 100000"),
+    other("geometry.checkpoints", STEPS),
     integer("seed", "a whole number, 0 or more"),
 ];
 

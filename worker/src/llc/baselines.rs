@@ -9,8 +9,8 @@ use tch::Tensor;
 
 use super::Checkpoint;
 use crate::data::Examples;
-use crate::engine::Surroundings;
 use crate::models;
+use crate::surroundings::Surroundings;
 
 /// What this process knows, by digest. Whoever holds an entry's lock is finding it out; others wait instead of doing the
 /// same.

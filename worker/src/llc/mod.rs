@@ -10,11 +10,12 @@ use phasegrid_proto::v1;
 use tch::{Device, Kind, Tensor};
 
 use crate::data::Examples;
-use crate::engine::{Permits, Surroundings};
 use crate::estimate::{self, Evidence, Failure};
 use crate::objective::{Objective, SquaredError};
+use crate::permits::Permits;
 use crate::random::{Normals, Stream, Subsets};
 use crate::sampler::{self, Chance, Settings};
+use crate::surroundings::Surroundings;
 
 /// Power iterations for a step size that is a share of what curvature allows.
 const ITERATIONS_TO_SETTLE: usize = 200;
@@ -26,21 +27,42 @@ const ITERATIONS_TO_LOOK: usize = 10;
 /// divergence only.
 const SHARE_FOR_LOOKING: f64 = 0.02;
 
-/// The estimates of `task` at `weights` `[D]`, the weights after `step` optimiser steps: one a sampler, in the task's order.
+/// A network whose LLC is to be estimated.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The member of the ensemble whose network it is.
+    pub number: usize,
+    /// Its task, with the samplers.
+    pub task: &'a TaskConfig,
+    /// The task's examples.
+    pub examples: &'a Examples,
+    /// w*, `[D]`.
+    pub weights: &'a Tensor,
+    /// Optimiser steps that led to it.
+    pub step: u64,
+}
+
+/// The estimates of each subject, one a sampler of its task and in the task's order. The subjects are of one ensemble.
 ///
-/// The caller's thread holds a permit; idle ones are used for further chains. If `stopped` says so, estimates are
-/// missing and the rest is of no use to anyone.
-#[expect(clippy::too_many_arguments, reason = "the engine has these in pieces, and estimates are their only meeting")]
+/// The caller's thread holds a permit; idle ones are used for further chains. Of a subject that `surroundings` says is
+/// stopped, estimates are missing and the rest is of no use to anyone.
 pub fn estimates(
-    task: &TaskConfig,
-    examples: &Examples,
-    weights: &Tensor,
-    step: u64,
+    subjects: &[Subject],
     device: Device,
     permits: &Permits,
     surroundings: &dyn Surroundings,
-    stopped: &(dyn Fn() -> bool + Sync),
+) -> Vec<Vec<v1::Estimate>> {
+    subjects.iter().map(|subject| estimates_of(subject, device, permits, surroundings)).collect()
+}
+
+fn estimates_of(
+    subject: &Subject,
+    device: Device,
+    permits: &Permits,
+    surroundings: &dyn Surroundings,
 ) -> Vec<v1::Estimate> {
+    let Subject { number, task, examples, weights, step } = *subject;
+    let stopped: &(dyn Fn() -> bool + Sync) = &|| surroundings.stopped(number);
     let Some(llc) = &task.llc else { return Vec::new() };
     let weights = weights.to_device(device);
     let checkpoint = Checkpoint { task, examples, step, device, permits, stopped };
@@ -84,6 +106,9 @@ impl Checkpoint<'_> {
                 burn_in: sampler.burn_in,
                 draws: sampler.draws,
                 batch_size: settings.batch_size.unwrap_or(self.examples.train.len()) as u64,
+                method: name(sampler.method),
+                layer: sampler.layer.unwrap_or(0),
+                initial_loss: name(sampler.initial_loss),
             }),
             ..v1::Estimate::default()
         };

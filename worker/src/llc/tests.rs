@@ -1,7 +1,7 @@
 use super::*;
 use crate::models;
 use crate::models::tests::{gaussian_task, modular_task};
-use phasegrid_proto::task::{BatchSize, Init, Llc, Nbeta, Preset};
+use phasegrid_proto::task::{BatchSize, Init, InitialLoss, Llc, Method, Nbeta, Preset};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,13 +12,12 @@ struct Library {
     kept: Mutex<HashMap<String, v1::Estimate>>,
     asked: AtomicUsize,
     given: AtomicUsize,
+    stopped: bool,
 }
 
 impl Surroundings for Library {
-    fn record(&self, _: usize, _: v1::Record) {}
-    fn progress(&self, _: usize, _: f64) {}
     fn stopped(&self, _: usize) -> bool {
-        false
+        self.stopped
     }
     fn baseline(&self, digest: &str) -> Option<v1::Estimate> {
         self.asked.fetch_add(1, Ordering::Relaxed);
@@ -33,6 +32,7 @@ impl Surroundings for Library {
 fn sampler() -> Sampler {
     Sampler {
         preset: None,
+        method: Method::Sgld,
         step_size: StepSize::Fixed(1e-3),
         localization: 5.0,
         nbeta: Nbeta::Fixed(20.0),
@@ -40,23 +40,27 @@ fn sampler() -> Sampler {
         burn_in: 30,
         draws: 40,
         batch_size: BatchSize::Full,
+        layer: None,
+        initial_loss: InitialLoss::Whole,
+        sensitivity: false,
     }
 }
 
 /// Each test has a width of its own: what a process knows of baselines lives as long as the process.
 fn task(width: u32, sampler: Sampler, baselines: &[Baseline]) -> TaskConfig {
-    let llc = Llc { samplers: vec![sampler], baselines: baselines.to_vec(), checkpoints: None };
+    let llc = Llc { samplers: vec![sampler], baselines: baselines.to_vec(), checkpoints: None, shard: None };
     TaskConfig { llc: Some(llc), ..modular_task(7, width, 3) }
 }
 
-fn estimates_of(task: &TaskConfig, library: &Library, permits: usize, stopped: bool) -> Vec<v1::Estimate> {
+fn estimates_of(task: &TaskConfig, library: &Library, permits: usize) -> Vec<v1::Estimate> {
     let weights = Tensor::from_slice(&models::initial_weights(task));
     let permits = Permits::new(permits);
-    estimates(task, &Examples::of(task), &weights, 5, Device::Cpu, &permits, library, &|| stopped)
+    let subject = Subject { number: 0, task, examples: &Examples::of(task), weights: &weights, step: 5 };
+    estimates(&[subject], Device::Cpu, &permits, library).remove(0)
 }
 
 fn estimate_of(task: &TaskConfig) -> v1::Estimate {
-    estimates_of(task, &Library::default(), 0, false).remove(0)
+    estimates_of(task, &Library::default(), 0).remove(0)
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn several_samplers_give_an_estimate_each_in_order_and_as_if_alone() {
     let other = Sampler { localization: 50.0, ..sampler() };
     let mut both = task(8, sampler(), &[]);
     both.llc.as_mut().unwrap().samplers.push(other.clone());
-    let found = estimates_of(&both, &Library::default(), 2, false);
+    let found = estimates_of(&both, &Library::default(), 2);
     assert_eq!(found.iter().map(|estimate| estimate.sampler).collect::<Vec<_>>(), [0, 1]);
     assert_eq!(found[1].llc, estimate_of(&task(8, other, &[])).llc);
     assert_ne!(found[0].llc, found[1].llc);
@@ -130,8 +134,8 @@ fn where_the_loss_is_flat_no_step_size_follows_from_curvature() {
 
 #[test]
 fn a_stopped_task_has_no_estimates_and_leaves_no_baseline() {
-    let library = Library::default();
-    assert_eq!(estimates_of(&task(10, sampler(), &[Baseline::Zero]), &library, 0, true), []);
+    let library = Library { stopped: true, ..Library::default() };
+    assert_eq!(estimates_of(&task(10, sampler(), &[Baseline::Zero]), &library, 0), []);
     assert_eq!(library.given.into_inner(), 0);
 }
 
@@ -139,12 +143,14 @@ fn a_stopped_task_has_no_estimates_and_leaves_no_baseline() {
 fn a_baseline_is_that_of_its_own_configuration_whoever_asks() {
     let library = Library::default();
     let asking = task(11, sampler(), &[Baseline::Zero, Baseline::Init]);
-    let found = estimates_of(&asking, &library, 0, false).remove(0);
+    let found = estimates_of(&asking, &library, 0).remove(0);
     for (baseline, value) in [(Baseline::Zero, found.llc_baseline_zero), (Baseline::Init, found.llc_baseline_init)] {
         let config = asking.baseline(baseline, 0).unwrap();
         let weights = Tensor::from_slice(&models::initial_weights(&config));
         let alone = Permits::new(0);
-        let own = estimates(&config, &Examples::of(&config), &weights, 0, Device::Cpu, &alone, &library, &|| false);
+        let examples = Examples::of(&config);
+        let subject = Subject { number: 0, task: &config, examples: &examples, weights: &weights, step: 0 };
+        let own = estimates(&[subject], Device::Cpu, &alone, &library).remove(0);
         assert_eq!(value, own[0].llc);
         assert_eq!(library.kept.lock().unwrap()[&config.digest()].llc, value);
     }
@@ -156,7 +162,7 @@ fn a_baseline_is_made_once_however_many_ask_at_once() {
     let library = Library::default();
     let ask = |seed| {
         let task = TaskConfig { seed, ..task(12, sampler(), &[Baseline::Zero]) };
-        estimates_of(&task, &library, 0, false).remove(0).llc_baseline_zero
+        estimates_of(&task, &library, 0).remove(0).llc_baseline_zero
     };
     let values: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|seed| scope.spawn(move || ask(seed))).collect();
@@ -172,6 +178,6 @@ fn a_baseline_that_another_worker_made_is_not_made_again() {
     let task = task(13, sampler(), &[Baseline::Zero]);
     let made = v1::Estimate { llc: Some(42.0), ..v1::Estimate::default() };
     library.kept.lock().unwrap().insert(task.baseline(Baseline::Zero, 0).unwrap().digest(), made);
-    assert_eq!(estimates_of(&task, &library, 0, false)[0].llc_baseline_zero, Some(42.0));
+    assert_eq!(estimates_of(&task, &library, 0)[0].llc_baseline_zero, Some(42.0));
     assert_eq!(library.given.into_inner(), 0);
 }

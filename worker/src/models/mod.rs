@@ -78,6 +78,7 @@ pub fn of(task: &TaskConfig) -> Box<dyn Model> {
             Box::new(quadratic::Quadratic::new(*modulus, *width))
         }
         (Config::DeepLinear { widths, rank, .. }, _) => Box::new(deep_linear::DeepLinear::new(widths, *rank)),
+        (Config::Mlp { .. }, _) => todo!("models/mlp.rs"),
         (Config::Quadratic { .. }, _) => unreachable!("a checked task has pairs for quadratic networks alone"),
     }
 }
@@ -123,6 +124,7 @@ pub(crate) mod tests {
             },
             checkpoints: Checkpoints::Every(50),
             llc: None,
+            geometry: None,
             seed,
         }
     }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 
 use phasegrid_proto::v1;
 use tch::Device;
@@ -13,7 +13,9 @@ use super::baselines::Baselines;
 use super::held::{Assignment, Ended};
 use super::reporter::Mail;
 use super::{Capacity, Event};
-use crate::engine::{self, Permits, Surroundings, TaskEnd};
+use crate::engine;
+use crate::permits::Permits;
+use crate::surroundings::{Start, Surroundings, TaskEnd};
 
 /// Characters of a panic's message that are worth sending: libtorch appends its stack.
 const MESSAGE_LENGTH: usize = 500;
@@ -70,7 +72,9 @@ impl Bench {
         let ensemble = Ensemble { bench: self, assignment, members };
         let ends = caught(assignment.points.len(), || {
             let _permit = self.permits.acquire();
-            engine::run(&assignment.tasks, self.device, &self.permits, &ensemble)
+            let starts = assignment.tasks.iter().map(|task| Start { task: task.clone(), snapshot: None }).collect();
+            engine::run(starts, self.device, &self.permits, &ensemble);
+            ensemble.members.iter().filter_map(|member| member.end.get().cloned()).collect()
         });
         let members = assignment.points.iter().zip(&ensemble.members).zip(ends);
         let ended = members.map(|((&point, member), end)| Ended {
@@ -109,6 +113,7 @@ struct Ensemble<'a> {
 #[derive(Default)]
 struct Member {
     reported: AtomicU64,
+    end: OnceLock<TaskEnd>,
     /// Percent of the work that was last told; finer steps are of no use to anyone.
     told: AtomicU64,
 }
@@ -126,6 +131,20 @@ impl Surroundings for Ensemble<'_> {
             let (token, point) = (self.assignment.token.clone(), self.assignment.points[member]);
             self.bench.events.send(Event::Progress { token, point, work_done }).ok();
         }
+    }
+
+    fn ended(&self, member: usize, end: TaskEnd) {
+        self.members[member].end.set(end).ok();
+    }
+
+    fn wants_snapshot(&self, _member: usize) -> bool {
+        false
+    }
+
+    fn keep_snapshot(&self, _member: usize, _snapshot: v1::Snapshot) {}
+
+    fn newcomers(&self, _room: usize) -> Vec<Start> {
+        Vec::new()
     }
 
     fn stopped(&self, _member: usize) -> bool {

@@ -13,7 +13,7 @@ use phasegrid_proto::v1::{self, outcome::Outcome};
 
 use super::Capacity;
 use crate::client::{Leased, Running, Token};
-use crate::engine::TaskEnd;
+use crate::surroundings::TaskEnd;
 
 /// Points that may have ended without being acknowledged before no more are asked for, besides four a slot.
 const UNACKNOWLEDGED: usize = 1024;

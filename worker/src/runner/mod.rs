@@ -26,7 +26,9 @@ use self::compute::{Bench, Compute};
 use self::held::{Ended, Held};
 use self::reporter::{Mail, Reporter};
 use crate::client::{Client, ClientError, Directives, Leased, Token, Verdict};
-use crate::engine::{self, Permits, TaskEnd};
+use crate::engine;
+use crate::permits::Permits;
+use crate::surroundings::TaskEnd;
 
 /// How long a worker that is told to leave may take to stop its tasks and give back its leases. Schedulers send KILL
 /// some seconds after TERM, and leases that are not given back expire.

@@ -18,9 +18,9 @@ use tch::{Device, Tensor};
 
 pub use curvature::greatest_curvature;
 
-use crate::engine::Permits;
 use crate::estimate::Failure;
 use crate::objective::Objective;
+use crate::permits::Permits;
 use crate::random::{Normals, Subsets};
 
 /// Settings of chains, every value resolved.

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{
-    Baseline, BatchSize, Checkpoints, Data, Init, Llc, Loss, Model, Nbeta, NbetaRule, Operation, Optimizer, Preset,
-    Sampler, StepSize, Stop, TaskConfig, Train,
+    Activation, Baseline, BatchSize, Checkpoints, Data, Geometry, Init, InitialLoss, Llc, Loss, Method, Model, Nbeta,
+    NbetaRule, Operation, Optimizer, Preset, Sampler, Shard, StepSize, Stop, TaskConfig, Train,
 };
 
 /// A small table that resolves.
@@ -23,9 +23,24 @@ fn table() -> serde_json::Value {
 
 /// Any configuration that the types can hold, whether it makes sense or not.
 fn configs() -> impl Strategy<Value = TaskConfig> {
-    (data(), model(), train(), checkpoints(), proptest::option::of(llc()), any::<u64>()).prop_map(
-        |(data, model, train, checkpoints, llc, seed)| TaskConfig { data, model, train, checkpoints, llc, seed },
+    (
+        data(),
+        model(),
+        train(),
+        checkpoints(),
+        proptest::option::of(llc()),
+        proptest::option::of(geometry()),
+        any::<u64>(),
     )
+        .prop_map(|(data, model, train, checkpoints, llc, geometry, seed)| TaskConfig {
+            data,
+            model,
+            train,
+            checkpoints,
+            llc,
+            geometry,
+            seed,
+        })
 }
 
 fn real() -> impl Strategy<Value = f64> {
@@ -50,8 +65,14 @@ fn data() -> impl Strategy<Value = Data> {
 fn model() -> impl Strategy<Value = Model> {
     let inits = || proptest::sample::select(vec![Init::TorchLinear, Init::Normal, Init::Teacher, Init::Zero]);
     let widths = proptest::collection::vec(any::<u32>(), 0..5);
+    let activations = proptest::sample::select(vec![Activation::Relu, Activation::Gelu, Activation::Tanh]);
     prop_oneof![
         (any::<u32>(), inits()).prop_map(|(width, init)| Model::Quadratic { width, init }),
+        (any::<u32>(), activations, inits()).prop_map(|(width, activation, init)| Model::Mlp {
+            width,
+            activation,
+            init
+        }),
         (widths, any::<u32>(), inits()).prop_map(|(widths, rank, init)| Model::DeepLinear { widths, rank, init }),
     ]
 }
@@ -93,9 +114,16 @@ fn sampler() -> impl Strategy<Value = Sampler> {
         Just(Nbeta::Rule(NbetaRule::NOverLogN)),
         Just(Nbeta::Rule(NbetaRule::BatchOverLogBatch)),
     ];
-    (presets, step_sizes, real(), nbetas, any::<[u32; 3]>(), batch_size()).prop_map(
-        |(preset, step_size, localization, nbeta, [chains, burn_in, draws], batch_size)| Sampler {
+    let methods = proptest::sample::select(vec![Method::Sgld, Method::RmspropSgld, Method::Mala]);
+    let comparisons = (
+        proptest::option::of(any::<u32>()),
+        proptest::sample::select(vec![InitialLoss::Whole, InitialLoss::Paired]),
+        any::<bool>(),
+    );
+    (presets, methods, step_sizes, real(), nbetas, any::<[u32; 3]>(), batch_size(), comparisons).prop_map(
+        |(preset, method, step_size, localization, nbeta, [chains, burn_in, draws], batch_size, compared)| Sampler {
             preset,
+            method,
             step_size,
             localization,
             nbeta,
@@ -103,12 +131,36 @@ fn sampler() -> impl Strategy<Value = Sampler> {
             burn_in,
             draws,
             batch_size,
+            layer: compared.0,
+            initial_loss: compared.1,
+            sensitivity: compared.2,
+        },
+    )
+}
+
+fn geometry() -> impl Strategy<Value = Geometry> {
+    (any::<bool>(), any::<bool>(), any::<u32>(), proptest::option::of(checkpoints())).prop_map(
+        |(jacobian_rank, gauss_newton, trace_probes, checkpoints)| Geometry {
+            jacobian_rank,
+            gauss_newton,
+            trace_probes,
+            checkpoints,
         },
     )
 }
 
 fn llc() -> impl Strategy<Value = Llc> {
     let baselines = proptest::collection::vec(prop_oneof![Just(Baseline::Zero), Just(Baseline::Init)], 0..3);
-    (proptest::collection::vec(sampler(), 1..4), baselines, proptest::option::of(checkpoints()))
-        .prop_map(|(samplers, baselines, checkpoints)| Llc { samplers, baselines, checkpoints })
+    (
+        proptest::collection::vec(sampler(), 1..4),
+        baselines,
+        proptest::option::of(checkpoints()),
+        proptest::option::of(any::<(u32, u32)>()),
+    )
+        .prop_map(|(samplers, baselines, checkpoints, shard)| Llc {
+            samplers,
+            baselines,
+            checkpoints,
+            shard: shard.map(|(index, of)| Shard { index, of }),
+        })
 }

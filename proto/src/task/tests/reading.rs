@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::{BatchSize, KEYS, Nbeta, NbetaRule, Override, Preset, SELECTORS, StepSize, key, resolve};
+use super::super::{
+    Baseline, BatchSize, KEYS, Nbeta, NbetaRule, Override, Preset, SELECTORS, StepSize, TaskConfig, key, resolve,
+};
 use super::table;
 
 /// What `resolve` says of [`table`] with one value put in.
@@ -43,7 +45,7 @@ fn all_problems_are_told_at_once() {
         told,
         [
             "task.data.modulus: \"many\" is not accepted; accepted: a whole number from 2 to 4096",
-            "task.model.wdth: unknown key, did you mean width?; accepted: kind, width, widths, rank, init",
+            "task.model.wdth: unknown key, did you mean width?; accepted: kind, width, widths, activation, rank, init",
             "task.train.steps: -1 is not accepted; accepted: a whole number from 0 to 1000000000",
             "task.llc.chains: 0 is not accepted; accepted: a whole number from 1 to 4096",
         ]
@@ -106,6 +108,28 @@ fn refusal_names_what_is_accepted() {
             "task.llc.nbeta: -1.0 is not accepted; accepted: a number above 0, \"n_over_log_n\" or \"batch_over_log_batch\"",
         ),
         (
+            "llc.method",
+            json!("mala"),
+            "task.llc.batch_size: method = \"mala\" accepts or rejects by the loss itself; accepted with it: \"full\"",
+        ),
+        (
+            "llc.method",
+            json!("hmc"),
+            "task.llc.method: \"hmc\" is not accepted; accepted: \"sgld\", \"rmsprop_sgld\" or \"mala\"",
+        ),
+        ("llc.layer", json!(3), "task.llc.layer: 3 is not a layer of this model; accepted: \"all\" or 1 to 2"),
+        ("llc.shards", json!(0), "task.llc.shards: 0 is not accepted; accepted: a whole number from 1 to 1000"),
+        (
+            "model.activation",
+            json!("tanh"),
+            "task.model.activation: does not belong to model.kind = \"quadratic\"; leave it out",
+        ),
+        (
+            "geometry",
+            json!({ "trace_probes": -1 }),
+            "task.geometry.trace_probes: -1 is not accepted; accepted: a whole number from 0 to 100000",
+        ),
+        (
             "llc.batch_size",
             json!(1),
             "task.llc.nbeta: \"batch_over_log_batch\" has no value for a single example; accepted with it: a number above 0",
@@ -124,6 +148,28 @@ fn refusal_names_what_is_accepted() {
     for (path, value, told) in cases {
         assert_eq!(refusals(path, value), [told]);
     }
+}
+
+#[test]
+fn shards_divide_the_work_of_a_task_among_them() {
+    let mut table = table();
+    table["checkpoints"] = json!({ "every": 7 });
+    table["llc"]["checkpoints"] = json!({ "every": 10 });
+    table["geometry"] = json!({ "trace_probes": 10, "checkpoints": [3, 10] });
+    let whole = resolve(&table, &[]).unwrap();
+    table["llc"]["shards"] = json!(4);
+    let split = resolve(&table, &[]).unwrap();
+    assert_eq!((whole.shards(), split.shards()), (1, 4));
+    let shards: Vec<_> = (0..4).map(|index| split.clone().with_shard(index)).collect();
+    let gathered = |steps: fn(&TaskConfig) -> Vec<u64>| {
+        let mut all: Vec<_> = shards.iter().flat_map(steps).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(gathered(TaskConfig::llc_steps), whole.llc_steps());
+    assert_eq!(gathered(TaskConfig::record_steps), whole.record_steps());
+    assert_eq!(shards[1].record_steps(), [10, 50, 90]);
+    assert!(shards.iter().all(|shard| shard.baseline(Baseline::Zero, 0) == whole.baseline(Baseline::Zero, 0)));
 }
 
 #[test]

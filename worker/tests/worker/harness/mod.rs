@@ -213,7 +213,7 @@ fn is_aside(said: &Said) -> bool {
 /// The answer to a registration.
 pub(crate) fn terms(heartbeat_interval: Duration) -> RegisterResponse {
     let span = |span: Duration| prost_types::Duration::try_from(span).ok();
-    RegisterResponse { heartbeat_interval: span(heartbeat_interval), lease_time: span(NEVER) }
+    RegisterResponse { heartbeat_interval: span(heartbeat_interval), lease_time: span(NEVER), snapshots: String::new() }
 }
 
 /// An answer to [`Coordinator::finish`].

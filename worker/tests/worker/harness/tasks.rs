@@ -1,6 +1,6 @@
 //! Tiny tasks to be leased.
 
-use phasegrid_proto::task::{Baseline, BatchSize, Llc, Nbeta, Sampler, StepSize, TaskConfig};
+use phasegrid_proto::task::{Baseline, BatchSize, InitialLoss, Llc, Method, Nbeta, Sampler, StepSize, TaskConfig};
 use phasegrid_proto::v1::{LeaseResponse, LeasedRange, Task};
 
 /// A few steps of a small quadratic network, with records at steps 0, 10 and 20.
@@ -18,6 +18,7 @@ pub(crate) fn estimated(seed: u64) -> TaskConfig {
     let mut task = TaskConfig::from_json(&quadratic(0, "[0]", seed)).expect("a task that makes sense");
     let sampler = Sampler {
         preset: None,
+        method: Method::Sgld,
         step_size: StepSize::Fixed(1e-4),
         localization: 5.0,
         nbeta: Nbeta::Fixed(10.0),
@@ -25,8 +26,11 @@ pub(crate) fn estimated(seed: u64) -> TaskConfig {
         burn_in: 1,
         draws: 8,
         batch_size: BatchSize::Full,
+        layer: None,
+        initial_loss: InitialLoss::Whole,
+        sensitivity: false,
     };
-    task.llc = Some(Llc { samplers: vec![sampler], baselines: vec![Baseline::Zero], checkpoints: None });
+    task.llc = Some(Llc { samplers: vec![sampler], baselines: vec![Baseline::Zero], checkpoints: None, shard: None });
     task
 }
 

@@ -7,7 +7,7 @@
 mod deep_linear;
 mod quadratic;
 
-use phasegrid_proto::task::{Data, Init, Loss, Model, TaskConfig};
+use crate::task::{Data, Init, Loss, Model, TaskConfig};
 
 pub use deep_linear::{LearningCoefficient, deep_linear, reduced_rank_stratum};
 pub use quadratic::{one_hot_lazy, one_hot_teacher, paper_generic, paper_late_stage, paper_lazy};
@@ -42,7 +42,7 @@ pub fn llc_exact(task: &TaskConfig) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use phasegrid_proto::task::resolve;
+    use crate::task::resolve;
 
     fn exact(json: serde_json::Value) -> Option<f64> {
         llc_exact(&resolve(&json, &[]).unwrap())

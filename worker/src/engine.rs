@@ -3,52 +3,14 @@
 //! Above: leases, network, threads ([`crate::runner`]). Below: training and sampling, which know none of it and tell
 //! what happens through [`Surroundings`].
 
-mod permits;
-
 use std::ops::Range;
 
 use phasegrid_proto::task::{Data, Init, Operation, Optimizer, TaskConfig};
-use phasegrid_proto::v1;
 use tch::Device;
 
-pub use self::permits::{Permit, Permits};
-
+use crate::permits::Permits;
+use crate::surroundings::{Start, Surroundings};
 use crate::{models, train};
-
-/// What a running ensemble tells and asks. Members are numbered as in the call of [`run`].
-pub trait Surroundings: Sync {
-    /// A checkpoint's measurements, complete; in rising steps within a member.
-    fn record(&self, member: usize, record: v1::Record);
-
-    /// The share of the member's work that is done, in 0..=1.
-    fn progress(&self, member: usize, work_done: f64);
-
-    /// Whether nobody wants the member's results any more: cancelled, lease lost, worker leaving. It is dropped at the next
-    /// step.
-    fn stopped(&self, member: usize) -> bool;
-
-    /// The estimate that is a baseline of this digest, if any worker has made it.
-    fn baseline(&self, digest: &str) -> Option<v1::Estimate>;
-
-    /// Shares a baseline that was just made.
-    fn store_baseline(&self, digest: &str, estimate: &v1::Estimate);
-}
-
-/// How a member ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TaskEnd {
-    /// All records were told.
-    Completed,
-    /// It cannot be brought to an end.
-    Failed {
-        /// What happened, in one sentence.
-        error: String,
-        /// The same configuration would fail again.
-        permanent: bool,
-    },
-    /// [`Surroundings::stopped`] said so.
-    Stopped,
-}
 
 /// Members of one ensemble at most.
 const MOST_MEMBERS: usize = 256;
@@ -107,31 +69,34 @@ fn stack(a: &TaskConfig, b: &TaskConfig) -> bool {
     (a.model.init() == Init::Teacher) == (b.model.init() == Init::Teacher) && shared(a) == shared(b)
 }
 
-/// Trains `tasks`, which are one of [`ensembles`], and estimates at their checkpoints. The caller holds a permit.
+/// Trains the tasks of `starts`, which are one of [`ensembles`], and estimates at their checkpoints. The caller holds a
+/// permit.
 ///
 /// Never panics on numerics: a training loss that is not finite is a permanent failure that names the step, and a chain
 /// that failed is an estimate of that health.
-#[must_use]
-pub fn run(tasks: &[TaskConfig], device: Device, permits: &Permits, surroundings: &dyn Surroundings) -> Vec<TaskEnd> {
+pub fn run(starts: Vec<Start>, device: Device, permits: &Permits, surroundings: &dyn Surroundings) {
     // Parallelism is between tasks and chains; threads inside an operation would compete with them.
     tch::set_num_threads(1);
     let _guard = tch::no_grad_guard();
-    train::run(tasks, device, permits, surroundings)
+    train::run(starts, device, permits, surroundings);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::models::tests::modular_task;
+    use crate::surroundings::TaskEnd;
+    use std::collections::BTreeMap;
     use std::sync::Mutex;
 
-    use phasegrid_proto::task::{BatchSize, Checkpoints, Llc, Nbeta, Sampler, StepSize, Stop};
-    use v1::Record;
+    use phasegrid_proto::task::{BatchSize, Checkpoints, InitialLoss, Llc, Method, Nbeta, Sampler, StepSize, Stop};
+    use phasegrid_proto::v1::Record;
 
     /// Keeps what it is told.
     #[derive(Default)]
     struct Notebook {
         records: Mutex<Vec<(usize, Record)>>,
+        ends: Mutex<BTreeMap<usize, TaskEnd>>,
         /// A member that is stopped once it has so many records.
         stop: Option<(usize, usize)>,
         /// What was told last.
@@ -153,17 +118,18 @@ mod tests {
             assert!((0.0..=1.0).contains(&work_done));
             *self.work_done.lock().unwrap() = work_done;
         }
+        fn ended(&self, member: usize, end: TaskEnd) {
+            assert_eq!(self.ends.lock().unwrap().insert(member, end), None, "a member ends once");
+        }
         fn stopped(&self, member: usize) -> bool {
             self.stop.is_some_and(|(who, after)| who == member && self.of(member).len() >= after)
         }
-        fn baseline(&self, _digest: &str) -> Option<v1::Estimate> {
-            None
-        }
-        fn store_baseline(&self, _digest: &str, _estimate: &v1::Estimate) {}
     }
 
     fn run_all(tasks: &[TaskConfig], notebook: &Notebook) -> Vec<TaskEnd> {
-        run(tasks, Device::Cpu, &Permits::new(0), notebook)
+        let starts = tasks.iter().map(|task| Start { task: task.clone(), snapshot: None }).collect();
+        run(starts, Device::Cpu, &Permits::new(0), notebook);
+        std::mem::take(&mut *notebook.ends.lock().unwrap()).into_values().collect()
     }
 
     fn small(seed: u64, learning_rate: f64, batch_size: BatchSize) -> TaskConfig {
@@ -234,6 +200,7 @@ mod tests {
             samplers: [1e-4, 1e-3].map(sampler).to_vec(),
             baselines: vec![],
             checkpoints: Some(Checkpoints::List(vec![10, 40])),
+            shard: None,
         });
         let notebook = Notebook::default();
         assert_eq!(run_all(&[task], &notebook), [TaskEnd::Completed]);
@@ -245,6 +212,7 @@ mod tests {
     fn sampler(step_size: f64) -> Sampler {
         Sampler {
             preset: None,
+            method: Method::Sgld,
             step_size: StepSize::Fixed(step_size),
             localization: 5.0,
             nbeta: Nbeta::Fixed(10.0),
@@ -252,6 +220,9 @@ mod tests {
             burn_in: 5,
             draws: 20,
             batch_size: BatchSize::Size(8),
+            layer: None,
+            initial_loss: InitialLoss::Whole,
+            sensitivity: false,
         }
     }
 
