@@ -13,7 +13,7 @@ const MOST_SIDE: u64 = 4096;
 const MOST_BYTES: u64 = 512 << 20;
 
 /// The longest smaller side of a Jacobian whose spectrum is probed: as many numbers a vector, of which 1 GiB is kept.
-const MOST_PROBED: u64 = 1 << 21;
+const MOST_PROBED: u64 = 1 << 20;
 
 /// The geometry of the training loss at the weights of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //! of G of [`llc_of_curvature`]. A sampler of one layer sees that layer's block of G.
 //!
 //! Where the Jacobian is written out the sum is exact. Elsewhere it is probed ([`lanczos`]) until its standard error is
-//! below 1 %, which takes 4 to 32 probes of up to 64 products with G, each the work of two gradients in double precision.
+//! below 1 %: 4 to 32 probes of 32 to 128 products with G, each of which costs about two gradients in double precision.
 
 use phasegrid_proto::theory::llc_of_curvature;
 use phasegrid_proto::v1;
@@ -50,28 +50,29 @@ pub(super) fn predict(point: &Point, jacobian: Option<&Jacobian>, estimates: &mu
 
 /// Of each quadrature what it says that a sampler of these settings finds; `None` if the settings have no prediction.
 fn sums(spectrum: &[Quadrature], settings: &v1::SamplerSettings) -> Option<Vec<f64>> {
-    let of_one = |quadrature: &Quadrature| {
-        quadrature.iter().map(|(weight, h)| Some(weight * llc_of_curvature(*h, settings)?)).sum::<Option<f64>>()
-    };
-    spectrum.iter().map(of_one).collect()
+    spectrum.iter().map(|quadrature| sum(quadrature, settings)).collect()
+}
+
+fn sum(quadrature: &Quadrature, settings: &v1::SamplerSettings) -> Option<f64> {
+    quadrature.iter().map(|(weight, h)| Some(weight * llc_of_curvature(*h, settings)?)).sum()
 }
 
 /// Quadratures enough for all of these settings; `None` if stopped.
 fn probed(point: &Point, layer: u32, settings: &[v1::SamplerSettings]) -> Option<Vec<Quadrature>> {
     let matrix = GaussNewton::new(point, layer);
     let mut spectrum: Vec<Quadrature> = Vec::new();
-    while spectrum.len() < MOST_PROBES {
+    // Settings without a prediction are settled: no probe will give them one.
+    let settled = |spectrum: &[Quadrature], settings| match sums(spectrum, settings).map(|sums| mean_and_error(&sums)) {
+        Some((mean, Some(error))) => error <= ACCURACY * mean,
+        _ => true,
+    };
+    while spectrum.len() < FEWEST_PROBES
+        || spectrum.len() < MOST_PROBES && !settings.iter().all(|settings| settled(&spectrum, settings))
+    {
         let probe = point.signs("gauss newton", spectrum.len() as u64, matrix.size());
-        spectrum.push(lanczos::quadrature(&probe, |v| (!(point.stopped)()).then(|| matrix.times(v)))?);
-        let settled = |settings| {
-            let Some((mean, Some(error))) = sums(&spectrum, settings).map(|values| mean_and_error(&values)) else {
-                return true; // no prediction, and no probes for it
-            };
-            error <= ACCURACY * mean
-        };
-        if spectrum.len() >= FEWEST_PROBES && settings.iter().all(settled) {
-            break;
-        }
+        let times = |v: &Tensor| (!(point.stopped)()).then(|| matrix.times(v));
+        let all = |quadrature: &Quadrature| settings.iter().filter_map(|settings| sum(quadrature, settings)).collect();
+        spectrum.push(lanczos::quadrature(&probe, times, all)?);
     }
     Some(spectrum)
 }
