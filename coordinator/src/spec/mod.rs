@@ -14,6 +14,7 @@ mod parse;
 mod phase_rule;
 mod range;
 mod resolved;
+mod specimens;
 #[cfg(test)]
 mod tests;
 
