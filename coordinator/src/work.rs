@@ -148,7 +148,6 @@ fn record_bytes(estimates: usize) -> f64 {
         val_accuracy: some,
         weight_norm: some,
         ipr: some,
-        llc_exact: some,
         jacobian_rank: None,
         hessian_trace: None,
         hessian_trace_se: None,
