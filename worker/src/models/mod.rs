@@ -5,6 +5,7 @@
 mod deep_linear;
 mod mlp;
 mod pairs;
+mod potential;
 mod quadratic;
 
 use phasegrid_proto::task::{Data, Init, Model as Config, TaskConfig};
@@ -82,6 +83,7 @@ pub fn of(task: &TaskConfig) -> Box<dyn Model> {
         (Config::Mlp { width, activation, .. }, Data::Modular { modulus, .. }) => {
             Box::new(mlp::Mlp::new(*modulus, *width, *activation))
         }
+        (Config::Potential { shape, .. }, _) => Box::new(potential::Potential::new(shape)),
         (Config::DeepLinear { widths, rank, .. }, _) => Box::new(deep_linear::DeepLinear::new(widths, *rank)),
         (model, data) => unreachable!("a checked task has data that its model takes, not {data:?} for {model:?}"),
     }
@@ -113,7 +115,7 @@ pub fn initial_weights(task: &TaskConfig) -> Vec<f32> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use phasegrid_proto::task::{Activation, BatchSize, Checkpoints, Loss, Operation, Optimizer, Train};
+    use phasegrid_proto::task::{Activation, BatchSize, Checkpoints, Loss, Operation, Optimizer, Potential, Train};
 
     pub(crate) fn modular_task(p: u32, width: u32, seed: u64) -> TaskConfig {
         TaskConfig {
@@ -140,10 +142,15 @@ pub(crate) mod tests {
 
     pub(crate) fn gaussian_task(widths: &[u32], rank: u32, samples: u64) -> TaskConfig {
         TaskConfig {
-            data: Data::Gaussian { samples },
+            data: Data::Gaussian { samples, whiten: false },
             model: Config::DeepLinear { widths: widths.to_vec(), rank, init: Init::TorchLinear },
             ..modular_task(5, 5, 3)
         }
+    }
+
+    pub(crate) fn potential_task(shape: Potential) -> TaskConfig {
+        let model = Config::Potential { shape, init: Init::Teacher };
+        TaskConfig { data: Data::Origin, model, ..modular_task(5, 5, 3) }
     }
 
     #[test]
