@@ -26,7 +26,7 @@ pub use checkpoints::Checkpoints;
 pub use data::{Data, Operation};
 pub use geometry::{Geometry, JacobianSize};
 pub use llc::{Baseline, InitialLoss, Llc, MOST_SHARDS, Method, Nbeta, NbetaRule, Preset, Sampler, Shard, StepSize};
-pub use model::{Activation, Init, Model};
+pub use model::{Activation, Init, Model, Potential};
 pub use problem::{Problem, nearest};
 pub use raw::{Override, put, resolve};
 pub use schema::{KEYS, Key, Kind, SELECTORS, key};
@@ -212,6 +212,9 @@ impl Parts<'_> {
         }
         if let (Some(model), Some(data)) = (self.model, self.data) {
             model.check_with(data, problems);
+        }
+        if let (Some(model), Some(train)) = (self.model, self.train) {
+            model.check_training(train, problems);
         }
         if let Some(train) = self.train {
             train.check(examples, problems);
