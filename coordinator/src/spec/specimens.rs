@@ -32,7 +32,11 @@ impl Spec {
 
 /// The indices of a group's values, or of its ends if they follow a rule.
 fn values(group: &Group) -> Vec<u64> {
-    if group.axes.iter().all(Axis::is_range) && group.count > 2 { vec![0, group.count - 1] } else { (0..group.count).collect() }
+    if group.axes.iter().all(Axis::is_range) && group.count > 2 {
+        vec![0, group.count - 1]
+    } else {
+        (0..group.count).collect()
+    }
 }
 
 #[cfg(test)]
@@ -53,7 +57,8 @@ mod tests {
 
     #[test]
     fn every_combination_of_what_matters_has_one() {
-        let found = specimens("\"model.init\" = [\"zero\", \"normal\"]\n\"train.steps\" = { from = 0, to = 50, step = 10 }");
+        let found =
+            specimens("\"model.init\" = [\"zero\", \"normal\"]\n\"train.steps\" = { from = 0, to = 50, step = 10 }");
         let seen: Vec<_> = found.unwrap().iter().map(|task| (task.model.init(), task.train.steps)).collect();
         assert_eq!(seen, [(Init::Zero, 0), (Init::Zero, 50), (Init::Normal, 0), (Init::Normal, 50)]);
     }

@@ -77,5 +77,6 @@ fn singles(set: &Set) -> Vec<Set> {
             let vector = |values: &[f32]| Inputs::Vectors { dimension: *dimension, values: values.to_vec() };
             values.chunks_exact(*dimension).map(|values| single(vector(values))).collect()
         }
+        Inputs::Nothing(examples) => (0..*examples).map(|_| single(Inputs::Nothing(1))).collect(),
     }
 }

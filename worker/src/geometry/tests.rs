@@ -93,7 +93,7 @@ impl Model for Generic {
     fn inputs(&self, sets: &[&Set], kind: Kind, device: Device) -> Vec<Tensor> {
         let vectors = |set: &&Set| match &set.inputs {
             Inputs::Vectors { values, .. } => Tensor::from_slice(values).view([-1, self.d]),
-            Inputs::Pairs(_) => panic!("vectors"),
+            other => panic!("vectors, not {other:?}"),
         };
         let stacked: Vec<_> = sets.iter().map(vectors).collect();
         vec![Tensor::stack(&stacked, 0).to_device(device).to_kind(kind)]
@@ -225,6 +225,27 @@ fn a_model_that_is_linear_in_its_weights_has_the_prediction_of_its_inputs_covari
         let probed = predicted(point, None, &[settings])[0].unwrap();
         // Twice the standard error at which probing ends.
         assert!((probed / exact - 1.0).abs() < 0.02, "{probed} {exact}");
+    });
+}
+
+#[test]
+fn a_quadratic_potential_is_its_own_prediction() {
+    let table = json!({
+        "data": { "kind": "origin" },
+        "model": { "kind": "potential", "curvatures": [0.01, 0.3, 2.0, 2.0, 5.0] },
+        "train": { "steps": 0 },
+    });
+    let task = resolve(&table, &[]).unwrap();
+    at(&task, |point| {
+        let dense = jacobian::dense(point).unwrap();
+        assert_eq!(jacobian::rank(&dense.curvatures(0)), 5);
+        let settings = settings(30.0, 1e-2, [20, 100], 0);
+        let exact = theory::llc_finite(&task, &settings).unwrap();
+        // Rounding; and that of differences of outputs, where products are probed. A diagonal matrix leaves probes no chance.
+        for (jacobian, tolerance) in [(Some(&dense), 1e-12), (None, 1e-8)] {
+            let found = predicted(point, jacobian, std::slice::from_ref(&settings))[0].unwrap();
+            assert!((found / exact - 1.0).abs() < tolerance, "{found} {exact}");
+        }
     });
 }
 
