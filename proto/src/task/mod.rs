@@ -234,5 +234,9 @@ impl Parts<'_> {
         if let Some(geometry) = self.geometry {
             geometry.check(steps, problems);
         }
+        // Checkpoints that were refused may be too many to be listed.
+        if let (Some(llc), Some(checkpoints), true) = (self.llc, self.checkpoints, problems.is_empty()) {
+            llc.check_shards(checkpoints, steps, problems);
+        }
     }
 }
