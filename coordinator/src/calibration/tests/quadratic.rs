@@ -71,17 +71,16 @@ fn the_closed_form_is_the_published_one() {
 fn the_plateau_ends_where_the_step_sizes_bias_grows_and_where_chains_are_too_short() {
     // a = 101. Above: between ε and 10^½·ε the LLC grows by (1 − εa/4)/(1 − 10^½·εa/4). From εa = 0.0505·10^½ to 0.505 that
     // is 10 %, a slope of 0.09; from there to 1.597 it is 45 %, a slope of 0.33: the plateau ends at ε = 5e-3.
-    // Below: draws begin at i = 2000, where 1 − ρ^{2i} = 1 − e^{−εa·i} has settled for ε = 5e-5 (e^{−10}), and has not for
-    // 5e-6 (1 − e^{−1.6} in the middle of the draws).
+    // Below: draws begin at i = 2000, where ρ^{2i} = e^{−εa·i} is 4 % for ε = 1.58e-5, and 36 % for 5e-6.
     let step_sizes = [5e-6, 1.58e-5, 5e-5, 1.58e-4, 5e-4, 1.58e-3, 5e-3, 1.58e-2, 5e-2];
     let grid = grid(&step_sizes, &[1.0], &[100.0], [5e-4, 1.0, 100.0]);
     let estimates = Potential { curvatures: &TEN_OF_ONE, burn_in: 2000, draws: 3000, noise: 0.0 }.on(&grid);
     let map = Map::new(&grid, &estimates, 0.1);
     let expected = [
-        "drifting", "drifting", "plateau", "plateau", "plateau", "plateau", "plateau", "steep", "unstable",
+        "drifting", "plateau", "plateau", "plateau", "plateau", "plateau", "plateau", "steep", "unstable",
     ];
     assert_eq!(names(&grid, &map, 0, 0), expected);
-    assert_eq!(map.plateaus(), [Plateau { localization: 0, nbeta: 0, step_sizes: 2..7 }]);
+    assert_eq!(map.plateaus(), [Plateau { localization: 0, nbeta: 0, step_sizes: 1..7 }]);
     let choice = map.choice().unwrap();
     assert_eq!(choice.node.step_size, 5, "the largest with a larger neighbour on the plateau");
     // The larger of its two slopes, to 5e-3: ln((1 − 101·1.58e-3/4)/(1 − 101·5e-3/4))/ln(5/1.58) = 0.0819.

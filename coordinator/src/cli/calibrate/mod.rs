@@ -200,7 +200,7 @@ fn explain(scan: &Scan, choice: &Choice, tolerance: f64) {
         Some(sensitivity) => {
             talk(&format!("∂ log LLC / ∂ log γ there: {}", slope(sensitivity)));
             if sensitivity.certain() > tolerance {
-                talk("the LLC depends on the localization: compare estimates of the same one only");
+                talk("the LLC depends on the localization: compare estimates of one only, or try weaker ones with longer chains");
             }
         }
     }

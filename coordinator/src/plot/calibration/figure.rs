@@ -69,19 +69,15 @@ fn x_range(calibration: &Calibration<'_>) -> Range {
     Range { low: low / room, high: high * room, log: true, cut: (false, false) }
 }
 
-/// The range of the estimates of a site with their errors: of the healthy ones, if there are any. What lies beyond is
-/// drawn at the edge.
+/// The range of the estimates of a site: of the healthy ones, if there are any. What lies beyond is drawn at the edge. It
+/// is logarithmic where it can be: a plateau is then as flat as its slope says, however high it lies.
 fn y_range(calibration: &Calibration<'_>, site: usize) -> Option<Range> {
-    let ends = |healthy: bool| {
+    let llcs = |healthy: bool| {
         let drawn = calibration.grid.nodes().filter(move |node| !healthy || calibration.fault(site, *node).is_none());
-        drawn.filter_map(move |node| {
-            let estimate = &calibration.estimates.rows[site][calibration.grid.index(node)];
-            let (llc, error) = (estimate.llc?, estimate.llc_se.unwrap_or(0.0));
-            Some([llc - error, llc + error])
-        })
+        drawn.filter_map(move |node| calibration.estimates.rows[site][calibration.grid.index(node)].llc)
     };
-    let range = Range::of(ends(true).flatten()).or_else(|| Range::of(ends(false).flatten()));
-    range.map(|range| range.padded(0.08))
+    let range = Range::of(llcs(true)).or_else(|| Range::of(llcs(false)))?;
+    Some(Range { log: range.low > 0.0 && range.high > 3.0 * range.low, ..range }.padded(0.08))
 }
 
 /// One panel.
@@ -142,7 +138,8 @@ impl Panel<'_> {
     fn line(&self, page: &mut Page, localization: usize, nbeta: usize) {
         let Self { calibration, frame, y: Some(range), site, .. } = self else { return };
         let colour = colour(calibration, nbeta);
-        let y_of = |llc: f64| frame.bottom() - range.share(llc) * frame.height;
+        // Not below the range, where an error reaches and a logarithm might not.
+        let y_of = |llc: f64| frame.bottom() - range.share(llc.max(range.low)) * frame.height;
         let nodes = || (0..calibration.grid.step_sizes.len()).map(|step_size| Node { step_size, localization, nbeta });
         let estimate = |node: Node| &calibration.estimates.rows[*site][calibration.grid.index(node)];
         let place = |node: Node| {
@@ -204,6 +201,7 @@ mod tests {
             // Five estimates of six at either nβ; three of all are not mixed, and the diverged have none.
             assert_eq!(svg.matches(r#"r="3""#).count(), 10);
             assert_eq!(svg.matches(r##"r="3" fill="#ffffff""##).count(), 3);
+            assert!(!svg.contains("NaN"));
             png::png(&svg, 400).unwrap();
         });
     }

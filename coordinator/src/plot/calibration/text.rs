@@ -2,8 +2,8 @@
 
 use super::super::palette;
 use super::super::scale::pretty;
-use super::{Calibration, labels, step_size_name};
-use crate::calibration::{Node, Verdict};
+use super::{Calibration, step_size_name};
+use crate::calibration::{Level, Node, Verdict, short};
 
 /// The columns of a terminal that a table may fill.
 const WIDTH: usize = 100;
@@ -74,7 +74,8 @@ impl<'a> Sheet<'a> {
         let mut text = String::new();
         for (nbeta, label) in self.nbetas.iter().enumerate().rev() {
             let nodes = (0..self.step_sizes.len()).map(|step_size| Node { step_size, localization: 0, nbeta });
-            text += &format!("{label:>margin$} {}\n", nodes.map(&cell).collect::<String>());
+            let line = format!("{label:>margin$} {}", nodes.map(&cell).collect::<String>());
+            text += &format!("{}\n", line.trim_end());
         }
         let (first, last) = (self.step_sizes.first(), self.step_sizes.last());
         let (first, last) = (first.map_or("", String::as_str), last.map_or("", String::as_str));
@@ -121,6 +122,11 @@ impl<'a> Sheet<'a> {
     }
 }
 
+/// The values of an axis as in a sweep file.
+fn labels(levels: &[Level]) -> Vec<String> {
+    levels.iter().map(|level| short(level.number)).collect()
+}
+
 fn widest(labels: &[String]) -> usize {
     labels.iter().map(|label| label.chars().count()).max().unwrap_or(0)
 }
@@ -152,17 +158,17 @@ mod tests {
     fn letters_stand_over_their_step_sizes_and_values_follow() {
         let expected = "\
 localization 5
-   30     m    m    =    =    s    d
-   10     m    @    =    =    s    d
-nbeta  10⁻⁵ 10⁻⁴ 10⁻³ 0.01  0.1    1  step_size
+   30   m    m    =    =    s    d
+   10   m    @    =    =    s    d
+nbeta  1e-5 1e-4 1e-3 0.01  0.1    1  step_size
 
 @ chosen  = plateau 5  s steep 2  m not_mixed 3  d diverged 2
 
 LLC at localization 5; = on the plateau, [chosen], and letters where the estimate is not healthy
 point 0, step 0
-   30     m     m 4.03= 4.04=    12     d
-   10     m [4.1] 4.11= 4.12=    20     d
-nbeta  10⁻⁵  10⁻⁴  10⁻³  0.01   0.1     1  step_size
+   30      m     m 4.03= 4.04=    12     d
+   10      m [4.1] 4.11= 4.12=    20     d
+nbeta   1e-5  1e-4  1e-3  0.01   0.1     1  step_size
 ";
         example(|calibration| assert_eq!(calibration_text(calibration, false), expected));
     }
