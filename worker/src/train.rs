@@ -247,10 +247,7 @@ impl<'a> Ensemble<'a> {
             return Some(TaskEnd::Stopped); // before the estimates were complete, perhaps
         }
         let val_accuracy = measured.val_accuracy;
-        surroundings.record(
-            number,
-            v1::Record { step, estimates, llc_exact: phasegrid_proto::theory::llc_exact(task), ..measured },
-        );
+        surroundings.record(number, v1::Record { step, estimates, ..measured });
         if due {
             member.work.done += sampling(task);
             surroundings.progress(number, member.work.share());

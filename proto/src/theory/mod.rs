@@ -5,11 +5,16 @@
 //! exceeds 1.
 
 mod deep_linear;
+mod potential;
+mod predictions;
 mod quadratic;
 
 use crate::task::{Data, Init, Loss, Model, TaskConfig};
+use crate::v1;
 
 pub use deep_linear::{LearningCoefficient, deep_linear, reduced_rank_stratum};
+pub use potential::llc_of_curvature;
+pub use predictions::{PREDICTIONS, Prediction};
 pub use quadratic::{one_hot_lazy, one_hot_teacher, paper_generic, paper_late_stage, paper_lazy};
 
 /// The exact LLC of a task that estimates at a known optimum: `init = "teacher"` and `steps = 0`.
@@ -37,6 +42,13 @@ pub fn llc_exact(task: &TaskConfig) -> Option<f64> {
         }
         _ => None,
     }
+}
+
+/// What an estimate of these settings should find at a known optimum, at its own temperature and step size; `None` where
+/// that is not known.
+#[must_use]
+pub fn llc_finite(_task: &TaskConfig, _settings: &v1::SamplerSettings) -> Option<f64> {
+    None
 }
 
 #[cfg(test)]
