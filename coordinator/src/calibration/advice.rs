@@ -50,6 +50,9 @@ fn next(verdict: Verdict) -> &'static str {
             "the LLC depends on ε among healthy settings: longer chains with smaller --step-sizes, \
              task.llc.method = \"mala\" (exact at any ε) or \"rmsprop_sgld\", or a larger --tolerance"
         }
+        Verdict::Negative => {
+            "chains find less loss than w* has, which is no minimum: later --checkpoints, or smaller --nbetas"
+        }
         Verdict::Drifting | Verdict::NotMixed => {
             "the chains are too short to mix: more task.llc.burn_in and draws, or stronger --localizations, which mix \
              within about 2/(ε·γ) steps"

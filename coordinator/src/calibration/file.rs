@@ -8,8 +8,7 @@ use super::scan::keys_of_scanned;
 use crate::spec::Spec;
 
 /// The keys of `[task.llc]` that make the sampler, beside those that are scanned: an estimate is healthy with these.
-const SAMPLER: [&str; 8] =
-    ["preset", "method", "chains", "burn_in", "draws", "batch_size", "layer", "initial_loss"];
+const SAMPLER: [&str; 8] = ["preset", "method", "chains", "burn_in", "draws", "batch_size", "layer", "initial_loss"];
 
 /// A key of `[task.llc]` with the value that it shall have.
 pub type Setting = (String, Value);

@@ -1,7 +1,9 @@
 //! The map of a scan: a verdict on every setting, the plateaus among them, and the setting that is chosen.
 //!
 //! A setting is as good as its worst site. A **plateau** is a run of neighbouring step sizes, at one γ and nβ, that are
-//! healthy at every site and agree with the next at every site (see [`verdict`](super::verdict)). The **choice**:
+//! healthy at every site and agree with the next at every site (see [`verdict`](super::verdict)). Sites at which no setting
+//! at all has a plateau are *hopeless*: weights that are no minimum, or that decayed to nothing, have an LLC with no sampler
+//! of the grid. They are told, and left out where others are not hopeless. The **choice**:
 //!
 //! 1. nβ is the file's own if it has a plateau, else the nearest that has: it is a scientific choice, the temperature at
 //!    which the posterior is looked at, and not to be tuned by its numerical ease.
@@ -46,6 +48,9 @@ pub struct Choice {
 pub struct Map<'a> {
     grid: &'a Grid,
     estimates: &'a Estimates,
+    /// The sites that take part.
+    sites: Vec<usize>,
+    hopeless: Vec<(usize, Verdict)>,
     verdicts: Vec<Verdict>,
     plateaus: Vec<Plateau>,
 }
@@ -54,23 +59,44 @@ impl<'a> Map<'a> {
     /// Judges every setting; `tolerance` is the slope up to which estimates agree.
     #[must_use]
     pub fn new(grid: &'a Grid, estimates: &'a Estimates, tolerance: f64) -> Self {
-        let fault = |node: Node| estimates.at(grid, node).filter_map(|one| Verdict::of(one, tolerance)).max();
-        let faults: Vec<Option<Verdict>> = grid.nodes().map(fault).collect();
-        let mut map = Self { grid, estimates, verdicts: Vec::new(), plateaus: Vec::new() };
+        let all: Vec<usize> = (0..estimates.sites.len()).collect();
+        let alone = |site: &usize| Self::of(grid, estimates, vec![*site], tolerance);
+        let (hopeless, hopeful): (Vec<_>, Vec<_>) =
+            all.iter().map(|site| (*site, alone(site))).partition(|(_, map)| map.plateaus.is_empty());
+        let sites = if hopeful.is_empty() { all } else { hopeful.into_iter().map(|(site, _)| site).collect() };
+        let hopeless = hopeless.into_iter().map(|(site, map)| (site, map.commonest())).collect();
+        Self { hopeless, ..Self::of(grid, estimates, sites, tolerance) }
+    }
+
+    /// Judges every setting by these sites.
+    fn of(grid: &'a Grid, estimates: &'a Estimates, sites: Vec<usize>, tolerance: f64) -> Self {
+        let mut map = Self { grid, estimates, sites, hopeless: vec![], verdicts: vec![], plateaus: vec![] };
         for line in grid.lines() {
-            let node = |step_size: usize| Node { step_size, ..line };
-            let faults: Vec<_> = (0..grid.step_sizes.len()).map(|i| faults[grid.index(node(i))]).collect();
-            let bonds: Vec<Option<Bond>> = (1..faults.len())
-                .map(|i| {
-                    let healthy = faults[i - 1].is_none() && faults[i].is_none();
-                    healthy.then(|| map.bond(node(i - 1), node(i), tolerance))
-                })
-                .collect();
+            let nodes: Vec<Node> = (0..grid.step_sizes.len()).map(|step_size| Node { step_size, ..line }).collect();
+            let fault = |node: &Node| map.at(*node).filter_map(|one| Verdict::of(one, tolerance)).max();
+            let faults: Vec<Option<Verdict>> = nodes.iter().map(fault).collect();
+            let bond = |i: usize| {
+                let healthy = faults[i].is_none() && faults[i + 1].is_none();
+                healthy.then(|| map.bond(nodes[i], nodes[i + 1], tolerance))
+            };
+            let bonds: Vec<Option<Bond>> = (0..nodes.len() - 1).map(bond).collect();
             map.verdicts.extend(verdicts(&faults, &bonds));
             let Node { localization, nbeta, .. } = line;
             map.plateaus.extend(runs(&bonds).map(|step_sizes| Plateau { localization, nbeta, step_sizes }));
         }
         map
+    }
+
+    /// The sites at which no setting has a plateau, each with its commonest verdict.
+    #[must_use]
+    pub fn hopeless(&self) -> &[(usize, Verdict)] {
+        &self.hopeless
+    }
+
+    /// The sites by whose estimates settings are judged.
+    #[must_use]
+    pub fn sites(&self) -> &[usize] {
+        &self.sites
     }
 
     /// What is to be said of a setting.
@@ -145,16 +171,19 @@ impl<'a> Map<'a> {
         let grid = self.grid;
         let pairs = grid.levels(from).into_iter().zip(grid.levels(to));
         let ratio: f64 = pairs.map(|(from, to)| if from == to { 1.0 } else { to.number / from.number }).product();
-        let estimates = self.estimates.at(grid, from).zip(self.estimates.at(grid, to));
-        estimates.map(move |(from, to)| Slope::between(from, to, ratio))
+        self.at(from).zip(self.at(to)).map(move |(from, to)| Slope::between(from, to, ratio))
     }
-}
 
-impl Estimates {
-    /// The estimates of one setting, one a site.
-    pub fn at<'a>(&'a self, grid: &Grid, node: Node) -> impl Iterator<Item = &'a Estimate> + use<'a> {
-        let index = grid.index(node);
-        self.rows.iter().map(move |row| &row[index])
+    /// The estimates of a setting, one a site that takes part.
+    fn at(&self, node: Node) -> impl Iterator<Item = &Estimate> {
+        let index = self.grid.index(node);
+        self.sites.iter().map(move |site| &self.estimates.rows[*site][index])
+    }
+
+    /// The verdict on most settings; of equals the worse.
+    fn commonest(&self) -> Verdict {
+        let count = |verdict: &Verdict| self.verdicts.iter().filter(|other| *other == verdict).count();
+        Verdict::ALL.into_iter().max_by_key(count).unwrap_or(Verdict::Diverged)
     }
 }
 

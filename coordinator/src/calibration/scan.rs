@@ -137,11 +137,14 @@ fn points(spec: &Spec, count: u64) -> Vec<u64> {
 }
 
 /// The steps asked for; or else the first, the middle and the last at which the sweep estimates, of the point that trains
-/// the shortest.
+/// the shortest. The initialisation is no minimum of anything, and left out unless there is nothing else.
 fn checkpoints(points: &[u64], tasks: &[TaskConfig], asked: Option<Vec<u64>>) -> Result<Vec<u64>, ScanError> {
     let Some(mut steps) = asked else {
         let shortest = tasks.iter().min_by_key(|task| task.train.steps);
-        let steps = shortest.map(llc_steps).unwrap_or_default();
+        let mut steps = shortest.map(llc_steps).unwrap_or_default();
+        if steps.len() > 1 {
+            steps.retain(|step| *step > 0);
+        }
         let mut chosen: Vec<u64> =
             [0, steps.len() / 2, steps.len().saturating_sub(1)].iter().filter_map(|i| steps.get(*i).copied()).collect();
         chosen.dedup();

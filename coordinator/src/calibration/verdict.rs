@@ -25,6 +25,8 @@ pub enum Verdict {
     Noisy,
     /// Healthy, but the LLC depends on the step size.
     Steep,
+    /// Below zero by more than noise: the chains found less loss than L(w*), and w* is no minimum.
+    Negative,
     /// The draws have not settled: the mean loss of their second half is another than that of the first.
     Drifting,
     /// The chains have not met.
@@ -56,11 +58,12 @@ pub(super) enum Bond {
 
 impl Verdict {
     /// All verdicts, the best first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Plateau,
         Self::Alone,
         Self::Noisy,
         Self::Steep,
+        Self::Negative,
         Self::Drifting,
         Self::NotMixed,
         Self::NotLocal,
@@ -76,6 +79,7 @@ impl Verdict {
             Self::Alone => "alone",
             Self::Noisy => "noisy",
             Self::Steep => "steep",
+            Self::Negative => "negative",
             Self::Drifting => "drifting",
             Self::NotMixed => "not_mixed",
             Self::NotLocal => "not_local",
@@ -95,6 +99,7 @@ impl Verdict {
     pub fn of(estimate: &Estimate, tolerance: f64) -> Option<Self> {
         match estimate.health {
             Health::Ok if drifts(estimate, tolerance) => Some(Self::Drifting),
+            Health::Ok if is_negative(estimate) => Some(Self::Negative),
             Health::Ok => None,
             Health::NotMixed => Some(Self::NotMixed),
             Health::NotLocal => Some(Self::NotLocal),
@@ -111,6 +116,11 @@ fn drifts(estimate: &Estimate, tolerance: f64) -> bool {
     let Estimate { llc, llc_se, drift, .. } = *estimate;
     let (Some(llc), Some(se), Some(drift)) = (llc, llc_se, drift) else { return false };
     drift.abs() > tolerance * llc.abs() + NOISE * 2.0 * se
+}
+
+/// Whether an estimate lies below zero by more than noise.
+fn is_negative(estimate: &Estimate) -> bool {
+    estimate.llc.zip(estimate.llc_se).is_some_and(|(llc, se)| llc + NOISE * se < 0.0)
 }
 
 impl Slope {
@@ -174,9 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn a_drift_beyond_tolerance_and_noise_is_told() {
+    fn drifts_and_negative_estimates_beyond_noise_are_told() {
         assert_eq!(Verdict::of(&estimate(10.0, 0.1, 1.3), 0.1), None, "a tenth of 10, and four times 0.1");
         assert_eq!(Verdict::of(&estimate(10.0, 0.1, -1.5), 0.1), Some(Verdict::Drifting));
+        assert_eq!(Verdict::of(&estimate(-1.0, 0.4, 0.0), 0.1), Some(Verdict::Negative));
+        assert_eq!(Verdict::of(&estimate(-1.0, 0.6, 0.0), 0.1), None, "within two standard errors of zero");
         let dead = Estimate { health: Health::Diverged, llc: None, llc_se: None, drift: None };
         assert_eq!(Verdict::of(&dead, 0.1), Some(Verdict::Diverged));
     }

@@ -153,7 +153,19 @@ mod tests {
         let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
         let names: Vec<_> = shown.map(|command| command.get_name().to_owned()).collect();
         let design = [
-            "run", "plan", "calibrate", "serve", "submit", "list", "show", "watch", "cancel", "retry", "table", "plot", "workers",
+            "run",
+            "plan",
+            "calibrate",
+            "serve",
+            "submit",
+            "list",
+            "show",
+            "watch",
+            "cancel",
+            "retry",
+            "table",
+            "plot",
+            "workers",
             "drain",
         ];
         assert_eq!(names, design);

@@ -30,7 +30,7 @@ pub(super) fn verdict(verdict: Verdict) -> u8 {
         Verdict::Alone | Verdict::Noisy => 250,
         Verdict::Steep => 178,
         Verdict::Drifting | Verdict::NotMixed => 74,
-        Verdict::NotLocal | Verdict::Unstable | Verdict::Diverged => 175,
+        Verdict::Negative | Verdict::NotLocal | Verdict::Unstable | Verdict::Diverged => 175,
     }
 }
 

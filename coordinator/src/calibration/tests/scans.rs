@@ -48,7 +48,7 @@ fn a_scan_takes_a_few_points_that_differ_at_the_first_seed_and_a_few_checkpoints
     let scan = scan(SWEEP, request(3)).unwrap();
     // First, middle and last on both axes; four seeds a combination.
     assert_eq!(scan.points, [0, 16, 32]);
-    assert_eq!(scan.checkpoints, [0, 400, 800]);
+    assert_eq!(scan.checkpoints, [100, 500, 800]);
     assert_eq!((scan.spec.name(), scan.spec.size()), ("map-calibration", 3));
     let tasks: Vec<_> = (0..3).map(|point| scan.spec.task(point).unwrap()).collect();
     for (task, point) in tasks.iter().zip(&scan.points) {
@@ -58,7 +58,7 @@ fn a_scan_takes_a_few_points_that_differ_at_the_first_seed_and_a_few_checkpoints
         let llc = task.llc.as_ref().unwrap();
         assert_eq!((llc.samplers.len(), llc.baselines.len(), llc.shard, task.geometry.as_ref()), (63, 0, None, None));
         assert!(llc.samplers.iter().all(|sampler| !sampler.sensitivity && sampler.draws == 500));
-        assert_eq!(task.llc_steps(), [0, 400, 800]);
+        assert_eq!(task.llc_steps(), [100, 500, 800]);
     }
 }
 
@@ -103,7 +103,7 @@ fn further_axes_of_the_sampler_are_sites_of_their_own() {
     assert_eq!(names[1], "point 16 (train_fraction 0.5, weight_decay 1.0), step 400, layer 1");
     for node in scan.grid.nodes() {
         let [step_size, localization, _] = scan.grid.levels(node).map(|level| level.number);
-        for (estimate, layer) in estimates.at(&scan.grid, node).zip([-1.0, 1.0]) {
+        for (estimate, layer) in estimates.rows.iter().map(|row| row[scan.grid.index(node)]).zip([-1.0, 1.0]) {
             assert_eq!((estimate.llc, estimate.llc_se), (Some(step_size + 1e3 * localization), Some(layer)));
         }
     }
@@ -112,7 +112,10 @@ fn further_axes_of_the_sampler_are_sites_of_their_own() {
 #[test]
 fn what_cannot_be_calibrated_is_refused_with_what_to_do() {
     let refused = |source: &str, request: Request| scan(source, request).unwrap_err().to_string();
-    let untouched = SWEEP.replace("[task.llc]\npreset = \"authors_code\"\nbatch_size = 32\nbaselines = [\"zero\"]\nsensitivity = true\n", "");
+    let untouched = SWEEP.replace(
+        "[task.llc]\npreset = \"authors_code\"\nbatch_size = 32\nbaselines = [\"zero\"]\nsensitivity = true\n",
+        "",
+    );
     assert!(refused(&untouched, request(3)).starts_with("no [task.llc]: "));
     let varied = refused(&(SWEEP.to_owned() + "\"llc.localization\" = [1, 5]\n"), request(3));
     assert!(varied.starts_with("axes.llc.localization varies what is to be calibrated: "), "{varied}");

@@ -113,14 +113,7 @@ impl Calibrate {
     }
 
     /// Shows what was found, leaves it in the folder, and writes the calibrated file if there is a choice.
-    fn conclude(
-        &self,
-        source: &str,
-        spec: &Spec,
-        scan: &Scan,
-        records: Table,
-        folder: &Folder,
-    ) -> Result<(), Failure> {
+    fn conclude(&self, source: &str, spec: &Spec, scan: &Scan, records: Table, folder: &Folder) -> Result<(), Failure> {
         let estimates = Estimates::read(scan, &records);
         if estimates.sites.is_empty() {
             let early = "no point got as far as a checkpoint of the scan: choose earlier ones with --checkpoints";
@@ -128,7 +121,8 @@ impl Calibrate {
         }
         let map = Map::new(&scan.grid, &estimates, self.tolerance);
         let choice = map.choice();
-        let sites: Vec<String> = estimates.sites.iter().map(|site| scan.label(site)).collect();
+        let mut sites: Vec<String> = estimates.sites.iter().map(|site| scan.label(site)).collect();
+        map.hopeless().iter().for_each(|(site, verdict)| sites[*site] += &format!(": no plateau, {}", verdict.name()));
         let calibration = Calibration {
             name: spec.name(),
             grid: &scan.grid,
@@ -141,6 +135,7 @@ impl Calibrate {
         self.show(&calibration)?;
         leave(folder, &calibration, &judged(scan, &map, choice.as_ref(), records))?;
         unreached(scan, &estimates);
+        hopeless(&map, &sites);
         let Some(choice) = choice else { return Err(no_plateau(scan, &map)) };
         explain(scan, &choice, self.tolerance);
         let mut settings = sampler_overrides(spec, &self.file.overrides);
@@ -183,6 +178,15 @@ fn unreached(scan: &Scan, estimates: &Estimates) {
     }
 }
 
+/// Names the sites at which no setting has a plateau.
+fn hopeless(map: &Map<'_>, sites: &[String]) {
+    if map.hopeless().is_empty() {
+        return;
+    }
+    let left_out = if map.hopeless().len() < sites.len() { ", and is left out" } else { "" };
+    map.hopeless().iter().for_each(|(site, _)| talk(&format!("{} with most settings{left_out}", sites[*site])));
+}
+
 /// What the choice rests on.
 fn explain(scan: &Scan, choice: &Choice, tolerance: f64) {
     let [step_size, localization, nbeta] = scan.grid.levels(choice.node).map(|level| short(level.number));
@@ -200,7 +204,9 @@ fn explain(scan: &Scan, choice: &Choice, tolerance: f64) {
         Some(sensitivity) => {
             talk(&format!("∂ log LLC / ∂ log γ there: {}", slope(sensitivity)));
             if sensitivity.certain() > tolerance {
-                talk("the LLC depends on the localization: compare estimates of one only, or try weaker ones with longer chains");
+                talk(
+                    "the LLC depends on the localization: compare estimates of one only, or try weaker ones with longer chains",
+                );
             }
         }
     }

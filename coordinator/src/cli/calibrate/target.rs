@@ -86,8 +86,10 @@ fn beside(input: &Path) -> PathBuf {
 
 /// Reads the new text as a sweep, to be sure that its samplers are those that were calibrated.
 fn verify(file: &SweepFile, text: &str, scan: &Scan, settings: &[Setting]) -> Result<(), Failure> {
-    let others: Vec<String> = file.overrides.iter().filter(|text| !text.trim().starts_with("task.llc")).cloned().collect();
-    let spec = Spec::parse(text, &others).map_err(|error| anyhow::anyhow!("the calibrated file is not well: {error}"))?;
+    let others: Vec<String> =
+        file.overrides.iter().filter(|text| !text.trim().starts_with("task.llc")).cloned().collect();
+    let spec =
+        Spec::parse(text, &others).map_err(|error| anyhow::anyhow!("the calibrated file is not well: {error}"))?;
     let samplers = |spec: &Spec, point: u64| spec.task(point).ok().and_then(|task| task.llc).map(|llc| llc.samplers);
     for (index, point) in scan.points.iter().enumerate() {
         let scanned = samplers(&scan.spec, index as u64).unwrap_or_default();
@@ -120,8 +122,9 @@ mod tests {
         let path = folder.path().join("sweep.toml");
         std::fs::write(&path, "").unwrap();
         let file = SweepFile::at(&path);
-        let target = |output: Option<&str>, in_place| {
-            Target { output: output.map(|output| folder.path().join(output)), in_place }
+        let target = |output: Option<&str>, in_place| Target {
+            output: output.map(|output| folder.path().join(output)),
+            in_place,
         };
         assert!(target(None, false).check(&file).is_ok() && target(None, true).check(&file).is_ok());
         assert!(target(Some("other.toml"), false).check(&file).is_ok());

@@ -77,7 +77,8 @@ impl Run {
         let source = self.file.read()?;
         let spec = self.file.parse(&source)?;
         let local = Local { file: &self.file, source, spec: &spec };
-        let report = async |client: &mut Client, id: &str, folder: &Arc<Folder>| report(client, id, &spec, folder).await;
+        let report =
+            async |client: &mut Client, id: &str, folder: &Arc<Folder>| report(client, id, &spec, folder).await;
         let ((), end, folder) = self.here.run(local, report).await?;
         let tasks = folder.path().join("tasks.csv");
         end.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))

@@ -110,14 +110,15 @@ impl<'a> Sheet<'a> {
 
     /// The letters that are there, with their meaning and number.
     fn legend(&self) -> String {
-        let Calibration { grid, map, choice, sites, .. } = self.calibration;
+        let Calibration { grid, map, choice, .. } = self.calibration;
+        let sites = map.sites().len();
         let entry = |verdict: &Verdict| {
             let count = grid.nodes().filter(|node| map.verdict(*node) == *verdict).count();
             (count > 0).then(|| format!("{} {} {count}", letter(*verdict), verdict.name()))
         };
         let chosen = choice.map(|_| format!("{CHOSEN} chosen"));
         let entries: Vec<String> = chosen.into_iter().chain(Verdict::ALL.iter().filter_map(entry)).collect();
-        let worst = if sites.len() > 1 { format!("  (the worst of {} sites)", sites.len()) } else { String::new() };
+        let worst = if sites > 1 { format!("  (the worst of {sites} sites)") } else { String::new() };
         format!("{}{worst}", entries.join("  "))
     }
 }
@@ -137,6 +138,7 @@ fn letter(verdict: Verdict) -> char {
         Verdict::Alone => 'a',
         Verdict::Noisy => 'n',
         Verdict::Steep => 's',
+        Verdict::Negative => '-',
         Verdict::Drifting => 'r',
         Verdict::NotMixed => 'm',
         Verdict::NotLocal => 'l',
