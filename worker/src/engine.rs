@@ -42,10 +42,7 @@ fn room(task: &TaskConfig, device: Device) -> usize {
     let model = models::of(task);
     let widest = model.layers().iter().map(|layer| layer.inputs as u64).max().unwrap_or(1);
     // Validation examples count: they are all looked at together.
-    let examples = match task.data {
-        Data::Modular { modulus, .. } => u64::from(modulus).pow(2),
-        Data::Gaussian { samples } => samples,
-    };
+    let examples = task.data.examples();
     let numbers = model.dimension().unsigned_abs() + examples * (widest + model.outputs().unsigned_abs());
     (MOST_NUMBERS / numbers).clamp(1, MOST_MEMBERS as u64) as usize
 }

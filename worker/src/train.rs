@@ -8,6 +8,7 @@ use phasegrid_proto::v1;
 use tch::{Device, Kind, Tensor};
 
 use crate::data::Examples;
+use crate::geometry;
 use crate::host;
 use crate::llc;
 use crate::metrics;
@@ -72,6 +73,7 @@ struct Ensemble<'a> {
 struct Course {
     checkpoints: Vec<u64>,
     llc: Vec<u64>,
+    geometry: Vec<u64>,
 }
 
 /// One task under way.
@@ -169,7 +171,11 @@ impl<'a> Ensemble<'a> {
         let (objective, validation) = stack(&members, device);
         Self {
             members,
-            course: Course { checkpoints: tasks[0].checkpoints.steps(tasks[0].train.steps), llc: tasks[0].llc_steps() },
+            course: Course {
+                checkpoints: tasks[0].checkpoints.steps(tasks[0].train.steps),
+                llc: tasks[0].llc_steps(),
+                geometry: tasks[0].geometry_steps(),
+            },
             step: 0,
             gradient: weights.zeros_like(),
             optimizer: Optimizer::new(&optimizers, &weights),
@@ -235,22 +241,23 @@ impl<'a> Ensemble<'a> {
         if measured.train_loss.is_none() {
             return Some(diverged(step));
         }
+        let weights = self.weights.get(e as i64);
+        let subject = llc::Subject { number, task, examples: &member.examples, weights: &weights, step };
         let due = self.course.llc.binary_search(&step).is_ok();
         let estimates = if due {
-            let weights = self.weights.get(e as i64);
-            let subject = llc::Subject { number, task, examples: &member.examples, weights: &weights, step };
             llc::estimates(&[subject], self.device, self.permits, surroundings).remove(0)
         } else {
             Vec::new()
         };
+        let val_accuracy = measured.val_accuracy;
+        let mut record = v1::Record { step, estimates, ..measured };
+        if self.course.geometry.binary_search(&step).is_ok() {
+            geometry::measure(&subject, self.device, &mut record, &stopped);
+        }
         if stopped() {
             return Some(TaskEnd::Stopped); // before the estimates were complete, perhaps
         }
-        let val_accuracy = measured.val_accuracy;
-        surroundings.record(
-            number,
-            v1::Record { step, estimates, llc_exact: phasegrid_proto::theory::llc_exact(task), ..measured },
-        );
+        surroundings.record(number, record);
         if due {
             member.work.done += sampling(task);
             surroundings.progress(number, member.work.share());

@@ -313,7 +313,7 @@ fn finite_temperature_values_of_linear_networks_approach_their_learning_coeffici
 fn check_deep_linear(task: &TaskConfig, examples: &Examples, warm: Option<f64>) {
     let Model::DeepLinear { widths, rank, .. } = &task.model else { panic!("a linear network") };
     let found = at_teacher(task, examples);
-    let (llc, error, exact) = (found.llc.unwrap(), found.llc_se.unwrap(), theory::llc_exact(task).unwrap());
+    let (llc, error, exact) = (found.llc.unwrap(), found.llc_se.unwrap(), theory::llc_exact(task, None).unwrap());
     let case = format!("deep linear {widths:?} rank {rank}");
     let mut z = row(&case, exact, llc, error);
     if let Some(warm) = warm {
@@ -398,7 +398,7 @@ fn check_quadratic(width: u32, loss: &str, value: f64, length: u32) {
         "seed": 9,
     });
     let task = resolve(&table, &[]).unwrap();
-    assert_eq!(theory::llc_exact(&task), Some(value));
+    assert_eq!(theory::llc_exact(&task, None), Some(value));
     let found = at_teacher(&task, &Examples::of(&task));
     let (llc, error, length) = (found.llc.unwrap(), found.llc_se.unwrap(), length as usize);
     let step_size = found.settings.as_ref().unwrap().step_size.unwrap();

@@ -3,11 +3,13 @@
 //! Everything is stacked: E weight vectors are advanced by one tensor program, be they the tasks of an ensemble or the
 //! chains of an estimate. Letters: E members, D parameters, N training examples, n examples of a batch, p outputs.
 
+mod hessian;
 mod squared_error;
 mod stacked;
 
 use tch::Tensor;
 
+pub use hessian::Hessian;
 pub use squared_error::SquaredError;
 pub use stacked::Stacked;
 

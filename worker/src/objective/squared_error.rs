@@ -150,9 +150,9 @@ impl Objective for SquaredError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::tests::{gaussian_task, modular_task};
+    use crate::models::tests::{gaussian_task, mlp_task, modular_task, potential_task};
     use crate::random::{Normals, Stream, Subsets};
-    use phasegrid_proto::task::Train;
+    use phasegrid_proto::task::{Activation, Potential, Train};
 
     /// The same loss by autograd, from the definition: one-hot inputs through `forward`, plain tensor operations.
     fn by_autograd(task: &TaskConfig, sets: &[&Set], weights: &Tensor, batch: Option<&Tensor>) -> (Tensor, Tensor) {
@@ -186,6 +186,25 @@ mod tests {
                 let vt = weights.narrow(0, 2 * p * k, p * k).view([k, p]);
                 x.mm(&w).square().mm(&vt)
             }
+            (Config::Mlp { width, activation, .. }, Data::Modular { modulus, .. }, Inputs::Pairs(pairs)) => {
+                let (p, k) = (i64::from(*modulus), i64::from(*width));
+                let index: Vec<i64> = pairs.iter().flatten().copied().map(i64::from).collect();
+                let x = Tensor::from_slice(&index).one_hot(p).to_kind(Kind::Double).view([-1, 2 * p]);
+                let z = x.mm(&weights.narrow(0, 0, 2 * p * k).view([2 * p, k]));
+                let h = match activation {
+                    Activation::Relu => z.clamp_min(0.0),
+                    Activation::Gelu => &z * ((&z / 2f64.sqrt()).erf() + 1.0) * 0.5,
+                    Activation::Tanh => (&z * 2.0).sigmoid() * 2.0 - 1.0,
+                };
+                h.mm(&weights.narrow(0, 2 * p * k, p * k).view([k, p]))
+            }
+            (Config::Potential { shape: Potential::Curvatures(all), .. }, ..) => {
+                (weights * Tensor::from_slice(all).sqrt()).unsqueeze(0)
+            }
+            (Config::Potential { shape: Potential::Powers([k1, k2]), .. }, ..) => {
+                let power = |i: i64, k: u32| weights.get(i).pow_tensor_scalar(i64::from(k));
+                (power(0, *k1) * power(1, *k2)).view([1, 1])
+            }
             (Config::DeepLinear { widths, .. }, _, Inputs::Vectors { dimension, values }) => {
                 let mut x = Tensor::from_slice(values).to_kind(Kind::Double).view([-1, *dimension as i64]);
                 let mut start = 0;
@@ -202,19 +221,32 @@ mod tests {
 
     #[test]
     fn loss_and_gradient_are_those_of_autograd() {
-        for task in [modular_task(7, 5, 0), gaussian_task(&[5, 3, 4], 2, 40), gaussian_task(&[3, 4], 1, 20)] {
+        let linear = [gaussian_task(&[5, 3, 4], 2, 40), gaussian_task(&[3, 4], 1, 20)];
+        let mlps = [Activation::Relu, Activation::Gelu, Activation::Tanh].map(|activation| mlp_task(7, 5, activation));
+        for task in [modular_task(7, 5, 0)].into_iter().chain(linear).chain(mlps) {
             for members in [1, 3] {
                 for loss in [Loss::Mse, Loss::CentredMse] {
                     for batch_size in [None, Some(6)] {
-                        compare(
-                            &TaskConfig { train: Train { loss, ..task.train.clone() }, ..task.clone() },
-                            members,
-                            batch_size,
-                        );
+                        compare(&with_loss(&task, loss), members, batch_size);
                     }
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_potential_has_the_gradient_of_autograd() {
+        let crossings = [[1, 0], [2, 0], [0, 1], [1, 1], [1, 2], [3, 2]].map(Potential::Powers);
+        for shape in [Potential::Curvatures(vec![2.0, 0.1, 30.0])].into_iter().chain(crossings) {
+            for members in [1, 3] {
+                compare(&with_loss(&potential_task(shape.clone()), Loss::Mse), members, None);
+                compare(&with_loss(&potential_task(shape.clone()), Loss::Mse), members, Some(1));
+            }
+        }
+    }
+
+    fn with_loss(task: &TaskConfig, loss: Loss) -> TaskConfig {
+        TaskConfig { train: Train { loss, ..task.train.clone() }, ..task.clone() }
     }
 
     fn compare(task: &TaskConfig, members: u64, batch_size: Option<usize>) {
