@@ -16,8 +16,7 @@ use phasegrid_proto::v1;
 use phasegrid_worker::data::{Examples, Inputs, Targets};
 use phasegrid_worker::objective::{Objective, SquaredError};
 use phasegrid_worker::permits::Permits;
-use phasegrid_worker::random::{Normals, Stream, Subsets};
-use phasegrid_worker::sampler::{self, Chance, Settings};
+use phasegrid_worker::sampler::{self, Chance, Origin, Settings};
 use phasegrid_worker::surroundings::Alone;
 use phasegrid_worker::{estimate, llc, models};
 use serde_json::json;
@@ -61,15 +60,37 @@ impl<P: Potential> Objective for Stacked<P> {
     }
 }
 
+/// The minimum of a potential, w* = 0.
+struct Minimum<'a> {
+    start: Vec<f32>,
+    settings: &'a Settings,
+    seed: u64,
+}
+
+impl Origin for Minimum<'_> {
+    fn start(&self) -> &[f32] {
+        &self.start
+    }
+
+    fn settings(&self) -> &Settings {
+        self.settings
+    }
+
+    fn chance(&self, chain: usize) -> Chance {
+        Chance::derive(self.seed, &[chain as u64], self.examples())
+    }
+
+    fn examples(&self) -> usize {
+        1
+    }
+}
+
 /// The summary of chains on a potential, from its minimum at 0.
 fn summarise(potential: &impl Potential, settings: &Settings, seed: u64) -> estimate::Summary {
-    let objective = |members| Stacked { potential: potential.clone(), members };
-    let chance = |chain| Chance {
-        noise: Normals::derive(seed, "chain", &[chain as u64]),
-        batches: Subsets::new(Stream::derive(seed, "batches", &[chain as u64]), 1),
-    };
-    let start = Tensor::zeros([potential.dimension() as i64], (Kind::Float, Device::Cpu));
-    let chains = sampler::run(&objective, &start, settings, &chance, &Permits::new(0), &|| false).unwrap();
+    let objective = |rows: &[&Minimum]| Stacked { potential: potential.clone(), members: rows.len() };
+    let minimum = Minimum { start: vec![0.0; potential.dimension()], settings, seed };
+    let options = (Kind::Float, Device::Cpu);
+    let chains = sampler::run(&[&minimum], &objective, options, &Permits::new(0)).remove(0).unwrap();
     let losses: Vec<_> = chains.into_iter().map(|chain| chain.unwrap().losses).collect();
     estimate::summarise(&losses, 0.0, settings.nbeta).unwrap()
 }
@@ -123,7 +144,7 @@ fn quadratics_have_their_discretised_value() {
         (vec![2.0; 4], 1000.0, 100.0, 1e-3, 200, 500, 4.01003),
     ];
     for (i, (curvatures, nbeta, localization, step_size, burn_in, draws, value)) in cases.into_iter().enumerate() {
-        let settings = Settings { step_size, localization, nbeta, chains: 64, burn_in, draws, batch_size: None };
+        let settings = Settings { step_size, localization, nbeta, chains: 64, burn_in, draws, ..Settings::default() };
         let exact = quadratic_answer(&curvatures, &settings);
         assert!((exact - value).abs() < 1e-5, "{exact} {value}");
         let summary = summarise(&Quadratic(curvatures), &settings, i as u64);
@@ -189,7 +210,7 @@ fn the_quadrature_gives_the_known_values_of_crossings() {
 
 fn check_crossing(k1: i32, k2: i32, nbeta: f64, step_size: f64, burn_in: usize, draws: usize) {
     let crossing = Crossing { k1, k2 };
-    let settings = Settings { step_size, localization: 1.0, nbeta, chains: 64, burn_in, draws, batch_size: None };
+    let settings = Settings { step_size, localization: 1.0, nbeta, chains: 64, burn_in, draws, ..Settings::default() };
     let exact = crossing_answer(crossing, nbeta);
     let summary = summarise(&crossing, &settings, (10 * k1 + k2) as u64);
     let z = row(&format!("crossing ({k1},{k2}) nbeta {nbeta:e}"), exact, summary.llc, summary.llc_se.unwrap());
@@ -388,7 +409,7 @@ fn check_quadratic(width: u32, loss: &str, value: f64, length: u32) {
         chains: 32,
         burn_in: length,
         draws: length,
-        batch_size: None,
+        ..Settings::default()
     };
     row(&format!("quadratic teacher K {width} {loss}"), value, llc, error);
     let z = row("  as discretised", quadratic_answer(&curvatures(&task), &settings), llc, error);
