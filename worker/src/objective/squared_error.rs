@@ -10,8 +10,8 @@ use std::ops::Range;
 use phasegrid_proto::task::{Loss, TaskConfig};
 use tch::{Device, Kind, Tensor};
 
-use super::stacked::{Padding, Stacked, Stacks};
 use super::Objective;
+use super::stacked::{Padding, Stacked, Stacks};
 use crate::data::{Examples, Set};
 use crate::host::{self, widest};
 use crate::models::{self, Model};
@@ -299,9 +299,8 @@ mod tests {
         let tasks: Vec<_> = sizes.iter().enumerate().map(task).collect();
         let all: Vec<_> = tasks.iter().map(Examples::of).collect();
         let sets: Vec<_> = all.iter().map(|examples| &examples.train).collect();
-        let objective = |sets: &[&Set]| {
-            SquaredError::new(models::of(&tasks[0]), Loss::CentredMse, sets, Kind::Float, Device::Cpu)
-        };
+        let objective =
+            |sets: &[&Set]| SquaredError::new(models::of(&tasks[0]), Loss::CentredMse, sets, Kind::Float, Device::Cpu);
         let rows: Vec<_> = tasks.iter().map(|task| Tensor::from_slice(&models::initial_weights(task))).collect();
         let weights = Tensor::stack(&rows, 0);
         let batches = Tensor::from_slice(&[3i64, 1, 0, 2, 5, 4, 6, 8]).view([4, 2]);

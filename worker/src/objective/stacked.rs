@@ -125,7 +125,8 @@ impl Stacked {
         let sources = || self.inputs.iter().chain([&self.targets]);
         let shape = |source: &Tensor| [batch.size().as_slice(), &source.size()[2..]].concat();
         if buffers.first().map(|buffer| buffer.size()[..2].to_vec()) != Some(batch.size()) {
-            *buffers = sources().map(|source| source.new_empty(shape(source), (source.kind(), source.device()))).collect();
+            *buffers =
+                sources().map(|source| source.new_empty(shape(source), (source.kind(), source.device()))).collect();
         }
         for (source, buffer) in sources().zip(buffers.iter()) {
             let _ = source.flatten(0, 1).index_select_out(&buffer.flatten(0, 1), 0, &index);

@@ -114,7 +114,11 @@ impl Optimizer {
         for member in &mut self.members {
             member.steps += 1;
         }
-        if host::applies(weights) { self.step_on_host(weights, gradient) } else { self.step_anywhere(weights, gradient) }
+        if host::applies(weights) {
+            self.step_on_host(weights, gradient)
+        } else {
+            self.step_anywhere(weights, gradient)
+        }
     }
 
     fn step_on_host(&mut self, weights: &mut Tensor, gradient: &Tensor) {

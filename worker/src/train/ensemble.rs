@@ -62,9 +62,7 @@ impl<'a> Ensemble<'a> {
         self.program();
         let Some(mut program) = self.program.take() else { unreachable!("it was just made") };
         let mut losses = Vec::with_capacity(steps as usize);
-        while (losses.len() as u64) < steps
-            && !self.members.iter().any(|member| surroundings.stopped(member.number))
-        {
+        while (losses.len() as u64) < steps && !self.members.iter().any(|member| surroundings.stopped(member.number)) {
             losses.push(program.step(steps - losses.len() as u64));
         }
         let broken = first_not_finite(&losses, self.members.len());

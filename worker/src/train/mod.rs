@@ -80,7 +80,12 @@ fn halve(mut members: Vec<Member>, OutOfMemory(reason): OutOfMemory, place: &Pla
         return Vec::new();
     }
     let half = members.len().div_ceil(2);
-    tracing::warn!(members = members.len(), half, reason, "an ensemble is out of memory: its halves go on one after the other");
+    tracing::warn!(
+        members = members.len(),
+        half,
+        reason,
+        "an ensemble is out of memory: its halves go on one after the other"
+    );
     memory::limit(&members[0].task, place.device, half);
     let rest = members.split_off(half);
     vec![members, rest]
