@@ -29,4 +29,9 @@ pub trait Objective {
     ///
     /// `batch` [E, n] holds each member's own indices into its examples; `None` is the full set.
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor;
+
+    /// L `[E]` alone, as [`Objective::loss_and_gradient`] gives it. One that can leaves the backward pass out.
+    fn loss(&self, weights: &Tensor, batch: Option<&Tensor>) -> Tensor {
+        self.loss_and_gradient(weights, batch, &mut weights.zeros_like())
+    }
 }

@@ -137,6 +137,14 @@ impl Objective for SquaredError {
         self.model.backward(weights, inputs, saved, &outputs, gradient);
         loss
     }
+
+    fn loss(&self, weights: &Tensor, batch: Option<&Tensor>) -> Tensor {
+        let selected = batch.map(|batch| self.examples.select(batch));
+        let all = (&self.examples.inputs, &self.examples.targets);
+        let (inputs, targets) = selected.as_ref().map_or(all, |(inputs, targets)| (inputs, targets));
+        let mut outputs = self.model.forward(weights, inputs, &mut self.saved.borrow_mut());
+        self.settle(&mut outputs, targets)
+    }
 }
 
 #[cfg(test)]
@@ -257,6 +265,7 @@ mod tests {
         });
         let mut gradient = weights.full_like(f64::NAN); // whatever was there must not matter
         let loss = objective.loss_and_gradient(&weights, batch.as_ref(), &mut gradient);
+        assert_eq!(objective.loss(&weights, batch.as_ref()), loss);
         let (expected_loss, expected) = by_autograd(task, &sets, &weights, batch.as_ref());
         // Both round in double precision, in a different order of operations.
         let error = |a: &Tensor, b: &Tensor| f64::try_from((a - b).norm() / b.norm()).unwrap();
