@@ -89,7 +89,8 @@ impl Run {
         let end = ended?;
         stopped?;
         let tasks = folder.path().join("tasks.csv");
-        end.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))
+        end.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))?;
+        folder.clear_snapshots()
     }
 
     /// The folder's sweep: a new one, or the same that an earlier run began.
