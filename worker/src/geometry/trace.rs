@@ -15,7 +15,7 @@ pub(super) struct Trace {
 /// The estimate from so many probes, each two gradients of the full training loss. `None` if stopped.
 pub(super) fn estimate(point: &Point, probes: u32) -> Option<Trace> {
     let size = point.weights.numel() as i64;
-    let mut hessian = Hessian::new(&point.objective, &point.weights.squeeze_dim(0));
+    let mut hessian = Hessian::new(&point.objective, &point.weights);
     let mut probe = |number: u32| {
         if (point.stopped)() {
             return None;

@@ -8,24 +8,24 @@ use super::Objective;
 /// curvature's own change about 1e-8.
 const DISTANCE: f64 = 1e-4;
 
-/// The Hessian H of a full loss at one weight vector, as far as products with it tell.
+/// The Hessians H of a full loss at E weight vectors, as far as products with them tell.
 pub struct Hessian<'a> {
     objective: &'a dyn Objective,
-    /// w, [1, D]
+    /// w, [E, D]
     weights: Tensor,
-    /// ∇L ahead of w and behind it, [1, D]
+    /// ∇L ahead of w and behind it, [E, D]
     slopes: [Tensor; 2],
 }
 
 impl<'a> Hessian<'a> {
-    /// The Hessian of `objective`, which has one member, at `weights` `[D]`. It is computed in double precision.
+    /// The Hessian of each member of `objective` at `weights` `[E, D]`. It is computed in double precision.
     #[must_use]
     pub fn new(objective: &'a dyn Objective, weights: &Tensor) -> Self {
-        let weights = weights.to_kind(Kind::Double).unsqueeze(0);
+        let weights = weights.to_kind(Kind::Double);
         Self { objective, slopes: [weights.zeros_like(), weights.zeros_like()], weights }
     }
 
-    /// H·v ≈ (∇L(w + δv) − ∇L(w − δv))/(2δ) for `direction` v [1, D] of length 1. Two gradients.
+    /// H·v ≈ (∇L(w + δv) − ∇L(w − δv))/(2δ) for directions v `[E, D]` of length 1. Two gradients.
     pub fn times(&mut self, direction: &Tensor) -> Tensor {
         let step = direction * DISTANCE;
         let [ahead, behind] = &mut self.slopes;
