@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::schema::expect;
 use super::{Checkpoints, Data, Llc, Method, Model, Potential, Problem};
 
-/// The longest smaller side of a Jacobian whose spectrum is computed in full: its Gram matrix takes 128 MiB, and its
-/// eigenvalues half a minute of a core.
+/// The longest smaller side of a Jacobian whose spectrum is computed in full: its Gram matrix takes 128 MiB.
 const MOST_SIDE: u64 = 4096;
 
 /// The most bytes of a Jacobian in double precision.
