@@ -12,13 +12,15 @@ use tch::{Device, Kind, Tensor};
 use super::{Objective, Stacked};
 use crate::data::{Examples, Set};
 use crate::host::{self, widest};
-use crate::models::{self, Model};
+use crate::models::{self, Model, WholeLoss};
 
 /// Half the squared error, summed over outputs, mean over examples: of one model with E sets of examples.
 pub struct SquaredError {
     model: Box<dyn Model>,
     loss: Loss,
     examples: Stacked,
+    /// The model's own form of the full loss, where it has one.
+    whole: Option<Box<dyn WholeLoss>>,
     saved: RefCell<Vec<Tensor>>,
 }
 
@@ -27,7 +29,8 @@ impl SquaredError {
     #[must_use]
     pub fn new(model: Box<dyn Model>, loss: Loss, sets: &[&Set], kind: Kind, device: Device) -> Self {
         let examples = Stacked::new(model.as_ref(), sets, kind, device);
-        Self { model, loss, examples, saved: RefCell::default() }
+        let whole = model.whole_loss(loss, sets);
+        Self { model, loss, examples, whole, saved: RefCell::default() }
     }
 
     /// The training loss of `task`, for `members` weight vectors that share its examples.
@@ -128,6 +131,9 @@ impl Objective for SquaredError {
     }
 
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor {
+        if let (None, Some(whole), true) = (batch, &self.whole, host::applies(weights)) {
+            return whole.loss_and_gradient(weights, gradient);
+        }
         let selected = batch.map(|batch| self.examples.select(batch));
         let all = (&self.examples.inputs, &self.examples.targets);
         let (inputs, targets) = selected.as_ref().map_or(all, |(inputs, targets)| (inputs, targets));

@@ -9,16 +9,19 @@
 
 mod backward;
 mod forward;
+mod moments;
 mod pairs;
 mod tile;
 
+use phasegrid_proto::task::Loss;
 use pulp::Arch;
 use tch::{Device, Kind, Tensor};
 
 use self::backward::Backward;
 use self::forward::Forward;
+use self::moments::Moments;
 use self::pairs::Pairs;
-use super::{Layer, Model};
+use super::{Layer, Model, WholeLoss};
 use crate::data::{Inputs, Set};
 use crate::host;
 
@@ -141,6 +144,13 @@ impl Model for Quadratic {
         let mut rows = self.rows(gradient);
         let _ = rows.index_add_(0, &inputs[0].flatten(0, 1), &dz);
         let _ = rows.index_add_(0, &inputs[1].flatten(0, 1), &dz);
+    }
+
+    fn whole_loss(&self, loss: Loss, sets: &[&Set]) -> Option<Box<dyn WholeLoss>> {
+        if !moments::pay(self.p, self.width) {
+            return None;
+        }
+        Moments::of(self.p, self.width, loss, sets).map(|moments| Box::new(moments) as _)
     }
 
     /// Of the columns of U′, U″ and V (a neuron's weights over residues): with q_j the share of the column's Fourier power
