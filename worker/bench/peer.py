@@ -127,6 +127,7 @@ def run(request):
             num_draws=sampler["draws"],
             num_chains=sampler["chains"],
             num_burnin_steps=sampler["burn_in"],
+            init_loss=record["train_loss"],
             device=device,
             verbose=False,
         )

@@ -11,7 +11,7 @@ use super::pairs::Pairs;
 use super::tile::{self, MOST_ROWS, OfSize};
 
 /// Neurons of a panel.
-const PANEL: usize = 64;
+const PANEL: usize = 32;
 
 /// Examples whose squares are kept: whole tiles, and with a panel's other numbers within the cache.
 const BLOCK: usize = 21 * MOST_ROWS;
@@ -133,7 +133,7 @@ impl<'a, S: Simd> Panel<'a, S> {
     #[inline(always)]
     fn squares(&mut self, simd: S, pairs: Pairs) {
         let row = |number: usize| &self.u[number * self.vectors..][..self.vectors];
-        for ((a, b), h) in pairs.rows().zip(self.h.chunks_exact_mut(self.vectors)) {
+        for ([a, b], h) in pairs.rows().zip(self.h.chunks_exact_mut(self.vectors)) {
             for ((h, u), v) in h.iter_mut().zip(row(a)).zip(row(b)) {
                 let z = simd.add_f32s(*u, *v);
                 *h = simd.mul_f32s(z, z);
@@ -161,9 +161,10 @@ impl<S: Simd> OfSize<S> for Outer<'_, '_, S> {
         let step = |(c, h)| (*tile::array(c, class), tile::array(h, at));
         let steps = cotangent.chunks_exact(place.p).zip(h.chunks_exact(*vectors)).map(step);
         let sums = tile::tile::<S, R, V>(simd, steps);
-        for (row, sums) in dv[class * *vectors..].chunks_exact_mut(*vectors).zip(sums) {
-            for (dv, sum) in row[at..].iter_mut().zip(sums) {
-                *dv = simd.add_f32s(*dv, sum);
+        for r in 0..R {
+            let dv = &mut dv[(class + r) * *vectors + at..][..V];
+            for v in 0..V {
+                dv[v] = simd.add_f32s(dv[v], sums[r][v]);
             }
         }
     }
@@ -184,11 +185,11 @@ impl<S: Simd> OfSize<S> for Inner<'_, '_, S> {
         let rows: [&[f32]; R] = std::array::from_fn(|r| &cotangent[r * place.p..][..place.p]);
         let step = |(class, v)| (std::array::from_fn(|r| rows[r][class]), tile::array(v, at));
         let sums = tile::tile::<S, R, V>(simd, v.chunks_exact(*vectors).take(place.p).enumerate().map(step));
-        for ((a, b), sums) in pairs.rows().zip(sums) {
-            let (a, b) = (a * *vectors + at, b * *vectors + at);
-            for (i, dh) in sums.into_iter().enumerate() {
+        for r in 0..R {
+            let [a, b] = pairs.rows_of(r).map(|row| row * *vectors + at);
+            for i in 0..V {
                 let z = simd.add_f32s(u[a + i], u[b + i]);
-                let dz = simd.mul_f32s(simd.add_f32s(z, z), dh);
+                let dz = simd.mul_f32s(simd.add_f32s(z, z), sums[r][i]);
                 du[a + i] = simd.add_f32s(du[a + i], dz);
                 du[b + i] = simd.add_f32s(du[b + i], dz);
             }

@@ -41,7 +41,7 @@ impl WithSimd for Forward<'_> {
         }
         let vt = S::as_simd_f32s(vt).0; // [K, vectors]
         for (pairs, outputs) in pairs.chunks(MOST_ROWS).zip(outputs.chunks_mut(MOST_ROWS * p)) {
-            for ((a, b), h) in pairs.rows().zip(h.chunks_exact_mut(width)) {
+            for ([a, b], h) in pairs.rows().zip(h.chunks_exact_mut(width)) {
                 squares(&weights[a * width..][..width], &weights[b * width..][..width], h);
             }
             for (at, count) in tile::pieces(vectors, tile::most_vectors::<S>()) {
@@ -80,10 +80,12 @@ impl<S: Simd> OfSize<S> for Outputs<'_, S> {
         let rows: [&[f32]; R] = std::array::from_fn(|r| &h[r * width..][..width]);
         let step = |(k, row)| (std::array::from_fn(|r| rows[r][k]), tile::array(row, at));
         let sums = tile::tile::<S, R, V>(simd, vt.chunks_exact(vectors).enumerate().map(step));
-        for (row, sums) in outputs.chunks_exact_mut(p).zip(sums) {
-            // What the last vector has beyond the last output is dropped.
-            for (to, sum) in row[at * S::F32_LANES..].chunks_mut(S::F32_LANES).zip(sums) {
-                simd.partial_store_f32s(to, sum);
+        for r in 0..R {
+            let row = &mut outputs[r * p..][..p];
+            for v in 0..V {
+                // What the last vector has beyond the last output is dropped.
+                let start = (at + v) * S::F32_LANES;
+                simd.partial_store_f32s(&mut row[start..p.min(start + S::F32_LANES)], sums[r][v]);
             }
         }
     }

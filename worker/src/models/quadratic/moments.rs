@@ -44,7 +44,7 @@ struct Grid {
 pub(super) fn pay(p: i64, width: i64) -> bool {
     // Microseconds, and one for each 100 or 40 thousand operations.
     let moments = 300.0 + (24 * width.pow(2) * p) as f64 / 1e5 + (6 * p.pow(2) * width) as f64 / 4e4;
-    moments < (6 * p.pow(3) * width) as f64 / 9e4
+    moments < (6 * p.pow(3) * width) as f64 / 8e4
 }
 
 impl Moments {

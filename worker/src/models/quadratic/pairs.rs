@@ -30,9 +30,15 @@ impl<'a> Pairs<'a> {
         self.first.chunks(size).zip(self.second.chunks(size)).map(move |(first, second)| Self { first, second, ..self })
     }
 
-    /// The numbers of each example's rows among the member's own.
-    pub(super) fn rows(self) -> impl Iterator<Item = (usize, usize)> {
-        let own = move |row: &i64| (row - self.base) as usize;
-        self.first.iter().map(own).zip(self.second.iter().map(own))
+    /// The numbers of this example's rows among the member's own.
+    #[inline(always)]
+    pub(super) fn rows_of(self, example: usize) -> [usize; 2] {
+        [self.first[example], self.second[example]].map(|row| (row - self.base) as usize)
+    }
+
+    /// [`Self::rows_of`] each example.
+    #[inline(always)]
+    pub(super) fn rows(self) -> impl Iterator<Item = [usize; 2]> {
+        (0..self.len()).map(move |example| self.rows_of(example))
     }
 }

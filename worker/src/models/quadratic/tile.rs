@@ -14,7 +14,10 @@ pub(super) const fn most_vectors<S: Simd>() -> usize {
 }
 
 /// Σ_t a_t·b_tᵀ
+///
+/// Here and wherever sums are used, loops count: iterators over arrays would have the sums in memory.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "an iterator would take the sums out of their registers")]
 pub(super) fn tile<'b, S: Simd, const R: usize, const V: usize>(
     simd: S,
     steps: impl Iterator<Item = ([f32; R], &'b [S::f32s; V])>,
@@ -24,10 +27,10 @@ where
 {
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
     for (a, b) in steps {
-        for (sums, a) in sums.iter_mut().zip(a) {
-            let a = simd.splat_f32s(a);
-            for (sum, b) in sums.iter_mut().zip(b) {
-                *sum = simd.mul_add_e_f32s(a, *b, *sum);
+        for r in 0..R {
+            let a = simd.splat_f32s(a[r]);
+            for v in 0..V {
+                sums[r][v] = simd.mul_add_e_f32s(a, b[v], sums[r][v]);
             }
         }
     }
