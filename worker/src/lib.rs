@@ -5,8 +5,8 @@
 //! [`client`] talks to it, the [`runner`] turns leases into ensembles on slots and keeps [`snapshots`] of long tasks, the
 //! [`engine`] runs an ensemble. Below the
 //! engine there is no network and no clock, only numerics: [`data`] and [`models`] make an [`objective`], which is
-//! minimised ([`train`], [`optimizer`], [`metrics`]) and sampled ([`sampler`], [`estimate`], [`llc`]); Numerics tell and ask
-//! through [`surroundings`] and compute with [`permits`]; all chance comes from [`random`]; `host` lends tensors' memory to
+//! minimised ([`train`], [`optimizer`], [`metrics`]), sampled ([`sampler`], [`estimate`], [`llc`]) and looked at closely
+//! ([`geometry`]). Numerics tell and ask through [`surroundings`] and compute with [`permits`]; all chance comes from [`random`]; `host` lends tensors' memory to
 //! plain loops.
 
 pub mod process;
@@ -44,6 +44,8 @@ pub mod sampler;
 pub mod estimate;
 
 pub mod llc;
+
+pub mod geometry;
 
 pub mod permits;
 
