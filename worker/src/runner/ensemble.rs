@@ -114,6 +114,10 @@ impl Surroundings for Ensemble<'_> {
         self.member(member).stop.is_raised()
     }
 
+    fn keeps_snapshots(&self) -> bool {
+        self.bench.library.is_some()
+    }
+
     fn wants_snapshot(&self, member: usize) -> bool {
         self.member(member).shelf.as_ref().is_some_and(|shelf| shelf.wants(Instant::now()))
     }

@@ -10,7 +10,7 @@ use super::*;
 fn task(steps: u64) -> TaskConfig {
     let json = format!(
         r#"{{
-            "data": {{"kind": "gaussian", "samples": 4}},
+            "data": {{"kind": "gaussian", "samples": 4, "whiten": false}},
             "model": {{"kind": "deep_linear", "widths": [1, 1], "rank": 1, "init": "teacher"}},
             "train": {{"optimizer": "sgd", "learning_rate": 0.0, "weight_decay": 0.0, "momentum": 0.0,
                       "batch_size": "full", "steps": {steps}, "loss": "mse"}},
