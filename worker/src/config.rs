@@ -9,12 +9,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use config::{Environment, File, FileFormat, Value};
+use phasegrid_proto::place::{PLACES, Place};
 use phasegrid_proto::task::Problem;
 use tonic::transport::Uri;
 
 use crate::cuda::{DEVICES, DeviceChoice};
 use crate::identity;
-use crate::snapshots::{PLACES, Place, SnapshotSettings};
+use crate::snapshots::SnapshotSettings;
 
 /// Everything that can be set.
 const KEYS: &str = "coordinator, device, slots, name, snapshots, snapshot_interval, log, log_format";

@@ -77,10 +77,10 @@ impl Shelf {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use phasegrid_proto::place::Place;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::snapshots::Place;
 
     impl Shelf {
         /// An empty one in a folder of its own.

@@ -5,7 +5,7 @@
 //! writer's own. What is kept here is never needed: a store that fails costs warnings and work done twice.
 
 mod envelope;
-mod place;
+mod store;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,11 +14,10 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
+use phasegrid_proto::place::{PLACES, Place};
 use phasegrid_proto::v1;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
-
-pub use self::place::{PLACES, Place};
 
 /// How long an operation may take before the store counts as away.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,7 +68,7 @@ impl Snapshots {
     /// Those at `place`, for a worker named `writer`; `None`, and a warning, if there can be none there.
     #[must_use]
     pub fn at(place: Place, writer: &str) -> Option<Self> {
-        match place.store() {
+        match store::at(&place) {
             Ok(store) => Some(Self::in_store(store?, place, writer)),
             Err(error) => {
                 tracing::warn!(%place, %error, "no snapshots can be kept there; lost tasks begin anew");

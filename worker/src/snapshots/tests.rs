@@ -1,52 +1,40 @@
 //! Claims about stored snapshots, made of every kind of place: a folder, and a server that speaks S3 and checks signatures.
 
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use object_store::aws::AmazonS3Builder;
-use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use url::Url;
 
+use self::s3::{BUCKET, S3, SECRET, USER};
 use super::*;
 
-/// A place of its own, and the folder in which it ends up.
+#[path = "../../tests/worker/harness/s3.rs"]
+mod s3;
+
+/// A place of its own.
 struct Ground {
-    _folder: TempDir,
     place: Place,
     store: Arc<dyn ObjectStore>,
+    _keep: Keep,
+}
+
+/// What lasts as long as the place.
+enum Keep {
+    Folder(TempDir),
+    S3(S3),
 }
 
 impl Ground {
     fn folder() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::Folder(folder.path().join("snapshots"));
-        Self { store: place.store().unwrap().unwrap(), place, _folder: folder }
+        Self { store: store::at(&place).unwrap().unwrap(), place, _keep: Keep::Folder(folder) }
     }
 
-    /// A bucket on a server in this process.
     async fn s3() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("bucket")).unwrap();
-        let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
-        service.set_auth(SimpleAuth::from_single("user", "secret"));
-        let service = service.build();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let account = AmazonS3Builder::new()
-            .with_endpoint(format!("http://{}", listener.local_addr().unwrap()))
-            .with_access_key_id("user")
-            .with_secret_access_key("secret");
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                let server = auto::Builder::new(TokioExecutor::new());
-                let service = service.clone();
-                tokio::spawn(async move { server.serve_connection(TokioIo::new(connection), service).await.ok() });
-            }
-        });
-        let store = place::s3(account, "bucket", "some/prefix").unwrap();
-        let place = Place::S3 { bucket: "bucket".into(), prefix: "some/prefix".into() };
-        Self { _folder: folder, place, store }
+        let server = S3::start().await;
+        let account = AmazonS3Builder::new().with_endpoint(&server.url).with_access_key_id(USER);
+        let store = store::s3(account.with_secret_access_key(SECRET), BUCKET, "some/prefix").unwrap();
+        let place = Place::S3 { bucket: BUCKET.into(), prefix: "some/prefix".into() };
+        Self { place, store, _keep: Keep::S3(server) }
     }
 
     /// The snapshots there as a worker of that name sees them.
@@ -155,7 +143,7 @@ async fn a_store_that_fails_is_left_alone_for_a_while_and_then_tried_again() {
 #[tokio::test]
 async fn the_coordinators_folder_is_used_only_where_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let url = Url::from_directory_path(folder.path()).unwrap().to_string();
+    let url = Place::folder(folder.path()).url();
     let snapshots = Snapshots::suggested(&url, "a").expect("it is there");
     snapshots.keep(snapshot("d", 1)).await;
     assert!(folder.path().join(key("d", 1, "a")).is_file());
