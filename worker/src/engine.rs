@@ -97,7 +97,7 @@ mod tests {
             betas[0] = 0.8;
         };
         assert!(refused(betas));
-        assert!(refused(|task| task.data = Data::Gaussian { samples: 5 }));
+        assert!(refused(|task| task.data = Data::Gaussian { samples: 5, whiten: false }));
     }
 
     #[test]

@@ -214,6 +214,15 @@ impl Llc {
         }
     }
 
+    /// Every shard must have an estimate to make: one without would train for nothing.
+    pub(super) fn check_shards(&self, metrics: &Checkpoints, steps: u64, problems: &mut Vec<Problem>) {
+        let Some(Shard { of, .. }) = self.shard else { return };
+        let estimates = self.checkpoints.as_ref().unwrap_or(metrics).steps(steps).len();
+        Problem::unless(problems, of as usize <= estimates, "task.llc.shards", || {
+            format!("a task estimates at {estimates} checkpoints, each by one shard; accepted: up to {estimates}")
+        });
+    }
+
     /// What samplers and baselines ask of the model.
     pub(super) fn check_with(&self, model: &Model, problems: &mut Vec<Problem>) {
         let layers = model.layers();
@@ -225,6 +234,12 @@ impl Llc {
         // A baseline's weights know nothing, and its targets are the data's; a teacher's weights know everything, and a
         // quadratic teacher makes its own targets.
         let accepted = match model {
+            // At its one point, w* = 0, the null baseline would be the estimate itself.
+            Model::Potential { .. } => {
+                return Problem::unless(problems, self.baselines.is_empty(), "task.llc.baselines", || {
+                    "a potential has no weights that know nothing; accepted with it: none".to_owned()
+                });
+            }
             _ if model.init() != Init::Teacher => return,
             Model::Quadratic { .. } | Model::Mlp { .. } => "none",
             Model::DeepLinear { .. } => "[\"zero\"]",

@@ -3,11 +3,13 @@
 //! Everything is stacked: E weight vectors are advanced by one tensor program, be they the tasks of an ensemble or the
 //! chains of an estimate. Letters: E members, D parameters, N training examples, n examples of a batch, p outputs.
 
+mod hessian;
 mod squared_error;
 mod stacked;
 
 use tch::Tensor;
 
+pub use hessian::Hessian;
 pub use squared_error::SquaredError;
 pub use stacked::{Padding, Stacked, Stacks};
 
@@ -29,4 +31,9 @@ pub trait Objective {
     ///
     /// `batch` [E, n] holds each member's own indices into its own examples; `None` is the full set.
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor;
+
+    /// L `[E]` alone, as [`Objective::loss_and_gradient`] gives it. One that can leaves the backward pass out.
+    fn loss(&self, weights: &Tensor, batch: Option<&Tensor>) -> Tensor {
+        self.loss_and_gradient(weights, batch, &mut weights.zeros_like())
+    }
 }

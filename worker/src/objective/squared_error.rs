@@ -61,14 +61,29 @@ impl SquaredError {
         &self.examples
     }
 
-    /// [`Objective::loss_and_gradient`] of the members of one stack.
+    /// L [E], and where it is wanted ∇L into `gradient`.
+    fn evaluate(&self, weights: &Tensor, batch: Option<&Tensor>, mut gradient: Option<&mut Tensor>) -> Tensor {
+        let mut buffers = self.buffers.borrow_mut();
+        if let [(_, stack)] = self.examples.parts() {
+            return self.of_stack(stack, &mut buffers[0], weights, batch, gradient);
+        }
+        let of_part = |((members, stack), buffers): (&(Range<i64>, Stacked), &mut Buffers)| {
+            let rows = |tensor: &Tensor| tensor.narrow(0, members.start, members.end - members.start);
+            let mut part = gradient.as_deref_mut().map(|gradient| rows(gradient));
+            self.of_stack(stack, buffers, &rows(weights), batch.map(rows).as_ref(), part.as_mut())
+        };
+        let losses: Vec<_> = self.examples.parts().iter().zip(buffers.iter_mut()).map(of_part).collect();
+        Tensor::cat(&losses, 0)
+    }
+
+    /// [`SquaredError::evaluate`] of the members of one stack.
     fn of_stack(
         &self,
         stack: &Stacked,
         Buffers { saved, selected }: &mut Buffers,
         weights: &Tensor,
         batch: Option<&Tensor>,
-        gradient: &mut Tensor,
+        gradient: Option<&mut Tensor>,
     ) -> Tensor {
         let selected = batch.map(|batch| stack.select(batch, selected));
         let all = (&stack.inputs, &stack.targets);
@@ -77,7 +92,9 @@ impl SquaredError {
         let padding = stack.padding.as_ref().filter(|_| batch.is_none());
         let mut outputs = self.model.forward(weights, inputs, saved);
         let loss = self.settle(&mut outputs, targets, padding);
-        self.model.backward(weights, inputs, saved, &outputs, gradient);
+        if let Some(gradient) = gradient {
+            self.model.backward(weights, inputs, saved, &outputs, gradient);
+        }
         loss
     }
 
@@ -172,25 +189,20 @@ impl Objective for SquaredError {
     }
 
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor {
-        let mut buffers = self.buffers.borrow_mut();
-        if let [(_, stack)] = self.examples.parts() {
-            return self.of_stack(stack, &mut buffers[0], weights, batch, gradient);
-        }
-        let of_part = |((members, stack), buffers): (&(Range<i64>, Stacked), &mut Buffers)| {
-            let rows = |tensor: &Tensor| tensor.narrow(0, members.start, members.end - members.start);
-            self.of_stack(stack, buffers, &rows(weights), batch.map(rows).as_ref(), &mut rows(gradient))
-        };
-        let losses: Vec<_> = self.examples.parts().iter().zip(buffers.iter_mut()).map(of_part).collect();
-        Tensor::cat(&losses, 0)
+        self.evaluate(weights, batch, Some(gradient))
+    }
+
+    fn loss(&self, weights: &Tensor, batch: Option<&Tensor>) -> Tensor {
+        self.evaluate(weights, batch, None)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::tests::{gaussian_task, modular_task};
+    use crate::models::tests::{gaussian_task, mlp_task, modular_task, potential_task};
     use crate::random::{Normals, Stream, Subsets};
-    use phasegrid_proto::task::{Data, Train};
+    use phasegrid_proto::task::{Activation, Data, Potential, Train};
 
     /// The same loss by autograd, from the definition: one-hot inputs through `forward`, plain tensor operations.
     fn by_autograd(task: &TaskConfig, sets: &[&Set], weights: &Tensor, batch: Option<&Tensor>) -> (Tensor, Tensor) {
@@ -224,6 +236,25 @@ mod tests {
                 let vt = weights.narrow(0, 2 * p * k, p * k).view([k, p]);
                 x.mm(&w).square().mm(&vt)
             }
+            (Config::Mlp { width, activation, .. }, Data::Modular { modulus, .. }, Inputs::Pairs(pairs)) => {
+                let (p, k) = (i64::from(*modulus), i64::from(*width));
+                let index: Vec<i64> = pairs.iter().flatten().copied().map(i64::from).collect();
+                let x = Tensor::from_slice(&index).one_hot(p).to_kind(Kind::Double).view([-1, 2 * p]);
+                let z = x.mm(&weights.narrow(0, 0, 2 * p * k).view([2 * p, k]));
+                let h = match activation {
+                    Activation::Relu => z.clamp_min(0.0),
+                    Activation::Gelu => &z * ((&z / 2f64.sqrt()).erf() + 1.0) * 0.5,
+                    Activation::Tanh => (&z * 2.0).sigmoid() * 2.0 - 1.0,
+                };
+                h.mm(&weights.narrow(0, 2 * p * k, p * k).view([k, p]))
+            }
+            (Config::Potential { shape: Potential::Curvatures(all), .. }, ..) => {
+                (weights * Tensor::from_slice(all).sqrt()).unsqueeze(0)
+            }
+            (Config::Potential { shape: Potential::Powers([k1, k2]), .. }, ..) => {
+                let power = |i: i64, k: u32| weights.get(i).pow_tensor_scalar(i64::from(k));
+                (power(0, *k1) * power(1, *k2)).view([1, 1])
+            }
             (Config::DeepLinear { widths, .. }, _, Inputs::Vectors { dimension, values }) => {
                 let mut x = Tensor::from_slice(values).to_kind(Kind::Double).view([-1, *dimension as i64]);
                 let mut start = 0;
@@ -240,19 +271,32 @@ mod tests {
 
     #[test]
     fn loss_and_gradient_are_those_of_autograd_for_sets_of_any_size() {
-        for task in [modular_task(7, 5, 0), gaussian_task(&[5, 3, 4], 2, 40), gaussian_task(&[3, 4], 1, 20)] {
+        let linear = [gaussian_task(&[5, 3, 4], 2, 40), gaussian_task(&[3, 4], 1, 20)];
+        let mlps = [Activation::Relu, Activation::Gelu, Activation::Tanh].map(|activation| mlp_task(7, 5, activation));
+        for task in [modular_task(7, 5, 0)].into_iter().chain(linear).chain(mlps) {
             for members in [1, 4] {
                 for loss in [Loss::Mse, Loss::CentredMse] {
                     for batch_size in [None, Some(6)] {
-                        compare(
-                            &TaskConfig { train: Train { loss, ..task.train.clone() }, ..task.clone() },
-                            members,
-                            batch_size,
-                        );
+                        compare(&with_loss(&task, loss), members, batch_size);
                     }
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_potential_has_the_gradient_of_autograd() {
+        let crossings = [[1, 0], [2, 0], [0, 1], [1, 1], [1, 2], [3, 2]].map(Potential::Powers);
+        for shape in [Potential::Curvatures(vec![2.0, 0.1, 30.0])].into_iter().chain(crossings) {
+            for members in [1, 3] {
+                compare(&with_loss(&potential_task(shape.clone()), Loss::Mse), members, None);
+                compare(&with_loss(&potential_task(shape.clone()), Loss::Mse), members, Some(1));
+            }
+        }
+    }
+
+    fn with_loss(task: &TaskConfig, loss: Loss) -> TaskConfig {
+        TaskConfig { train: Train { loss, ..task.train.clone() }, ..task.clone() }
     }
 
     /// Members have different seeds and, but for the first two, numbers of examples.
@@ -261,7 +305,8 @@ mod tests {
             let mut task = TaskConfig { seed, ..task.clone() };
             match &mut task.data {
                 Data::Modular { train_fraction, .. } => *train_fraction += 0.1 * (seed / 2) as f64,
-                Data::Gaussian { samples } => *samples += seed / 2,
+                Data::Gaussian { samples, .. } => *samples += seed / 2,
+                Data::Origin => {}
             }
             Examples::of(&task)
         };
@@ -280,6 +325,7 @@ mod tests {
         });
         let mut gradient = weights.full_like(f64::NAN); // whatever was there must not matter
         let loss = objective.loss_and_gradient(&weights, batch.as_ref(), &mut gradient);
+        assert_eq!(objective.loss(&weights, batch.as_ref()), loss);
         let (expected_loss, expected) = by_autograd(task, &sets, &weights, batch.as_ref());
         // Both round in double precision, in a different order of operations.
         let error = |a: &Tensor, b: &Tensor| f64::try_from((a - b).norm() / b.norm()).unwrap();

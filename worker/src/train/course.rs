@@ -11,6 +11,8 @@ pub(super) struct Event {
     pub(super) record: bool,
     /// The record has estimates.
     pub(super) llc: bool,
+    /// The record has the geometry.
+    pub(super) geometry: bool,
     /// The step counts for an early stop.
     pub(super) checkpoint: bool,
 }
@@ -43,7 +45,7 @@ pub(super) struct Position {
 
 impl Course {
     pub(super) fn of(task: &TaskConfig) -> Self {
-        let (records, llc) = (task.record_steps(), task.llc_steps());
+        let (records, llc, geometry) = (task.record_steps(), task.llc_steps(), task.geometry_steps());
         let checkpoints = task.train.stop.map(|_| task.checkpoints.steps(task.train.steps)).unwrap_or_default();
         let mut steps = [records.as_slice(), &checkpoints].concat();
         steps.sort_unstable();
@@ -51,7 +53,13 @@ impl Course {
         steps.retain(|step| records.last().is_some_and(|last| step <= last));
         let event = |step: u64| {
             let among = |steps: &[u64]| steps.binary_search(&step).is_ok();
-            Event { step, record: among(&records), llc: among(&llc), checkpoint: among(&checkpoints) }
+            Event {
+                step,
+                record: among(&records),
+                llc: among(&llc),
+                geometry: among(&geometry),
+                checkpoint: among(&checkpoints),
+            }
         };
         let mut course = Self {
             events: steps.into_iter().map(event).collect(),

@@ -1,11 +1,11 @@
 //! What happens at the events of an ensemble: members that are due are measured, estimated and told.
 
-use phasegrid_proto::theory;
 use phasegrid_proto::v1;
 use tch::Tensor;
 
 use super::course::Event;
 use super::ensemble::Ensemble;
+use crate::geometry;
 use crate::llc::{self, Subject};
 use crate::surroundings::TaskEnd;
 
@@ -36,7 +36,7 @@ impl Ensemble<'_> {
         let mut estimates = estimates.into_iter();
         let mut record = |due: &Due| {
             let estimates = if due.event.llc { estimates.next() } else { None };
-            complete(&self.subject(due), estimates.unwrap_or_default(), &due.measured)
+            self.complete(due, estimates.unwrap_or_default())
         };
         let records: Vec<_> = due.iter().map(|due| due.tells.then(|| record(due))).collect();
         for (due, record) in due.into_iter().zip(records) {
@@ -64,6 +64,16 @@ impl Ensemble<'_> {
         Subject { number, task, examples, weights: &due.weights, step: due.event.step }
     }
 
+    /// The record of a member: what was measured of all who are due at once, and what is found of each by itself.
+    fn complete(&self, due: &Due, estimates: Vec<v1::Estimate>) -> v1::Record {
+        let (subject, place) = (self.subject(due), self.place);
+        let mut record = v1::Record { step: subject.step, estimates, ..due.measured.clone() };
+        if due.event.geometry {
+            geometry::measure(&subject, place.device, &mut record, &|| place.surroundings.stopped(subject.number));
+        }
+        record
+    }
+
     /// Lets a member pass its event, and tells its record if there is one to tell.
     fn pass(&mut self, due: &Due, record: Option<v1::Record>) {
         let surroundings = self.place.surroundings;
@@ -86,9 +96,4 @@ impl Ensemble<'_> {
             snapshot.into_iter().for_each(|snapshot| surroundings.keep_snapshot(number, snapshot));
         }
     }
-}
-
-/// The record of `subject`: what was measured of all who are due at once, and what is found of each by itself.
-fn complete(subject: &Subject, estimates: Vec<v1::Estimate>, measured: &v1::Record) -> v1::Record {
-    v1::Record { step: subject.step, estimates, llc_exact: theory::llc_exact(subject.task), ..measured.clone() }
 }

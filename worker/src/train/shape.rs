@@ -24,7 +24,8 @@ pub(super) fn of(task: &TaskConfig) -> TaskConfig {
         Data::Modular { operation, label_noise, train_fraction, modulus: _ } => {
             (*operation, *label_noise, *train_fraction) = (Operation::Add, 0.0, 0.0);
         }
-        Data::Gaussian { samples } => *samples = 0,
+        Data::Gaussian { samples, .. } => *samples = 0,
+        Data::Origin => {}
     }
     let (Optimizer::Adam { learning_rate, weight_decay, .. }
     | Optimizer::AdamW { learning_rate, weight_decay, .. }
@@ -45,10 +46,7 @@ pub(crate) fn room(task: &TaskConfig, device: Device) -> usize {
     let model = models::of(task);
     let widest = model.layers().iter().map(|layer| layer.inputs as u64).max().unwrap_or(1);
     // Validation examples count: they are all looked at together.
-    let examples = match task.data {
-        Data::Modular { modulus, .. } => u64::from(modulus).pow(2),
-        Data::Gaussian { samples } => samples,
-    };
+    let examples = task.data.examples();
     let numbers = model.dimension().unsigned_abs() + examples * (widest + model.outputs().unsigned_abs());
     let fit = (MOST_NUMBERS / numbers).clamp(1, MOST_MEMBERS as u64) as usize;
     fit.min(memory::most(task, device))
