@@ -1,5 +1,4 @@
 //! Estimates at checkpoints: what stands in them, and that they depend on nothing that they should not.
-#![expect(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
 
 mod diagnostics;
 mod layers;

@@ -1,5 +1,4 @@
 //! What the tests of samplers share: potentials without data, and origins on them.
-#![expect(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
 
 mod chains;
 mod curvature;
