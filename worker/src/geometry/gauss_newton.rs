@@ -113,7 +113,7 @@ impl<'a> GaussNewton<'a> {
 
     /// J·v ≈ (f(w + δv) − f(w − δv))/(2δ), [1, N, p], of `v` [length of the layer].
     fn forward(&self, v: &Tensor) -> Tensor {
-        let (model, inputs) = (self.point.objective.model(), &self.point.objective.stacked().inputs);
+        let (model, inputs) = (self.point.objective.model(), self.point.inputs());
         let norm = v.norm().double_value(&[]);
         if norm == 0.0 {
             return Tensor::zeros(self.outputs, (v.kind(), v.device()));
@@ -129,7 +129,7 @@ impl<'a> GaussNewton<'a> {
 
     /// Jᵀ·u, [length of the layer], of `u` [1, N, p].
     fn backward(&self, u: &Tensor) -> Tensor {
-        let (model, inputs) = (self.point.objective.model(), &self.point.objective.stacked().inputs);
+        let (model, inputs) = (self.point.objective.model(), self.point.inputs());
         let (mut saved, mut product) = (Vec::new(), self.point.weights.zeros_like());
         let _ = model.forward(&self.point.weights, inputs, &mut saved);
         model.backward(&self.point.weights, inputs, &mut saved, &self.centred(u), &mut product);

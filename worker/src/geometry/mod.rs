@@ -72,6 +72,11 @@ impl<'a> Point<'a> {
         self.subject.examples.train.len() as f64
     }
 
+    /// The training inputs, as the model takes them.
+    fn inputs(&self) -> &[Tensor] {
+        self.objective.stacks().parts().first().map_or(&[], |(_, stack)| &stack.inputs)
+    }
+
     /// Subtracts the mean over examples from `outputs` [N, …] if the loss does.
     fn centre(&self, outputs: &mut Tensor) {
         if self.subject.task.train.loss == Loss::CentredMse {

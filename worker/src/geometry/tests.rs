@@ -154,7 +154,6 @@ fn the_estimated_trace_is_that_of_the_hessian_within_its_error() {
     at(&task, |point| {
         let d = point.weights.numel() as i64;
         let units = Tensor::eye(d, (Kind::Double, Device::Cpu));
-        let flat = point.weights.squeeze_dim(0);
         let mut hessian = Hessian::new(&point.objective, &point.weights);
         let exact: f64 = (0..d).map(|i| hessian.times(&units.get(i).unsqueeze(0)).double_value(&[0, i])).sum();
         // The same from losses alone: second differences, with an error of order δ² and rounding of 1e-15/δ².
