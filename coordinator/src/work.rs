@@ -18,6 +18,8 @@ const STEP_OVERHEAD: f64 = 3e5;
 pub struct Cost {
     /// Floating-point operations, early stops and shared baselines left out of account.
     pub flops: f64,
+    /// Those of them that train; all others measure and sample.
+    pub training: f64,
     /// Records.
     pub records: f64,
     /// Bytes of the records as they are stored.
@@ -25,7 +27,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The cost of one task.
+    /// The cost of one task, or of the shard that it is.
     #[must_use]
     pub fn of(config: &TaskConfig) -> Self {
         let model = ModelCost::of(config);
@@ -40,23 +42,46 @@ impl Cost {
             flops: training
                 + records * (STEP_OVERHEAD + 2.0 * model.metric_examples * model.products)
                 + estimates * samplers.iter().map(chains).sum::<f64>(),
+            training,
             records,
             bytes: records * record_bytes(0) + estimates * (record_bytes(samplers.len()) - record_bytes(0)),
         }
+    }
+
+    /// The cost of all shards of a task: that of the whole, and of its training once more for each shard but one.
+    #[must_use]
+    pub fn of_all_shards(config: &TaskConfig) -> Self {
+        let mut whole = config.clone();
+        if let Some(llc) = &mut whole.llc {
+            llc.shard = None;
+        }
+        let cost = Self::of(&whole);
+        let repeated = cost.training * f64::from(config.shards() - 1);
+        Self { flops: cost.flops + repeated, training: cost.training + repeated, ..cost }
     }
 }
 
 impl Add for Cost {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { flops: self.flops + other.flops, records: self.records + other.records, bytes: self.bytes + other.bytes }
+        Self {
+            flops: self.flops + other.flops,
+            training: self.training + other.training,
+            records: self.records + other.records,
+            bytes: self.bytes + other.bytes,
+        }
     }
 }
 
 impl Mul<f64> for Cost {
     type Output = Self;
     fn mul(self, times: f64) -> Self {
-        Self { flops: self.flops * times, records: self.records * times, bytes: self.bytes * times }
+        Self {
+            flops: self.flops * times,
+            training: self.training * times,
+            records: self.records * times,
+            bytes: self.bytes * times,
+        }
     }
 }
 

@@ -32,8 +32,8 @@ pub(super) enum Failure {
     Open(#[from] OpenError),
     #[error("{0}")]
     Server(#[from] ServerError),
-    #[error("{failed} of {size} points failed; {next}")]
-    FailedPoints { failed: u64, size: u64, next: String },
+    #[error("{failed} of {size} {unit}s failed; {next}")]
+    FailedPoints { failed: u64, size: u64, unit: &'static str, next: String },
     #[error("{0}")]
     Worker(String),
     #[error("no plateau; {0}")]

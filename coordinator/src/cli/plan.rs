@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::spec::Spec;
+use crate::spec::{Shards, Spec};
+use crate::work::Cost;
 
 use super::failure::Failure;
 use super::input::SweepFile;
@@ -59,14 +60,31 @@ impl Plan {
         let rows = [
             ("name", spec.name().to_owned()),
             ("points", format!("{} over {}", spec.size(), axes.join(", "))),
+            ("shards", shards(spec.shards(), &cost)),
             ("samplers", samplers),
             ("records", format!("{:.0}", cost.records)),
             ("work", format!("{}FLOP", metric(cost.flops))),
             ("time", format!("about {time} on {} at {}FLOP/s each", counted(cores, "core"), metric(self.rate))),
             ("storage", format!("about {}B", metric(cost.bytes))),
         ];
-        rows.map(|(name, value)| format!("{name:<10}{value}\n")).concat()
+        let row = |(name, value)| format!("{name:<10}{value}\n");
+        rows.into_iter().filter(|(_, value)| !value.is_empty()).map(row).collect()
     }
+}
+
+/// Into how many shards points are split and what that costs; nothing if they are not.
+fn shards(shards: Shards, cost: &Cost) -> String {
+    let of = shards.of_each();
+    if of == 1 {
+        return String::new();
+    }
+    let repeated = cost.training * f64::from(of - 1) / f64::from(of);
+    let share = 100.0 * repeated / cost.flops;
+    let count = shards.count();
+    format!(
+        "{of} of each point, {count} in all; to repeat the training is {}FLOP, {share:.0}% of the work",
+        metric(repeated)
+    )
 }
 
 /// An axis with how many values it has, as far as they are listed.
@@ -95,5 +113,17 @@ mod tests {
         );
         assert!(summary.contains("samplers  1 setting a task\n"), "{summary}");
         assert!(summary.contains(" on 1 core at 1.00 GFLOP/s each\n"), "{summary}");
+        assert!(!summary.contains("shards"), "{summary}");
+    }
+
+    #[test]
+    fn shards_are_counted_with_the_training_that_they_repeat() {
+        let paper = concat!(env!("CARGO_MANIFEST_DIR"), "/../sweeps/paper-trajectory.toml");
+        let overrides = ["task.checkpoints={ every = 100 }", "task.llc.shards=4"].map(str::to_owned);
+        let spec = Spec::parse(&std::fs::read_to_string(paper).unwrap(), &overrides).unwrap();
+        let summary = Plan { file: SweepFile::at(paper), rate: 1e9, cores: Some(1), verbose: false }.summary(&spec);
+        // Training is 1 part in 19 of the work of a whole, and 4 in 22 of that of four shards, of which 3 are repeated.
+        let shards = "shards    4 of each point, 12 in all; to repeat the training is ";
+        assert!(summary.contains(shards) && summary.contains("FLOP, 14% of the work\n"), "{summary}");
     }
 }

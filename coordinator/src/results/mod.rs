@@ -33,7 +33,7 @@ pub struct TaskResult {
     pub state: TaskState,
     /// Attempts so far.
     pub attempts: u32,
-    /// The worker of the last attempt.
+    /// The worker of the last attempt; all of them, where it is split.
     pub worker: String,
     /// What made the last attempt fail.
     pub error: Option<String>,
@@ -46,7 +46,8 @@ pub struct TaskResult {
 pub enum TaskState {
     /// A worker holds a lease of it; its records are those so far.
     Leased,
-    /// It has records of an attempt that did not end, and nobody holds it: it was given back, or its sweep was cancelled.
+    /// It has records of an attempt that did not end, and nobody holds it: it was given back, its sweep was cancelled, or it
+    /// is split and not all of its shards have begun.
     Unfinished,
     /// Its records are complete.
     Finished,

@@ -163,7 +163,7 @@ impl Actor {
                 LeaseReply::Drain => (decision.changes, Ok(Work::Drain)),
                 LeaseReply::Granted(grant) => {
                     let listed = self.desk.catalogue.get(grant.lease.sweep)?;
-                    let (spec, sweep_id) = (listed.spec.clone(), listed.entry.id.clone());
+                    let (spec, sweep_id) = (listed.spec.clone().ok()?, listed.entry.id.clone());
                     let token = self.desk.token(grant.lease)?.to_string();
                     (decision.changes, Ok(Work::Granted { token, grant, spec, sweep_id }))
                 }
@@ -209,17 +209,12 @@ impl Actor {
             Err(error) => return self.reload_later(&error),
         };
         let now = self.now();
-        match Desk::restore(self.settings.clone(), stored, now, Some(&mut self.desk)) {
-            Ok(desk) => {
-                self.desk = desk;
-                self.generation += 1;
-                self.reload = None;
-                self.tick = now;
-                self.publisher.forget_untold(now);
-                tracing::warn!("went back to the stored state after a failed write");
-            }
-            Err(error) => self.reload_later(&error),
-        }
+        self.desk = Desk::restore(self.settings.clone(), stored, now, Some(&mut self.desk));
+        self.generation += 1;
+        self.reload = None;
+        self.tick = now;
+        self.publisher.forget_untold(now);
+        tracing::warn!("went back to the stored state after a failed write");
     }
 
     fn reload_later(&mut self, error: &dyn std::error::Error) {

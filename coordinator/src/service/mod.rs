@@ -12,6 +12,7 @@
 mod actor;
 mod catalogue;
 mod desk;
+mod joined;
 mod parking;
 mod people;
 mod publisher;
@@ -75,7 +76,7 @@ impl Coordinator {
     /// Starts on an open store. Must be called within a runtime.
     fn start(store: impl Store, mut reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
         let stored = reader.sweeps()?;
-        let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None)?;
+        let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None);
         let running = |key: &SweepKey| desk.scheduler.state(*key) == Some(SweepState::Running);
         let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(running).collect();
         let (sender, inbox) = mpsc::channel(INBOX);

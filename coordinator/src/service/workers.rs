@@ -86,7 +86,7 @@ impl Coordinator {
         let write_out = move || {
             let (mut tasks, mut failed) = (Vec::new(), Vec::new());
             for (point, attempt) in grant.tasks {
-                match spec.task(point) {
+                match spec.shard(point) {
                     Ok(config) => tasks.push(LeasedTask { point, attempt, config: config.to_json() }),
                     Err(error) => failed.push((point, Outcome::Failed { error: error.to_string(), permanent: true })),
                 }

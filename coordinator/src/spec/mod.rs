@@ -14,6 +14,8 @@ mod parse;
 mod phase_rule;
 mod range;
 mod resolved;
+mod shards;
+mod specimens;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +28,7 @@ pub use axis::Scale;
 pub use diagram::Diagram;
 pub use error::{Located, Place, SpecError};
 pub use phase_rule::{CullenThresholds, LiuThresholds, PhaseRule};
+pub use shards::Shards;
 
 use crate::space::Space;
 use crate::work::{self, Cost};
@@ -48,6 +51,7 @@ struct Parts {
     /// The axes that multiply training, in the order of the file, and the space of their indices.
     outer: Vec<Group>,
     space: Space,
+    shards: Shards,
     axes: Vec<String>,
     inner: Vec<Group>,
     sampler_axes: Vec<String>,
@@ -96,7 +100,13 @@ impl Spec {
         self.0.space.size()
     }
 
-    /// The configuration of a point.
+    /// What is leased: the points, or the shards into which each is split.
+    #[must_use]
+    pub fn shards(&self) -> Shards {
+        self.0.shards
+    }
+
+    /// The configuration of a point; of its first shard where it is split.
     ///
     /// # Errors
     /// If there is no such point, or if its values contradict each other where the check of the whole sweep could not
@@ -105,6 +115,15 @@ impl Spec {
         self.0.task(point).map_err(|problems| {
             SpecError::new(problems.into_iter().map(|problem| Located { place: Place::File, problem }).collect())
         })
+    }
+
+    /// The configuration of the shard with this number.
+    ///
+    /// # Errors
+    /// As for its point.
+    pub fn shard(&self, number: u64) -> Result<TaskConfig, SpecError> {
+        let (point, index) = self.0.shards.place(number);
+        Ok(self.task(point)?.with_shard(index))
     }
 
     /// The dotted paths of the axes that multiply training, in the order of the file, the seed last.
@@ -164,12 +183,6 @@ impl Spec {
         self.0.axis(path).map_or(Scale::Categories, Axis::scale)
     }
 
-    /// What a point's task is expected to cost.
-    #[must_use]
-    pub fn cost(&self, point: u64) -> Cost {
-        self.0.task(point).map(|config| Cost::of(&config)).unwrap_or_default()
-    }
-
     /// What the whole sweep is expected to cost. Exact unless the axes that decide about it have more than 10⁵
     /// combinations; then it is the mean of 1000 evenly spread points, times the size.
     #[must_use]
@@ -177,10 +190,15 @@ impl Spec {
         *self.0.total.get_or_init(|| self.sum_up())
     }
 
-    /// The floating-point operations that a point's task is expected to take.
+    /// The floating-point operations that the shard with this number is expected to take.
     #[must_use]
-    pub fn work(&self, point: u64) -> f64 {
-        self.cost(point).flops
+    pub fn work(&self, number: u64) -> f64 {
+        self.shard(number).map(|config| Cost::of(&config).flops).unwrap_or_default()
+    }
+
+    /// What all shards of a point are expected to cost together.
+    fn cost(&self, point: u64) -> Cost {
+        self.0.task(point).map(|config| Cost::of_all_shards(&config)).unwrap_or_default()
     }
 
     fn sum_up(&self) -> Cost {

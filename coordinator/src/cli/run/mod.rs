@@ -27,6 +27,7 @@ use super::input::SweepFile;
 use super::output::{print, talk};
 use super::progress::{View, ticks};
 use super::serve::{environment, stop_signal};
+use super::text::counted;
 use super::watch::{End, Events};
 use crew::Crew;
 use embedded::Embedded;
@@ -126,7 +127,7 @@ impl Here {
         let Local { file, source, spec } = sweep;
         let path = folder.path().display();
         let Some(sweep) = client.list().await?.pop() else {
-            talk(&format!("{}: {} points, into {path}", spec.name(), spec.size()));
+            talk(&format!("{}: {}, into {path}", spec.name(), extent(spec)));
             return Ok(client.create(file, "run".to_owned(), source).await?.id);
         };
         let (sweep, _) = client.sweep(&sweep.id).await?;
@@ -137,11 +138,20 @@ impl Here {
         if sweep.state() == v1::SweepState::Cancelled {
             return Err(Failure::Refused(format!("the sweep in {path} was cancelled: {way_out}")));
         }
-        talk(&format!("{}: {} points, going on in {path}", spec.name(), spec.size()));
+        talk(&format!("{}: {}, going on in {path}", spec.name(), extent(spec)));
         if self.retry {
             client.retry(&sweep.id).await?;
         }
         Ok(sweep.id)
+    }
+}
+
+/// How large a sweep is.
+fn extent(spec: &Spec) -> String {
+    let points = counted(spec.size(), "point");
+    match spec.shards() {
+        shards if shards.of_each() == 1 => points,
+        shards => format!("{points} in {} shards", shards.count()),
     }
 }
 

@@ -23,7 +23,7 @@ async fn tasks_carry_their_configuration() {
     assert_eq!(held.tasks.len(), 2);
     for (point, task) in (0..).zip(&held.tasks) {
         assert_eq!((task.point, task.attempt), (point, 1));
-        assert_eq!(task.config, spec.task(point).unwrap().to_json());
+        assert_eq!(task.config, spec.shard(point).unwrap().to_json());
     }
 }
 

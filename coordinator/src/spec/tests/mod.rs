@@ -3,6 +3,7 @@
 mod axes;
 mod refusals;
 mod resolved;
+mod shards;
 
 use super::Spec;
 
