@@ -27,6 +27,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use phasegrid_proto::place::Place;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -54,6 +55,8 @@ const INBOX: usize = 1024;
 #[derive(Clone)]
 pub struct Coordinator {
     settings: Settings,
+    /// Where workers are told to keep snapshots, as a URL; empty if nowhere.
+    snapshots: String,
     inbox: mpsc::Sender<Message>,
     reader: SharedReader,
 }
@@ -71,6 +74,18 @@ impl Coordinator {
             Self::start(store, reader, settings)
         };
         tokio::task::spawn_blocking(open).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// From now on tells workers to keep snapshots there. A folder is made if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn with_snapshots(self, place: &Place) -> Result<Self, OpenError> {
+        if let Place::Folder(path) = place {
+            let refused = |source| OpenError::Snapshots { path: path.clone(), source };
+            std::fs::create_dir_all(path).map_err(refused)?;
+        }
+        Ok(Self { snapshots: place.url(), ..self })
     }
 
     /// Starts on an open store. Must be called within a runtime.
@@ -92,7 +107,7 @@ impl Coordinator {
             }
         };
         let (writer, writer_thread) = writer::spawn(store, failed).map_err(OpenError::Thread)?;
-        let reader: SharedReader = Arc::new(Mutex::new(Box::new(reader)));
+        let reader: SharedReader = Arc::new(Mutex::new(Some(Box::new(reader))));
         let time_of_day = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let actor = Actor {
             settings: settings.clone(),
@@ -110,7 +125,7 @@ impl Coordinator {
             tick: Moment::ZERO,
         };
         tokio::spawn(actor.run());
-        let coordinator = Self { settings, inbox: sender, reader };
+        let coordinator = Self { settings, snapshots: String::new(), inbox: sender, reader };
         for key in unweighed {
             coordinator.weigh_soon(key);
         }
@@ -168,8 +183,11 @@ impl Coordinator {
         question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let reader = Arc::clone(&self.reader);
-        let read = move || question(&mut **reader.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::unreachable())??)
+        let read = move || match reader.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut() {
+            Some(reader) => Ok(question(reader)?),
+            None => Err(Refusal::unreachable()),
+        };
+        tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::unreachable())?
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why a call was refused. The variants are those that a caller acts on differently; `rpc/` maps each to its code.
 
+use std::path::PathBuf;
+
 use crate::scheduler::Refused;
 use crate::store::{OpenError as StoreOpenError, StoreError};
 
@@ -58,6 +60,14 @@ pub enum OpenError {
     /// The data folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreOpenError),
+    /// The folder for snapshots cannot be made.
+    #[error("the folder for snapshots {} cannot be made: {source}", .path.display())]
+    Snapshots {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The system has no thread to spare.
     #[error("the thread that writes could not be started")]
     Thread(#[source] std::io::Error),

@@ -85,12 +85,14 @@ pub struct Registration {
 }
 
 /// What a worker has to keep to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// How often to send a heartbeat.
     pub heartbeat_interval: Duration,
     /// How long a lease lives without one.
     pub lease_time: Duration,
+    /// Where to keep snapshots, as a URL; empty if nowhere.
+    pub snapshots: String,
 }
 
 /// The answer to a worker that asked for work.

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::config::SNAPSHOTS;
 use crate::plot::Drawing;
 use crate::results::format::Format;
 use crate::results::{Layout, Table};
@@ -64,10 +65,12 @@ impl Folder {
 
     /// Throws the database away.
     pub(super) fn clear(&self) -> Result<(), Failure> {
-        match std::fs::remove_dir_all(self.data()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::file("remove", &self.data())(error)),
-            _ => Ok(()),
-        }
+        remove(&self.data())
+    }
+
+    /// Throws the snapshots away, of which a run that is complete needs none.
+    pub(super) fn clear_snapshots(&self) -> Result<(), Failure> {
+        remove(&self.data().join(SNAPSHOTS))
     }
 
     /// Writes everything that a run leaves behind.
@@ -84,6 +87,14 @@ impl Folder {
             ("diagram.svg", svg.into_bytes()),
         ];
         files.iter().try_for_each(|(name, data)| write_file(&self.path.join(name), data))
+    }
+}
+
+/// Removes a folder with all that is in it, if it is there.
+fn remove(folder: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::file("remove", folder)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -82,7 +82,8 @@ impl Run {
             async |client: &mut Client, id: &str, folder: &Arc<Folder>| report(client, id, &spec, folder).await;
         let ((), end, folder) = self.here.run(local, report).await?;
         let tasks = folder.path().join("tasks.csv");
-        end.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))
+        end.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))?;
+        folder.clear_snapshots()
     }
 }
 

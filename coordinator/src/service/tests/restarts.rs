@@ -80,7 +80,7 @@ async fn a_stored_sweep_that_cannot_be_read_is_shown_and_left_alone_and_stops_no
     coordinator.shutdown().await;
     // As a later release might have written it.
     let database = rusqlite::Connection::open(folder.path().join("phasegrid.db")).unwrap();
-    let changed = "UPDATE sweeps SET source = replace(source, 'quadratic', 'cubic') WHERE id = ?";
+    let changed = "UPDATE sweep SET source = replace(source, 'quadratic', 'cubic') WHERE id = ?";
     assert_eq!(database.execute(changed, [&strange]).unwrap(), 1);
     drop(database);
 
@@ -95,4 +95,18 @@ async fn a_stored_sweep_that_cannot_be_read_is_shown_and_left_alone_and_stops_no
     assert!(refused(coordinator.spec(&strange).await.unwrap_err()));
     assert!(refused(coordinator.retry(&strange).await.unwrap_err()));
     assert_eq!(coordinator.cancel(&strange).await.unwrap().state, SweepState::Cancelled);
+}
+
+#[tokio::test]
+async fn an_orderly_stop_leaves_one_file_that_holds_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_sweep(&folder, 10).await;
+    work_off(&coordinator).await;
+    coordinator.results(&id, 0, 10).await.unwrap();
+    coordinator.shutdown().await;
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<_> = files.collect();
+    files.sort();
+    assert_eq!(files, ["lock", "phasegrid.db"]);
+    assert!(matches!(coordinator.results(&id, 0, 10).await, Err(Refusal::Unavailable(_))));
 }
