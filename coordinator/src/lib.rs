@@ -21,6 +21,8 @@ pub mod rpc;
 
 pub mod results;
 
+pub mod calibration;
+
 pub mod plot;
 
 pub mod cli;

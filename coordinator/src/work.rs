@@ -5,7 +5,7 @@
 
 use std::ops::{Add, Mul};
 
-use phasegrid_proto::task::{Data, Model, Sampler, TaskConfig};
+use phasegrid_proto::task::{Data, Model, Potential, Sampler, TaskConfig};
 use phasegrid_proto::v1;
 use prost::Message;
 
@@ -111,16 +111,14 @@ impl ModelCost {
                 f64::from(*width) * f64::from(*modulus)
             }
             // Refused before it gets here: these networks take pairs.
-            (Model::Quadratic { width, .. } | Model::Mlp { width, .. }, Data::Gaussian { .. }) => f64::from(*width),
+            (Model::Quadratic { width, .. } | Model::Mlp { width, .. }, _) => f64::from(*width),
             (Model::DeepLinear { widths, .. }, _) => {
                 widths.windows(2).map(|layer| f64::from(layer[0]) * f64::from(layer[1])).sum()
             }
+            (Model::Potential { shape: Potential::Curvatures(all), .. }, _) => all.len() as f64,
+            (Model::Potential { shape: Potential::Powers(powers), .. }, _) => powers.len() as f64,
         };
-        let metric_examples = match config.data {
-            Data::Modular { modulus, .. } => f64::from(modulus).powi(2),
-            Data::Gaussian { samples } => samples as f64,
-        };
-        Self { products, metric_examples }
+        Self { products, metric_examples: config.data.examples() as f64 }
     }
 }
 
@@ -171,7 +169,6 @@ fn record_bytes(estimates: usize) -> f64 {
         val_accuracy: some,
         weight_norm: some,
         ipr: some,
-        llc_exact: some,
         jacobian_rank: None,
         hessian_trace: None,
         hessian_trace_se: None,

@@ -1,6 +1,7 @@
 //! Figures: the phase diagram as SVG and PNG, and as text for a terminal. What is drawn comes from tables, so that a
 //! client draws what it was sent; the [`Layout`](crate::results::Layout) says what the axes are.
 
+mod calibration;
 mod captions;
 mod diagram;
 mod line;
@@ -13,6 +14,7 @@ mod svg;
 mod terminal;
 mod trajectories;
 
+pub use calibration::{Calibration, calibration_figure, calibration_text};
 pub use diagram::{Drawing, diagram};
 pub use png::png;
 pub use terminal::terminal;

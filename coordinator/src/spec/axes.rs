@@ -40,6 +40,11 @@ impl Group {
         self.axes.iter().map(move |axis| (axis.path, axis.value(index)))
     }
 
+    /// Whether it is the seed, and nothing else.
+    pub(super) fn is_seed(&self) -> bool {
+        matches!(self.axes.as_slice(), [axis] if axis.path == "seed")
+    }
+
     /// Whether one of its axes is at a path that `holds`.
     pub(super) fn any(&self, holds: impl Fn(&str) -> bool) -> bool {
         self.axes.iter().any(|axis| holds(axis.path))

@@ -15,6 +15,7 @@ mod phase_rule;
 mod range;
 mod resolved;
 mod shards;
+mod specimens;
 #[cfg(test)]
 mod tests;
 
@@ -139,6 +140,18 @@ impl Spec {
         values.into_iter().map(|(_, value)| value).collect()
     }
 
+    /// The point that lies this share of the way along every axis at once, from 0 at their first values to 1 at their
+    /// last; at the first seed.
+    #[must_use]
+    pub fn along(&self, share: f64) -> u64 {
+        let Parts { outer, space, .. } = &*self.0;
+        let index = |group: &Group| match group.is_seed() {
+            true => 0,
+            false => (share.clamp(0.0, 1.0) * (group.count - 1) as f64).round() as u64,
+        };
+        space.rank(&outer.iter().map(index).collect::<Vec<_>>()).unwrap_or_default()
+    }
+
     /// The dotted paths of the samplers' axes, such as `llc.step_size`.
     #[must_use]
     pub fn sampler_axes(&self) -> &[String] {
@@ -213,9 +226,8 @@ impl Parts {
             let message = format!("point {point} lies beyond the sweep's {} points", self.space.size());
             return Err(vec![Problem::new("", message)]);
         }
-        let lone_seed = |group: &Group| matches!(group.axes.as_slice(), [axis] if axis.path == "seed");
         let mut digits = self.space.unrank(point).unwrap_or_default();
-        let seed = self.outer.iter().position(lone_seed).map(|position| {
+        let seed = self.outer.iter().position(Group::is_seed).map(|position| {
             let index = std::mem::take(&mut digits[position]);
             self.outer[position].axes[0].value(index)
         });

@@ -234,6 +234,12 @@ impl Llc {
         // A baseline's weights know nothing, and its targets are the data's; a teacher's weights know everything, and a
         // quadratic teacher makes its own targets.
         let accepted = match model {
+            // At its one point, w* = 0, the null baseline would be the estimate itself.
+            Model::Potential { .. } => {
+                return Problem::unless(problems, self.baselines.is_empty(), "task.llc.baselines", || {
+                    "a potential has no weights that know nothing; accepted with it: none".to_owned()
+                });
+            }
             _ if model.init() != Init::Teacher => return,
             Model::Quadratic { .. } | Model::Mlp { .. } => "none",
             Model::DeepLinear { .. } => "[\"zero\"]",

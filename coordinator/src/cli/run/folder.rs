@@ -16,7 +16,7 @@ use super::super::plot::{drawn, png};
 use super::super::table::rendered;
 
 /// A folder that is ours as long as this lives.
-pub(super) struct Folder {
+pub(in crate::cli) struct Folder {
     path: PathBuf,
     /// Locked. A folder's own lock leaves no file behind and ends with the process, however that ends.
     _lock: File,
@@ -54,7 +54,7 @@ impl Folder {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::cli) fn path(&self) -> &Path {
         &self.path
     }
 

@@ -6,32 +6,24 @@
 
 use super::Quadratic;
 use crate::host::{Matrix, multiply, widest};
+use crate::models::pairs::Pairs;
 
 /// Numbers in one buffer of a block: half a MiB.
 const BLOCK: usize = 1 << 17;
 
-/// The examples of all members: the numbers of their two rows.
-#[derive(Clone, Copy)]
-pub(super) struct Pairs<'a> {
-    pub(super) first: &'a [i64],
-    pub(super) second: &'a [i64],
-    /// n, examples a member.
-    pub(super) examples: usize,
-}
-
 impl Quadratic {
     fn block_rows(&self) -> usize {
-        (BLOCK / self.width as usize).clamp(8, 256)
+        (BLOCK / self.layout.width as usize).clamp(8, 256)
     }
 
     /// The number of values that `scratch` must have room for.
     pub(super) fn scratch(&self) -> usize {
-        2 * self.block_rows() * self.width as usize
+        2 * self.block_rows() * self.layout.width as usize
     }
 
     /// Fills `outputs` [E, n, p] at `weights` [E, D].
     pub(super) fn fused_forward(&self, weights: &[f32], pairs: Pairs, scratch: &mut [f32], outputs: &mut [f32]) {
-        let (p, width, rows) = (self.p as usize, self.width as usize, self.block_rows());
+        let (p, width, rows) = (self.layout.p as usize, self.layout.width as usize, self.block_rows());
         let members = pairs.first.chunks(pairs.examples).zip(pairs.second.chunks(pairs.examples));
         for ((e, (first, second)), outputs) in members.enumerate().zip(outputs.chunks_mut(pairs.examples * p)) {
             let vt = &weights[(3 * e + 2) * p * width..][..p * width];
@@ -54,7 +46,7 @@ impl Quadratic {
         cotangent: &[f32],
         gradient: &mut [f32],
     ) {
-        let (p, width, rows) = (self.p as usize, self.width as usize, self.block_rows());
+        let (p, width, rows) = (self.layout.p as usize, self.layout.width as usize, self.block_rows());
         let (h, dh) = scratch.split_at_mut(scratch.len() / 2);
         gradient.fill(0.0);
         let members = pairs.first.chunks(pairs.examples).zip(pairs.second.chunks(pairs.examples));

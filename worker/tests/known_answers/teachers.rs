@@ -1,0 +1,77 @@
+//! Networks at random weights of which they are their own teacher, on the full grid of pairs modulo 3.
+//!
+//! Full batch, nβ = 1e6 and γ = 1: so cold the loss is a quadratic as far as chains go, and what discretisation adds is known.
+//! The estimate is compared within three standard errors with the exact value of that, and with the learning coefficient, half
+//! the rank of the Jacobian, within 3 %. Chains need some h_max/(0.1·h_min) steps to reach everywhere: each case says its
+//! ratio h_max/h_min.
+
+use phasegrid_proto::task::{TaskConfig, resolve};
+use phasegrid_proto::{theory, v1};
+use phasegrid_worker::models;
+use serde_json::{Value, json};
+
+use crate::case::Case;
+use crate::ranks::jacobian;
+
+/// The positive eigenvalues of the loss's Hessian JᵀJ/N at the teacher.
+fn curvatures(task: &TaskConfig) -> Vec<f64> {
+    let jacobian = jacobian(task);
+    let (_, singular, _) = jacobian.svd(true, false);
+    let squares = Vec::<f64>::try_from(singular.square() / task.data.train_examples() as f64).unwrap();
+    let greatest = squares[0];
+    squares.into_iter().filter(|h| *h > 1e-18 * greatest).collect()
+}
+
+fn check(name: &str, model: &Value, loss: &str, seed: u64, value: f64, length: u32) {
+    let table = json!({
+        "data": { "kind": "modular", "modulus": 3, "train_fraction": 1.0 },
+        "model": model,
+        "train": { "steps": 0, "loss": loss },
+        "llc": { "preset": "population", "nbeta": 1e6, "step_size": { "stable": 0.1 }, "chains": 32,
+            "burn_in": length, "draws": length },
+        "seed": seed,
+    });
+    let task = resolve(&table, &[]).unwrap();
+    let curvatures = curvatures(&task);
+    assert_eq!(curvatures.len() as f64 / 2.0, value);
+    let ratio = curvatures[0] / curvatures[curvatures.len() - 1];
+    let mut case =
+        Case::at(format!("{name} {loss}, h ratio {ratio:.0}"), task.clone(), &models::initial_weights(&task));
+    case.exact = Some(value);
+    let settings = case.estimate.settings.clone().unwrap();
+    let discretised = curvatures.iter().map(|h| theory::llc_of_curvature(*h, &settings).unwrap()).sum();
+    let case = case.agrees_with(discretised).near_exact(0.03);
+    assert_eq!(case.estimate.health(), v1::Health::Ok, "{}", case.estimate.health_reason);
+}
+
+fn quadratic(width: u32) -> Value {
+    json!({ "kind": "quadratic", "width": width, "init": "teacher" })
+}
+
+fn mlp(width: u32, activation: &str) -> Value {
+    json!({ "kind": "mlp", "width": width, "activation": activation, "init": "teacher" })
+}
+
+#[test]
+fn quadratic_teachers_have_half_the_rank_of_their_jacobian() {
+    check("quadratic teacher K 1", &quadratic(1), "mse", 9, 3.5, 30_000);
+    check("quadratic teacher K 2", &quadratic(2), "mse", 9, 7.0, 30_000);
+}
+
+#[test]
+fn wide_quadratic_teachers_have_half_the_number_of_outputs() {
+    check("quadratic teacher K 5", &quadratic(5), "mse", 9, 13.5, 25_000);
+}
+
+#[test]
+fn centring_takes_one_example_from_wide_quadratic_teachers() {
+    check("quadratic teacher K 5", &quadratic(5), "centred_mse", 9, 12.0, 15_000);
+}
+
+#[test]
+fn smooth_teachers_have_half_the_rank_of_their_jacobian() {
+    for activation in ["tanh", "gelu"] {
+        check(&format!("{activation} teacher K 1"), &mlp(1, activation), "mse", 11, 4.0, 10_000);
+        check(&format!("{activation} teacher K 2"), &mlp(2, activation), "mse", 16, 8.0, 40_000);
+    }
+}
