@@ -96,8 +96,7 @@ impl<'a> Case<'a> {
 /// A number for the settings that decide where chains go. What a draw is compared with, what else is measured and the
 /// preset's name are none of them: chains are the same with and without.
 fn content(sampler: &Sampler) -> u64 {
-    let dynamics =
-        Sampler { preset: None, initial_loss: InitialLoss::Whole, sensitivity: false, ..sampler.clone() };
+    let dynamics = Sampler { preset: None, initial_loss: InitialLoss::Whole, sensitivity: false, ..sampler.clone() };
     let text = serde_json::to_string(&dynamics).unwrap_or_else(|error| unreachable!("plain data serialises: {error}"));
     Stream::derive(0, &text, &[]).uniform_u64_below(u64::MAX)
 }

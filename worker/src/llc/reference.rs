@@ -101,7 +101,11 @@ fn all_asked(sites: &[Site]) -> Vec<PowerIteration> {
     let mut all = Vec::new();
     for site in sites {
         let of_site = site.samplers().iter().filter_map(|sampler| asked(site, sampler));
-        of_site.for_each(|asked| if !all.contains(&asked) { all.push(asked) });
+        of_site.for_each(|asked| {
+            if !all.contains(&asked) {
+                all.push(asked)
+            }
+        });
     }
     all
 }

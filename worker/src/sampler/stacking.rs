@@ -32,9 +32,9 @@ pub(super) fn programs<W: Origin>(origins: &[&W], stacking: Stacking) -> Vec<Vec
     let rows = |origin: usize| (0..origins[origin].settings().chains).map(move |chain| Row { origin, chain });
     let cut = |rows: Vec<Row>, most: usize| rows.chunks(most).map(<[Row]>::to_vec).collect::<Vec<_>>();
     match stacking {
-        Stacking::OfOneOrigin => {
-            (0..origins.len()).flat_map(|origin| cut(rows(origin).collect(), chains_a_program(origins[origin]))).collect()
-        }
+        Stacking::OfOneOrigin => (0..origins.len())
+            .flat_map(|origin| cut(rows(origin).collect(), chains_a_program(origins[origin])))
+            .collect(),
         Stacking::OfAll { numbers } => {
             let of_class = |class: Vec<usize>| {
                 let largest = class.iter().map(|origin| origins[*origin].numbers()).max().unwrap_or(1);

@@ -88,7 +88,8 @@ impl Mala {
         let sum = |x: Tensor| x.sum_dim_intlist(1, true, Kind::Double); // [R, 1]
         let apart = &weights + old_weights - start * 2.0; // w + w′ − 2w*
         let slopes = (&gradient + old_gradient) * nbeta + &apart * localization; // S, [R, M]
-        let rise = (&*loss - &self.loss).unsqueeze(1) * nbeta + sum((&weights - old_weights) * apart) * localization / 2.0;
+        let rise =
+            (&*loss - &self.loss).unsqueeze(1) * nbeta + sum((&weights - old_weights) * apart) * localization / 2.0;
         let way_back = sum(noise * &slopes) * step_size.sqrt() / 2.0 - sum(slopes.square()) * step_size / 8.0;
         let chances: Vec<f64> = self.chance.iter_mut().map(|chance| chance.uniform().ln()).collect();
         let chances = Tensor::from_slice(&chances).to_device(loss.device()).unsqueeze(1);

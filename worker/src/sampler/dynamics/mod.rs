@@ -104,7 +104,10 @@ impl Factors {
         };
         let rows: Vec<[f64; 3]> = settings.iter().map(of_row).collect();
         let tensor = |index: usize| column(rows.iter().map(|row| row[index]), (like.kind(), like.device()));
-        Self { tensors: [tensor(0), tensor(1), tensor(2)], rows: rows.iter().map(|row| row.map(|x| x as f32)).collect() }
+        Self {
+            tensors: [tensor(0), tensor(1), tensor(2)],
+            rows: rows.iter().map(|row| row.map(|x| x as f32)).collect(),
+        }
     }
 }
 

@@ -66,7 +66,8 @@ impl Randomness for Counters {
 
     fn batch(&mut self) -> Option<&Tensor> {
         let Batches { blocks, size, examples, missing } = self.batches.as_mut()?;
-        let largest = |keys: &Tensor| bits(keys, *examples).masked_fill(missing, i64::MIN).topk(*size, -1, true, false).1;
+        let largest =
+            |keys: &Tensor| bits(keys, *examples).masked_fill(missing, i64::MIN).topk(*size, -1, true, false).1;
         Some(blocks.next(largest))
     }
 }

@@ -50,11 +50,7 @@ impl Buffer {
         Self { host, read }
     }
 
-    fn fill<T: tch::kind::Element>(
-        &mut self,
-        chances: &mut [Chance],
-        fill: impl Fn(&mut Chance, &mut [T]),
-    ) -> &Tensor {
+    fn fill<T: tch::kind::Element>(&mut self, chances: &mut [Chance], fill: impl Fn(&mut Chance, &mut [T])) -> &Tensor {
         let columns = self.host.size()[1] as usize;
         for (row, chance) in host::slice_mut(&mut self.host).chunks_exact_mut(columns).zip(chances) {
             fill(chance, row);

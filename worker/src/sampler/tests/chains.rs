@@ -25,7 +25,11 @@ fn three(settings: &Settings) -> Vec<At> {
         let times = 1.0 + seed as f64 / 4.0;
         let [step_size, localization, nbeta] =
             [settings.step_size, settings.localization, settings.nbeta].map(|value| value * times);
-        At::new(seed, &START.map(|w| w * times as f32), &Settings { step_size, localization, nbeta, ..settings.clone() })
+        At::new(
+            seed,
+            &START.map(|w| w * times as f32),
+            &Settings { step_size, localization, nbeta, ..settings.clone() },
+        )
     };
     (0..3).map(own).collect()
 }
@@ -85,7 +89,8 @@ fn an_accelerators_chain_does_not_depend_on_the_rows_beside_it_either() {
     for method in METHODS {
         let settings = Settings { method, batch_size: Some(4), ..settings() };
         let origins = three(&settings);
-        let run = |origins: &[At]| run_on(&ellipse(&[1.0, 3.0, 0.5]), origins, (Kind::Double, Device::Cpu), 0, ON_DEVICE);
+        let run =
+            |origins: &[At]| run_on(&ellipse(&[1.0, 3.0, 0.5]), origins, (Kind::Double, Device::Cpu), 0, ON_DEVICE);
         let together = run(&origins);
         for (origin, own) in origins.chunks(1).zip(together.chunks(1)) {
             // Vector and scalar logarithms of a CPU differ in the last bit of single precision.
