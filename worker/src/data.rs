@@ -174,6 +174,24 @@ impl Set {
         self.len() == 0
     }
 
+    /// The set with its first example repeated at its end until there are `examples` of them; zeros stand for the examples
+    /// of an empty set.
+    #[must_use]
+    pub fn padded(&self, examples: usize) -> Self {
+        let inputs = match &self.inputs {
+            Inputs::Pairs(pairs) => Inputs::Pairs(padded(pairs, 1, examples)),
+            Inputs::Vectors { dimension, values } => {
+                Inputs::Vectors { dimension: *dimension, values: padded(values, *dimension, examples) }
+            }
+            Inputs::Nothing(_) => Inputs::Nothing(examples),
+        };
+        let targets = match &self.targets {
+            Targets::Classes { of, classes } => Targets::Classes { of: *of, classes: padded(classes, 1, examples) },
+            Targets::Values { of, values } => Targets::Values { of: *of, values: padded(values, *of, examples) },
+        };
+        Self { inputs, targets }
+    }
+
     /// The targets, [n, p].
     pub fn targets(&self, kind: Kind, device: Device) -> Tensor {
         match &self.targets {
@@ -193,6 +211,11 @@ impl Set {
         let classes: Vec<i64> = classes.iter().copied().map(i64::from).collect();
         Some(Tensor::from_slice(&classes).to_device(device))
     }
+}
+
+fn padded<T: Copy + Default>(values: &[T], width: usize, examples: usize) -> Vec<T> {
+    let first = values.get(..width).map_or_else(|| vec![T::default(); width], <[T]>::to_vec);
+    values.iter().copied().chain(first.into_iter().cycle()).take(width * examples).collect()
 }
 
 #[cfg(test)]
@@ -315,5 +338,17 @@ mod tests {
         assert_eq!((examples.train.len(), examples.validation.len()), (1, 0));
         let Targets::Values { of: 1, values } = &examples.train.targets else { panic!("one number") };
         assert_eq!(values, &[0.0]);
+    }
+
+    #[test]
+    fn padding_repeats_the_first_example_and_fills_an_empty_set_with_zeros() {
+        let train = Examples::of(&modular_task(5, 8, 1)).train;
+        let ((own, own_classes), long) = (pairs(&train), train.padded(12));
+        assert_eq!((own.len(), long.len()), (10, 12));
+        assert_eq!(pairs(&long).0, [own, &[own[0]; 2]].concat());
+        assert_eq!(pairs(&long).1, [own_classes, &[own_classes[0]; 2]].concat());
+        let empty = Examples::of(&gaussian_task(&[2, 3], 1, 4)).validation.padded(2);
+        assert_eq!(empty.targets(Kind::Float, Device::Cpu), Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)));
+        assert_eq!(empty.len(), 2);
     }
 }

@@ -4,8 +4,8 @@
 //! coordinator is ([`identity`], [`cuda`] and [`telemetry`] settle who speaks, on which device and where it logs),
 //! [`client`] talks to it, the [`runner`] turns leases into ensembles on slots, the [`engine`] runs an ensemble. Below the
 //! engine there is no network and no clock, only numerics: [`data`] and [`models`] make an [`objective`], which is
-//! minimised ([`train`], [`optimizer`], [`metrics`]) and sampled ([`sampler`], [`estimate`], [`llc`]); Numerics tell and ask
-//! through [`surroundings`] and compute with [`permits`]; all chance comes from [`random`]; `host` lends tensors' memory to
+//! minimised ([`train`], [`optimizer`], [`metrics`]), sampled ([`sampler`], [`estimate`], [`llc`]) and looked at closely
+//! ([`geometry`]). Numerics tell and ask through [`surroundings`] and compute with [`permits`]; all chance comes from [`random`]; `host` lends tensors' memory to
 //! plain loops.
 
 pub mod process;
@@ -41,6 +41,8 @@ pub mod sampler;
 pub mod estimate;
 
 pub mod llc;
+
+pub mod geometry;
 
 pub mod permits;
 

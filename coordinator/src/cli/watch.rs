@@ -10,7 +10,7 @@ use tonic::{Code, Status, Streaming};
 use super::client::{Client, Remote};
 use super::failure::Failure;
 use super::output::talk;
-use super::progress::{View, summary, ticks};
+use super::progress::{View, summary, ticks, unit};
 use super::text;
 use crate::clock;
 
@@ -87,7 +87,9 @@ impl End {
         match (self.cancelled, failed) {
             (true, _) => Err(Failure::Refused("the sweep was cancelled before its end".to_owned())),
             (false, 0) => Ok(()),
-            (false, failed) => Err(Failure::FailedPoints { failed, size, next: next.to_owned() }),
+            (false, failed) => {
+                Err(Failure::FailedPoints { failed, size, unit: unit(&self.progress), next: next.to_owned() })
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::schema::expect;
-use super::{Checkpoints, Data, Llc, Method, Model, Problem};
+use super::{Checkpoints, Data, Llc, Method, Model, Potential, Problem};
 
 /// The longest smaller side of a Jacobian whose spectrum is computed in full: its Gram matrix takes 128 MiB, and its
 /// eigenvalues half a minute of a core.
@@ -13,7 +13,7 @@ const MOST_SIDE: u64 = 4096;
 const MOST_BYTES: u64 = 512 << 20;
 
 /// The longest smaller side of a Jacobian whose spectrum is probed: as many numbers a vector, of which 1 GiB is kept.
-const MOST_PROBED: u64 = 1 << 21;
+const MOST_PROBED: u64 = 1 << 20;
 
 /// The geometry of the training loss at the weights of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ impl JacobianSize {
                 let layers = widths.windows(2).map(|pair| u64::from(pair[0]) * u64::from(pair[1]));
                 (widths.last().copied().unwrap_or(0).into(), layers.fold(0, u64::saturating_add))
             }
+            (Model::Potential { shape: Potential::Curvatures(all), .. }, _) => (all.len() as u64, all.len() as u64),
+            (Model::Potential { shape: Potential::Powers(powers), .. }, _) => (1, powers.len() as u64),
             // A model that does not take such data is refused as such.
             _ => (0, 0),
         };
@@ -122,7 +124,6 @@ mod tests {
     use serde_json::json;
 
     use super::super::resolve;
-    use super::*;
 
     fn refusals(geometry: serde_json::Value, width: u32, llc: serde_json::Value) -> Vec<String> {
         let task = json!({

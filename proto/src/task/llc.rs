@@ -214,6 +214,15 @@ impl Llc {
         }
     }
 
+    /// Every shard must have an estimate to make: one without would train for nothing.
+    pub(super) fn check_shards(&self, metrics: &Checkpoints, steps: u64, problems: &mut Vec<Problem>) {
+        let Some(Shard { of, .. }) = self.shard else { return };
+        let estimates = self.checkpoints.as_ref().unwrap_or(metrics).steps(steps).len();
+        Problem::unless(problems, of as usize <= estimates, "task.llc.shards", || {
+            format!("a task estimates at {estimates} checkpoints, each by one shard; accepted: up to {estimates}")
+        });
+    }
+
     /// What samplers and baselines ask of the model.
     pub(super) fn check_with(&self, model: &Model, problems: &mut Vec<Problem>) {
         let layers = model.layers();

@@ -248,5 +248,9 @@ impl Parts<'_> {
                 Geometry::check_prediction(self.llc, &estimated, &measured, problems);
             }
         }
+        // Checkpoints that were refused may be too many to be listed.
+        if let (Some(llc), Some(checkpoints), true) = (self.llc, self.checkpoints, problems.is_empty()) {
+            llc.check_shards(checkpoints, steps, problems);
+        }
     }
 }

@@ -5,33 +5,28 @@ use std::ops::Range;
 use tch::{Kind, Tensor};
 
 use super::ledger::values;
-use crate::objective::Objective;
+use crate::objective::{Hessian, Objective};
 use crate::random::Normals;
-
-/// Distance of the two gradients whose difference is a Hessian-vector product. In double precision rounding costs about
-/// 1e-16/1e-4 of the gradient, curvature's own change about 1e-8.
-const DISTANCE: f64 = 1e-4;
 
 /// Below this the loss is flat, as far as finite differences can tell.
 const FLAT: f64 = 1e-10;
 
 /// What is asked for, and how much may be spent on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PowerIteration {
+pub(crate) struct PowerIteration {
     /// The weights whose block of the Hessian is meant; `None` is all.
-    pub moving: Option<Range<usize>>,
+    pub(crate) moving: Option<Range<usize>>,
     /// Iterations at most, each two gradients; a value that has not settled by then is a lower bound.
-    pub iterations: usize,
+    pub(crate) iterations: usize,
 }
 
 /// For each of R networks the eigenvalue of the Hessian of its full loss at `weights` [R, D] that is largest in absolute
-/// value: power iteration, with Hessian-vector products H·v ≈ (∇L(w + δv) − ∇L(w − δv))/(2δ). All is in double precision.
+/// value, by power iteration in double precision.
 ///
 /// A network's iteration ends when it changes the value by less than a thousandth. `None` where the loss is flat, and
 /// everywhere if `stopped` said so on the way. The same `normals` give a network the same value, to rounding, whichever
 /// networks are beside it.
-#[must_use]
-pub fn greatest_curvatures(
+pub(crate) fn greatest_curvatures(
     objective: &dyn Objective,
     weights: &Tensor,
     normals: &mut [Normals],
@@ -46,16 +41,13 @@ pub fn greatest_curvatures(
     let mut direction = weights.zeros_like(); // v, nil where weights do not move
     direction.narrow(1, from, moves).copy_(&drawn(normals, moves));
     direction /= norms(&direction);
-    let (mut ahead, mut behind) = (weights.zeros_like(), weights.zeros_like());
+    let mut hessian = Hessian::new(objective, weights);
     let mut networks = vec![Network::Unsettled(0.0); normals.len()];
     for _ in 0..asked.iterations {
         if stopped() {
             return vec![None; networks.len()];
         }
-        let step = &direction * DISTANCE;
-        let _ = objective.loss_and_gradient(&(weights + &step), None, &mut ahead);
-        let _ = objective.loss_and_gradient(&(weights - &step), None, &mut behind);
-        let product = (&ahead - &behind).narrow(1, from, moves) / (2.0 * DISTANCE); // H·v, [R, M]
+        let product = hessian.times(&direction).narrow(1, from, moves); // H·v, [R, M]
         let norm = norms(&product);
         networks.iter_mut().zip(values(&norm)).for_each(|(network, norm)| network.learn(norm));
         if networks.iter().all(|network| !matches!(network, Network::Unsettled(_))) {

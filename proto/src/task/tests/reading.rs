@@ -121,6 +121,11 @@ fn refusal_names_what_is_accepted() {
         ("llc.layer", json!(3), "task.llc.layer: 3 is not a layer of this model; accepted: \"all\" or 1 to 2"),
         ("llc.shards", json!(0), "task.llc.shards: 0 is not accepted; accepted: a whole number from 1 to 1000"),
         (
+            "llc.shards",
+            json!(100),
+            "task.llc.shards: a task estimates at 40 checkpoints, each by one shard; accepted: up to 40",
+        ),
+        (
             "model.activation",
             json!("tanh"),
             "task.model.activation: does not belong to model.kind = \"quadratic\"; leave it out",
