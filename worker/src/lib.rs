@@ -39,7 +39,7 @@ pub mod train;
 
 pub mod metrics;
 
-pub mod sampler;
+mod sampler;
 
 pub mod estimate;
 

@@ -29,7 +29,7 @@ const TICK: f64 = 10.0;
 /// Why there is no figure.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
-    /// The value is no column of the cells' table.
+    /// The value is no numeric column of the cells' or the tasks' table.
     #[error("{name:?} is no value of a cell; accepted: {accepted}")]
     UnknownValue {
         /// What was asked for.
