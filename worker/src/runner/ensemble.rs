@@ -87,7 +87,8 @@ impl Surroundings for Ensemble<'_> {
         let member = self.member(member);
         member.reported.fetch_add(1, Ordering::Relaxed);
         // Nobody listens any more when the process leaves.
-        self.bench.mail.send(Mail::Record { token: member.token.clone(), point: member.point, record }).ok();
+        let mail = Mail::Record { token: member.token.clone(), point: member.point, record: Box::new(record) };
+        self.bench.mail.send(mail).ok();
     }
 
     fn progress(&self, member: usize, work_done: f64) {

@@ -21,6 +21,8 @@ use tokio::time::{Instant, timeout};
 
 /// How long an operation may take before the store counts as away.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The same of a look at what there is, for which a lease waits.
+const LOOK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long nothing is asked of a store that failed.
 const REST: Duration = Duration::from_secs(60);
 /// Snapshots that are read at once.
@@ -106,7 +108,7 @@ impl Snapshots {
             let found = self.store.list_with_delimiter(None).await?;
             Ok(found.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned)).collect())
         };
-        self.attempt("looked up", list).await.unwrap_or_default()
+        self.attempt("looked up", LOOK_PATIENCE, list).await.unwrap_or_default()
     }
 
     /// The newest snapshot of each of these digests that has one, with what the digest came with.
@@ -129,7 +131,7 @@ impl Snapshots {
             }
             Ok(None)
         };
-        self.attempt("read", newest).await.flatten()
+        self.attempt("read", PATIENCE, newest).await.flatten()
     }
 
     /// Keeps a snapshot, and lets go of the task's older ones once it is whole.
@@ -141,12 +143,12 @@ impl Snapshots {
             self.store.put(&path, sealed.into()).await?;
             self.delete(self.keys(&digest).await?.into_iter().filter(|key| key.step < step)).await
         };
-        self.attempt("kept", keep).await;
+        self.attempt("kept", PATIENCE, keep).await;
     }
 
     /// Deletes a task's snapshots, whoever wrote them.
     pub async fn forget(&self, digest: &str) {
-        self.attempt("deleted", async { self.delete(self.keys(digest).await?).await }).await;
+        self.attempt("deleted", PATIENCE, async { self.delete(self.keys(digest).await?).await }).await;
     }
 
     /// A task's snapshots. What is not named like one is none of ours.
@@ -185,14 +187,19 @@ impl Snapshots {
     }
 
     /// Does `work` unless the store rests. A failure is told here, and lets it rest.
-    async fn attempt<T>(&self, done: &str, work: impl Future<Output = object_store::Result<T>>) -> Option<T> {
+    async fn attempt<T>(
+        &self,
+        done: &str,
+        patience: Duration,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> Option<T> {
         if self.rests.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until) {
             return None;
         }
-        let reason = match timeout(PATIENCE, work).await {
+        let reason = match timeout(patience, work).await {
             Ok(Ok(result)) => return Some(result),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+            Err(_) => format!("no answer within {} s", patience.as_secs()),
         };
         let until = Instant::now() + REST;
         let before = self.rests.lock().unwrap_or_else(PoisonError::into_inner).replace(until);

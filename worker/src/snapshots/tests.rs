@@ -13,28 +13,22 @@ mod s3;
 struct Ground {
     place: Place,
     store: Arc<dyn ObjectStore>,
-    _keep: Keep,
-}
-
-/// What lasts as long as the place.
-enum Keep {
-    Folder(TempDir),
-    S3(S3),
+    _folder: TempDir,
 }
 
 impl Ground {
     fn folder() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::Folder(folder.path().join("snapshots"));
-        Self { store: store::at(&place).unwrap().unwrap(), place, _keep: Keep::Folder(folder) }
+        Self { store: store::at(&place).unwrap().unwrap(), place, _folder: folder }
     }
 
     async fn s3() -> Self {
-        let server = S3::start().await;
-        let account = AmazonS3Builder::new().with_endpoint(&server.url).with_access_key_id(USER);
+        let S3 { url, folder } = S3::start().await;
+        let account = AmazonS3Builder::new().with_endpoint(url).with_access_key_id(USER);
         let store = store::s3(account.with_secret_access_key(SECRET), BUCKET, "some/prefix").unwrap();
         let place = Place::S3 { bucket: BUCKET.into(), prefix: "some/prefix".into() };
-        Self { place, store, _keep: Keep::S3(server) }
+        Self { place, store, _folder: folder }
     }
 
     /// The snapshots there as a worker of that name sees them.

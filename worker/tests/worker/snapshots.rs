@@ -120,8 +120,8 @@ async fn a_killed_workers_snapshot_in_s3_is_taken_up_by_another() {
     let mut reports = coordinator.reports().await;
     let (_, first) = reports.records().await.remove(0);
     reports.answer(Verdict::Accepted);
-    // Its look at what is there goes through the server's own eyes: a file's content in the bucket's folder.
-    let snapshots = kept_in(Place::folder(&s3.path("sweeps")));
+    // The server keeps objects as files.
+    let snapshots = kept_in(Place::folder(&s3.folder.path().join(s3::BUCKET).join("sweeps")));
     let snapshot = appears(&snapshots, &digest).await;
     assert_eq!((snapshot.step, &snapshot.records), (0, &vec![first.clone()]));
     drop(lost);

@@ -1,7 +1,5 @@
 //! A server in this process that speaks S3 and checks signatures; what it holds lies in a folder of its own.
 
-use std::path::PathBuf;
-
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::auth::SimpleAuth;
@@ -20,7 +18,7 @@ pub(crate) const SECRET: &str = "secret";
 #[derive(Debug)]
 pub(crate) struct S3 {
     pub(crate) url: String,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl S3 {
@@ -44,10 +42,5 @@ impl S3 {
             }
         });
         Self { url, folder }
-    }
-
-    /// Where the objects with a prefix lie.
-    pub(crate) fn path(&self, prefix: &str) -> PathBuf {
-        self.folder.path().join(BUCKET).join(prefix)
     }
 }
