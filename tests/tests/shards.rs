@@ -53,7 +53,10 @@ fn one_point_is_computed_by_several_workers() {
     let workers = [cluster.worker(), cluster.worker()];
     phasegrid_tests::wait::until("both have joined", || (cluster.workers().len() == workers.len()).then_some(()));
     // Shards that take much longer than a worker that has joined takes to ask for one.
-    let source = sweep(4).replace("2000", "16000").replace("every = 250", "every = 2000").replace("\"train.weight_decay\" = [0.0, 1.0]", "\"train.weight_decay\" = [0.0]");
+    let source = sweep(4)
+        .replace("2000", "16000")
+        .replace("every = 250", "every = 2000")
+        .replace("\"train.weight_decay\" = [0.0, 1.0]", "\"train.weight_decay\" = [0.0]");
     let sweep = cluster.submit(&source.replace("count = 2", "count = 1"));
     cluster.until_complete(&sweep);
 
