@@ -22,7 +22,7 @@ pub fn reduced_rank_at_temperature(widths: [u32; 3], nbeta: f64, localization: f
     let [inputs, hidden, outputs] = widths;
     let q = inputs.min(hidden);
     let beta = nbeta / (localization * localization);
-    if !(1..=MOST_EIGENVALUES).contains(&q) || !(beta.is_finite() && beta > 0.0) {
+    if !((1..=MOST_EIGENVALUES).contains(&q) && beta.is_finite() && beta > 0.0) {
         return None;
     }
     let exponent = f64::from(inputs.abs_diff(hidden)) / 2.0 - 0.5;

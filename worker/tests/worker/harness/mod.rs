@@ -12,6 +12,7 @@ use phasegrid_proto::v1::worker_service_server::{WorkerService, WorkerServiceSer
 use phasegrid_proto::v1::*;
 use phasegrid_worker::client::Client;
 use phasegrid_worker::runner::{self, Capacity, RunError};
+use phasegrid_worker::snapshots::SnapshotSettings;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -145,8 +146,10 @@ impl Coordinator {
                 std::future::pending::<()>().await;
             }
         };
-        let capacity = Capacity { slots, threads: slots };
-        let run = tokio::spawn(runner::run(client, tch::Device::Cpu, capacity, left));
+        let capacity = Capacity { slots, devices: vec![tch::Device::Cpu; slots] };
+        // A snapshot at every checkpoint, where the coordinator says.
+        let snapshots = SnapshotSettings { place: None, interval: Duration::ZERO };
+        let run = tokio::spawn(runner::run(client, capacity, snapshots, left));
         Worker { leave: Some(leave), run }
     }
 
