@@ -23,23 +23,23 @@ struct Notebook {
 
 impl Surroundings for Notebook {
     fn record(&self, _member: usize, record: Record) {
-        self.records.lock().unwrap().push(record);
+        self.records.lock().expect("no panic").push(record);
     }
     fn wants_snapshot(&self, _member: usize) -> bool {
         true
     }
     fn keep_snapshot(&self, _member: usize, snapshot: Snapshot) {
-        self.snapshots.lock().unwrap().push(snapshot);
+        self.snapshots.lock().expect("no panic").push(snapshot);
     }
 }
 
 /// The records of an undisturbed run, and its snapshot after `step`.
 fn undisturbed(config: &str, step: u64) -> (Vec<Record>, Snapshot) {
-    let (task, notebook) = (TaskConfig::from_json(config).unwrap(), Notebook::default());
+    let (task, notebook) = (TaskConfig::from_json(config).expect("a task that makes sense"), Notebook::default());
     engine::run(vec![Start { task, snapshot: None }], tch::Device::Cpu, &Permits::new(0), &notebook);
-    let snapshots = notebook.snapshots.into_inner().unwrap();
+    let snapshots = notebook.snapshots.into_inner().expect("no panic");
     let snapshot = snapshots.into_iter().find(|snapshot| snapshot.step == step).expect("one is taken there");
-    (notebook.records.into_inner().unwrap(), snapshot)
+    (notebook.records.into_inner().expect("no panic"), snapshot)
 }
 
 /// Something by which a record shows that it was brought along, and not measured anew.
