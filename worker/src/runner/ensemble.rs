@@ -83,6 +83,11 @@ impl<'a> Ensemble<'a> {
 }
 
 impl Surroundings for Ensemble<'_> {
+    fn resumed(&self, member: usize, step: u64) {
+        let member = self.member(member);
+        tracing::info!(lease = %member.token, point = member.point, step, "resumed");
+    }
+
     fn record(&self, member: usize, record: v1::Record) {
         let member = self.member(member);
         member.reported.fetch_add(1, Ordering::Relaxed);
