@@ -350,3 +350,19 @@ fn the_papers_cell_can_be_measured() {
     println!("predicted LLC {:?} in {:?} altogether", record.estimates[0].llc_gauss_newton, start.elapsed());
     assert!(record.estimates[0].llc_gauss_newton.is_some());
 }
+
+/// The same for the largest Jacobian that is written out.
+#[test]
+#[ignore = "takes a minute"]
+fn the_largest_jacobian_can_be_measured() {
+    let mut task = modular_task(31, 176, 0);
+    let Data::Modular { train_fraction, .. } = &mut task.data else { panic!("modular") };
+    *train_fraction = 132.5 / 961.0;
+    let size = JacobianSize::of(&task.model, &task.data);
+    assert!(size.is_dense() && (size.outputs, size.weights) == (4092, 16_368));
+    tch::set_num_threads(1);
+    let start = std::time::Instant::now();
+    let rank = rank_of(&task, 0);
+    println!("rank {rank} in {:?}", start.elapsed());
+    assert_eq!(rank as f64, 2.0 * theory::one_hot_teacher(31, 176, 132, false));
+}
