@@ -21,7 +21,8 @@ import pyarrow.parquet
 from PIL import Image
 
 # Columns of text; all others are numbers.
-TEXT = {"state", "worker", "error", "phase", "health", "health_reason", "final_health", "final_health_reason", "llc.preset"}
+TEXT = {"state", "worker", "error", "phase", "health", "health_reason", "final_health", "final_health_reason"}
+TEXT |= {"llc.preset", "llc.method", "llc.layer", "llc.initial_loss"}
 # CSV carries the shortest digits that give the same double, so that only the order of summation may differ: for a mean
 # of a few numbers that is a few units in the last place of a double (2.2e-16).
 CLOSE = 1e-12
@@ -41,6 +42,7 @@ def main(folder):
     check_rows(tasks, cells, records, sweep, axes, samplers)
     check_curves(tasks, records, samplers)
     check_means(tasks, cells, sweep, samplers)
+    check_theory(tasks, cells, records, sweep, samplers)
     check_pictures(folder)
 
 
@@ -126,6 +128,45 @@ def check_means(tasks, cells, sweep, samplers):
     same("cells.csv: tasks is pandas' count", rows["tasks"], groups.size())
     share = groups["phase"].agg(lambda phases: phases.value_counts(normalize=True).max())
     same("cells.csv: phase_agreement is the majority's share", rows["phase_agreement"], share)
+
+
+def check_theory(tasks, cells, records, sweep, samplers):
+    """Recomputes from the sweep file what theory says of quadratic networks, and what is derived from it."""
+    diagram = cell_axes(sweep, samplers)
+    known = [column for column in tasks.columns if column.startswith("llc_theory_") or column == "llc_exact"]
+    for column, formula in (formulas(tasks, sweep) if sweep["task"]["model"]["kind"] == "quadratic" else {}).items():
+        same(f"tasks.csv: {column} is the formula's", tasks[column], formula)
+    for column in known:
+        values = tasks.groupby(diagram)[column]
+        agreed = values.first().where(values.nunique(dropna=False) == 1)
+        same(f"cells.csv: {column} is that of its tasks, if they agree", cells.set_index(diagram)[column], agreed)
+        alone = records.loc[records["health"].isna(), column].isna().all()
+        holds(f"records.parquet: {column} stands beside estimates alone", alone)
+    if "llc_z" in records:
+        expected = records["llc_exact"] if "llc_exact" in records else pd.Series(np.nan, records.index)
+        expected = records["llc_finite"].combine_first(expected) if "llc_finite" in records else expected
+        same("records.parquet: llc_z is the distance in standard errors", records["llc_z"], (records["llc"] - expected) / records["llc_se"])
+    if "jacobian_rank" in records:
+        same("records.parquet: llc_linearised is half the rank", records["llc_linearised"], records["jacobian_rank"] / 2)
+
+
+def formulas(tasks, sweep):
+    def value(section, key):
+        path = f"{section}.{key}"
+        return tasks[path] if path in tasks else pd.Series(sweep["task"][section][key], tasks.index)
+
+    p, k = value("data", "modulus"), value("model", "width")
+    n = (value("data", "train_fraction") * p.astype(float) ** 2).astype(int)
+    less = (value("train", "loss") == "centred_mse").astype(int)
+    return {
+        "llc_theory_paper_late_stage": k * (3 * p - 1) / 2,
+        "llc_theory_paper_generic": np.minimum(k * (3 * p - 1), p * p * (2 * p + 1)) / 2,
+        "llc_theory_paper_lazy_low": p * (2 * p - 1) / 2,
+        "llc_theory_paper_lazy_high": p * k / 2,
+        "llc_theory_one_hot_population": np.minimum(k * (3 * p - 2), p * (p * p - less)) / 2,
+        "llc_theory_one_hot_train_set": np.minimum(k * (3 * p - 2), p * (n - less)) / 2,
+        "llc_theory_one_hot_lazy": p * np.minimum(k, n - less) / 2,
+    }
 
 
 def check_pictures(folder):

@@ -91,6 +91,8 @@ fn layout(name: &str, x: Axis, y: Axis, seeds: u32) -> Layout {
         name: name.to_owned(),
         axes,
         coordinates: Arc::new(coordinates),
+        task: Arc::new(|_| None),
+        specimens: None,
         sampler_axes: vec![],
         samplers: vec![vec![]],
         x: Some("data.train_fraction".to_owned()),
@@ -139,6 +141,9 @@ fn estimate(llc: f64) -> Estimate {
         burn_in: 50,
         draws: 150,
         batch_size: 64,
+        method: "sgld".to_owned(),
+        layer: 0,
+        initial_loss: "whole".to_owned(),
     };
     Estimate {
         llc: Some(llc),

@@ -9,13 +9,26 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{Config, Environment, File, FileFormat, Source, Value};
+use phasegrid_proto::place::{PLACES, Place};
 
 use crate::service;
 use crate::telemetry::LogFormat;
 
 /// The keys, in the order of the sample.
-const KEYS: [&str; 8] =
-    ["listen", "data", "lease_time", "heartbeat_interval", "max_attempts", "lease_target", "log", "log_format"];
+const KEYS: [&str; 9] = [
+    "listen",
+    "data",
+    "snapshots",
+    "lease_time",
+    "heartbeat_interval",
+    "max_attempts",
+    "lease_target",
+    "log",
+    "log_format",
+];
+
+/// The folder for snapshots in the data folder.
+pub(crate) const SNAPSHOTS: &str = "snapshots";
 
 /// All settings of a coordinator.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +37,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The folder that holds the database.
     pub data: PathBuf,
+    /// Where workers keep snapshots of long tasks; `None` is beside the database.
+    pub snapshots: Option<Place>,
     /// How work is handed out and taken back.
     pub leasing: service::Settings,
     /// The filter of the logs.
@@ -37,6 +52,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
             data: PathBuf::from("phasegrid-data"),
+            snapshots: None,
             leasing: service::Settings::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Human,
@@ -50,6 +66,12 @@ impl Default for Settings {
 pub struct ConfigError(Vec<String>);
 
 impl Settings {
+    /// Where workers keep snapshots if the database is in `data`.
+    #[must_use]
+    pub fn snapshots_beside(&self, data: &Path) -> Place {
+        self.snapshots.clone().unwrap_or_else(|| Place::folder(&data.join(SNAPSHOTS)))
+    }
+
     /// Reads the settings: defaults, `file`, the variables `PHASEGRID_*` of `environment`, and `flags` (key and value).
     ///
     /// Variables that are no setting are left alone: workers and cluster managers share the prefix.
@@ -87,6 +109,7 @@ impl Settings {
         let settings = Self {
             listen: keys.take("listen", default.listen, "an address and port as in \"127.0.0.1:7700\"", address),
             data: keys.take("data", default.data, "a folder", |text| (!text.is_empty()).then(|| text.into())),
+            snapshots: keys.take("snapshots", default.snapshots, PLACES, |text| text.parse().ok().map(Some)),
             leasing: service::Settings {
                 lease_time,
                 heartbeat_interval: keys.duration("heartbeat_interval", heartbeat_interval),
@@ -192,8 +215,13 @@ mod tests {
         let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/coordinator.toml");
         let settings = Settings::load(Some(Path::new(sample)), [], NO_FLAGS).unwrap();
         assert_eq!(settings, Settings::default());
-        let table: toml::Table = std::fs::read_to_string(sample).unwrap().parse().unwrap();
-        assert_eq!(table.keys().collect::<Vec<_>>(), KEYS);
+        // A key whose default is no value is there as a comment.
+        let text = std::fs::read_to_string(sample).unwrap();
+        let text: String =
+            text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        assert_eq!(text.parse::<toml::Table>().unwrap().keys().collect::<Vec<_>>(), KEYS);
+        let settings = Settings::load(Some(file(&text).path()), [], NO_FLAGS).unwrap();
+        assert_eq!(settings.snapshots, Some(Place::folder("phasegrid-data/snapshots".as_ref())));
     }
 
     #[test]
@@ -226,6 +254,17 @@ mod tests {
         let flags = [("log_format", "xml".to_owned())];
         let problem = Settings::load(None, [], flags).unwrap_err().to_string();
         assert_eq!(problem, "log_format: \"xml\" among the flags is not accepted; it takes \"human\" or \"json\"");
+    }
+
+    #[test]
+    fn snapshots_that_cannot_be_kept_where_they_are_wanted_are_refused() {
+        let load = |place: &str| Settings::load(None, [], [("snapshots", place.to_owned())]);
+        assert_eq!(load("none").unwrap().snapshots, Some(Place::Nowhere));
+        assert_eq!(
+            load("gs://bucket").unwrap_err().to_string(),
+            "snapshots: \"gs://bucket\" among the flags is not accepted; it takes a folder, file:///FOLDER, \
+             s3://BUCKET/PREFIX or none"
+        );
     }
 
     #[test]

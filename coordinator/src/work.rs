@@ -5,7 +5,7 @@
 
 use std::ops::{Add, Mul};
 
-use phasegrid_proto::task::{Data, Model, Sampler, TaskConfig};
+use phasegrid_proto::task::{Data, Model, Potential, Sampler, TaskConfig};
 use phasegrid_proto::v1;
 use prost::Message;
 
@@ -18,6 +18,8 @@ const STEP_OVERHEAD: f64 = 3e5;
 pub struct Cost {
     /// Floating-point operations, early stops and shared baselines left out of account.
     pub flops: f64,
+    /// Those of them that train; all others measure and sample.
+    pub training: f64,
     /// Records.
     pub records: f64,
     /// Bytes of the records as they are stored.
@@ -25,38 +27,59 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The cost of one task.
+    /// The cost of one task, or of the shard that it is.
     #[must_use]
     pub fn of(config: &TaskConfig) -> Self {
         let model = ModelCost::of(config);
         let examples = config.data.train_examples();
         let step = |batch: u64| STEP_OVERHEAD + 6.0 * batch as f64 * model.products;
-        let training = config.train.steps as f64 * step(config.train.batch_size.resolve(examples));
+        let records = config.record_steps();
+        // Nobody would see what comes after the last record: training ends there.
+        let steps = records.last().copied().unwrap_or_default();
+        let training = steps as f64 * step(config.train.batch_size.resolve(examples));
         let chains = |sampler: &Sampler| sampler.steps() as f64 * step(sampler.batch_size.resolve(examples));
         let samplers = config.llc.as_ref().map_or(&[][..], |llc| &llc.samplers);
         let estimates = config.llc_steps().len() as f64;
-        let records = config.record_steps().len() as f64;
+        let records = records.len() as f64;
         Self {
             flops: training
                 + records * (STEP_OVERHEAD + 2.0 * model.metric_examples * model.products)
                 + estimates * samplers.iter().map(chains).sum::<f64>(),
+            training,
             records,
             bytes: records * record_bytes(0) + estimates * (record_bytes(samplers.len()) - record_bytes(0)),
         }
+    }
+
+    /// The cost of all shards of a task together.
+    #[must_use]
+    pub fn of_all_shards(config: &TaskConfig) -> Self {
+        let shards = (0..config.shards()).map(|index| Self::of(&config.clone().with_shard(index)));
+        shards.fold(Self::default(), Self::add)
     }
 }
 
 impl Add for Cost {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { flops: self.flops + other.flops, records: self.records + other.records, bytes: self.bytes + other.bytes }
+        Self {
+            flops: self.flops + other.flops,
+            training: self.training + other.training,
+            records: self.records + other.records,
+            bytes: self.bytes + other.bytes,
+        }
     }
 }
 
 impl Mul<f64> for Cost {
     type Output = Self;
     fn mul(self, times: f64) -> Self {
-        Self { flops: self.flops * times, records: self.records * times, bytes: self.bytes * times }
+        Self {
+            flops: self.flops * times,
+            training: self.training * times,
+            records: self.records * times,
+            bytes: self.bytes * times,
+        }
     }
 }
 
@@ -88,16 +111,14 @@ impl ModelCost {
                 f64::from(*width) * f64::from(*modulus)
             }
             // Refused before it gets here: these networks take pairs.
-            (Model::Quadratic { width, .. } | Model::Mlp { width, .. }, Data::Gaussian { .. }) => f64::from(*width),
+            (Model::Quadratic { width, .. } | Model::Mlp { width, .. }, _) => f64::from(*width),
             (Model::DeepLinear { widths, .. }, _) => {
                 widths.windows(2).map(|layer| f64::from(layer[0]) * f64::from(layer[1])).sum()
             }
+            (Model::Potential { shape: Potential::Curvatures(all), .. }, _) => all.len() as f64,
+            (Model::Potential { shape: Potential::Powers(powers), .. }, _) => powers.len() as f64,
         };
-        let metric_examples = match config.data {
-            Data::Modular { modulus, .. } => f64::from(modulus).powi(2),
-            Data::Gaussian { samples } => samples as f64,
-        };
-        Self { products, metric_examples }
+        Self { products, metric_examples: config.data.examples() as f64 }
     }
 }
 
@@ -148,7 +169,6 @@ fn record_bytes(estimates: usize) -> f64 {
         val_accuracy: some,
         weight_norm: some,
         ipr: some,
-        llc_exact: some,
         jacobian_rank: None,
         hessian_trace: None,
         hessian_trace_se: None,

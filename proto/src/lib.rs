@@ -2,8 +2,10 @@
 //!
 //! - [`v1`]: the messages and services, generated from `phasegrid/v1/*.proto`, which are the specification.
 //! - [`task`]: a task's configuration, which crosses the wire as canonical JSON and names the task's result by content.
+//! - [`place`]: where snapshots of long tasks are kept.
 //! - [`theory`]: what is known of a task without running it.
 
+pub mod place;
 pub mod task;
 pub mod theory;
 

@@ -1,7 +1,8 @@
 //! Sweep files for tests: small enough that a task takes milliseconds, with every kind of column in their tables.
 
 /// A quadratic network of width 16 on addition modulo 11: two train fractions, two weight decays, and `seeds` seeds of
-/// `steps` steps each. Records at every eighth of the steps, the LLC with both baselines at the first and the last.
+/// `steps` steps each. Records at every eighth of the steps, the LLC with both baselines at the first and the last, the
+/// geometry at the last.
 ///
 /// 4 · `seeds` points with 9 records each.
 #[must_use]
@@ -38,6 +39,12 @@ draws = 40
 batch_size = "full"
 baselines = ["zero", "init"]
 checkpoints = [0, {steps}]
+
+[task.geometry]
+jacobian_rank = true
+gauss_newton = true
+trace_probes = 4
+checkpoints = [{steps}]
 
 [axes]
 "data.train_fraction" = [0.5, 0.8]

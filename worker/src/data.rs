@@ -1,10 +1,11 @@
 //! The examples of one task: plain host data, decided by the task's configuration alone.
 //!
 //! Modular data are the p² pairs (a, b) with class `operation(a, b) mod p`, split into a training and a validation set.
-//! Gaussian data are standard normal vectors with the outputs of a linear teacher; they have no validation set. Where the
-//! network starts as its own teacher, the targets are the teacher's outputs.
+//! Gaussian data are standard normal vectors with the outputs of a linear teacher. The origin is a single example without
+//! inputs whose target is 0. Neither has a validation set. Where a network starts as its own teacher, the targets are the
+//! teacher's outputs.
 
-use phasegrid_proto::task::{Data, Init, Operation, TaskConfig};
+use phasegrid_proto::task::{Data, Init, Model, Operation, TaskConfig};
 use tch::{Device, Kind, Tensor};
 
 use crate::models;
@@ -40,6 +41,8 @@ pub enum Inputs {
         /// All numbers, example by example.
         values: Vec<f32>,
     },
+    /// So many examples of which there is nothing to see.
+    Nothing(usize),
 }
 
 /// The targets of a set: p numbers an example.
@@ -74,15 +77,21 @@ impl Examples {
                 }
                 examples
             }
-            Data::Gaussian { samples } => {
-                let phasegrid_proto::task::Model::DeepLinear { widths, .. } = &task.model else {
+            Data::Gaussian { samples, whiten } => {
+                let Model::DeepLinear { widths, .. } = &task.model else {
                     unreachable!("a checked task has vectors for deep linear networks alone")
                 };
                 let dimension = widths[0] as usize;
                 let mut values = vec![0.0; samples as usize * dimension];
                 Normals::derive(task.seed, "inputs", &[]).fill(&mut values);
+                if whiten {
+                    values = whitened(&values, dimension);
+                }
                 let nothing = Inputs::Vectors { dimension, values: vec![] };
                 Self { train: taught(task, Inputs::Vectors { dimension, values }), validation: taught(task, nothing) }
+            }
+            Data::Origin => {
+                Self { train: taught(task, Inputs::Nothing(1)), validation: taught(task, Inputs::Nothing(0)) }
             }
         }
     }
@@ -124,6 +133,15 @@ fn corrupt(classes: &mut [u32], p: u32, share: f64, seed: u64) {
     }
 }
 
+/// The vectors X [N, d] at X·(XᵀX/N)^(−1/2): of all whose second moments are the identity the ones nearest to them.
+fn whitened(values: &[f32], dimension: usize) -> Vec<f32> {
+    let x = Tensor::from_slice(values).to_kind(Kind::Double).view([-1, dimension as i64]);
+    let (u, _, v) = x.svd(true, true); // X = U·S·Vᵀ
+    let nearest = u.mm(&v.tr()) * (x.size()[0] as f64).sqrt();
+    Vec::try_from(nearest.to_kind(Kind::Float).flatten(0, -1))
+        .unwrap_or_else(|error| unreachable!("a flat tensor of floats: {error}"))
+}
+
 /// These inputs with the outputs of the task's teacher.
 fn taught(task: &TaskConfig, inputs: Inputs) -> Set {
     let model = models::of(task);
@@ -146,6 +164,7 @@ impl Set {
         match &self.inputs {
             Inputs::Pairs(pairs) => pairs.len(),
             Inputs::Vectors { dimension, values } => values.len() / dimension,
+            Inputs::Nothing(examples) => *examples,
         }
     }
 
@@ -153,6 +172,24 @@ impl Set {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The set with its first example repeated at its end until there are `examples` of them; zeros stand for the examples
+    /// of an empty set.
+    #[must_use]
+    pub fn padded(&self, examples: usize) -> Self {
+        let inputs = match &self.inputs {
+            Inputs::Pairs(pairs) => Inputs::Pairs(padded(pairs, 1, examples)),
+            Inputs::Vectors { dimension, values } => {
+                Inputs::Vectors { dimension: *dimension, values: padded(values, *dimension, examples) }
+            }
+            Inputs::Nothing(_) => Inputs::Nothing(examples),
+        };
+        let targets = match &self.targets {
+            Targets::Classes { of, classes } => Targets::Classes { of: *of, classes: padded(classes, 1, examples) },
+            Targets::Values { of, values } => Targets::Values { of: *of, values: padded(values, *of, examples) },
+        };
+        Self { inputs, targets }
     }
 
     /// The targets, [n, p].
@@ -176,10 +213,16 @@ impl Set {
     }
 }
 
+fn padded<T: Copy + Default>(values: &[T], width: usize, examples: usize) -> Vec<T> {
+    let first = values.get(..width).map_or_else(|| vec![T::default(); width], <[T]>::to_vec);
+    values.iter().copied().chain(first.into_iter().cycle()).take(width * examples).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::tests::{gaussian_task, modular_task};
+    use crate::models::tests::{gaussian_task, modular_task, potential_task};
+    use phasegrid_proto::task::Potential;
 
     fn pairs(set: &Set) -> (&[[u32; 2]], &[u32]) {
         match set {
@@ -202,11 +245,38 @@ mod tests {
 
     #[test]
     fn classes_follow_from_the_operation() {
-        let of = |operation| (class(operation, 3, 2, 7), class(operation, 2, 6, 7));
-        assert_eq!(of(Operation::Add), (5, 1));
-        assert_eq!(of(Operation::Subtract), (1, 3));
-        assert_eq!(of(Operation::Multiply), (6, 5));
-        assert_eq!(of(Operation::SumOfSquares), (6, 5));
+        type Exact = fn(i64, i64) -> i64;
+        let operations: [(Operation, Exact); 4] = [
+            (Operation::Add, |a, b| a + b),
+            (Operation::Subtract, |a, b| a - b),
+            (Operation::Multiply, |a, b| a * b),
+            (Operation::SumOfSquares, |a, b| a * a + b * b),
+        ];
+        for (operation, exact) in operations {
+            let check = |a: u32, b: u32, p: u32| {
+                let expected = exact(a.into(), b.into()).rem_euclid(p.into());
+                assert_eq!(i64::from(class(operation, a, b, p)), expected, "{operation:?} of {a} and {b} modulo {p}");
+            };
+            // Prime and composite moduli, whole; of the greatest one the corners, where anything would overflow.
+            for p in [2, 6, 7, 12] {
+                (0..p).for_each(|a| (0..p).for_each(|b| check(a, b, p)));
+            }
+            for a in [0, 1, 4094, 4095] {
+                [0, 1, 4094, 4095].into_iter().for_each(|b| check(a, b, 4096));
+            }
+        }
+    }
+
+    #[test]
+    fn a_product_modulo_a_composite_number_has_its_zero_divisors() {
+        let mut task = modular_task(6, 8, 1);
+        let Data::Modular { operation, train_fraction, .. } = &mut task.data else { panic!("modular") };
+        (*operation, *train_fraction) = (Operation::Multiply, 1.0);
+        let examples = Examples::of(&task);
+        let (pairs, classes) = pairs(&examples.train);
+        let at = |pair| classes[pairs.iter().position(|other| *other == pair).unwrap()];
+        assert_eq!((at([2, 3]), at([3, 4]), at([5, 5])), (0, 0, 1));
+        assert!(examples.validation.is_empty());
     }
 
     #[test]
@@ -224,6 +294,20 @@ mod tests {
     }
 
     #[test]
+    fn a_corrupted_label_is_any_other_class_as_likely_as_the_next() {
+        for p in [2, 5] {
+            let mut classes = vec![1; 10_000];
+            corrupt(&mut classes, p, 1.0, 7);
+            let others: Vec<_> = (0..p).map(|class| classes.iter().filter(|other| **other == class).count()).collect();
+            assert_eq!(others[1], 0, "all were to change");
+            let expected = 10_000.0 / f64::from(p - 1);
+            // Five standard deviations of a binomial count.
+            let apart = |count: usize| (count as f64 - expected).abs() <= 5.0 * expected.sqrt();
+            assert!(others.iter().enumerate().all(|(class, count)| class == 1 || apart(*count)), "{others:?}");
+        }
+    }
+
+    #[test]
     fn a_linear_teacher_gives_vectors_their_targets() {
         let examples = Examples::of(&gaussian_task(&[5, 3, 4], 2, 50));
         assert_eq!((examples.train.len(), examples.validation.len()), (50, 0));
@@ -233,5 +317,38 @@ mod tests {
         let (_, singular, _) = targets.svd(true, false);
         let singular = Vec::<f64>::try_from(singular).unwrap();
         assert!(singular[1] > 1.0 && singular[2] < 1e-5, "{singular:?}");
+    }
+
+    #[test]
+    fn whitened_vectors_have_the_second_moments_of_the_population() {
+        for samples in [5, 40] {
+            let mut task = gaussian_task(&[5, 3, 4], 2, samples);
+            task.data = Data::Gaussian { samples, whiten: true };
+            let Inputs::Vectors { values, .. } = Examples::of(&task).train.inputs else { panic!("vectors") };
+            let x = Tensor::from_slice(&values).to_kind(Kind::Double).view([-1, 5]);
+            let moments = x.tr().mm(&x) / samples as f64;
+            let error = (moments - Tensor::eye(5, (Kind::Double, Device::Cpu))).abs().max().double_value(&[]);
+            assert!(error < 1e-6, "{error}"); // inputs are rounded to single precision
+        }
+    }
+
+    #[test]
+    fn the_origin_is_one_example_whose_target_is_zero() {
+        let examples = Examples::of(&potential_task(Potential::Powers([1, 2])));
+        assert_eq!((examples.train.len(), examples.validation.len()), (1, 0));
+        let Targets::Values { of: 1, values } = &examples.train.targets else { panic!("one number") };
+        assert_eq!(values, &[0.0]);
+    }
+
+    #[test]
+    fn padding_repeats_the_first_example_and_fills_an_empty_set_with_zeros() {
+        let train = Examples::of(&modular_task(5, 8, 1)).train;
+        let ((own, own_classes), long) = (pairs(&train), train.padded(12));
+        assert_eq!((own.len(), long.len()), (10, 12));
+        assert_eq!(pairs(&long).0, [own, &[own[0]; 2]].concat());
+        assert_eq!(pairs(&long).1, [own_classes, &[own_classes[0]; 2]].concat());
+        let empty = Examples::of(&gaussian_task(&[2, 3], 1, 4)).validation.padded(2);
+        assert_eq!(empty.targets(Kind::Float, Device::Cpu), Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)));
+        assert_eq!(empty.len(), 2);
     }
 }

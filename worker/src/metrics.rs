@@ -12,7 +12,7 @@ use phasegrid_proto::v1;
 use tch::{Kind, Tensor};
 
 use crate::models::Model;
-use crate::objective::Stacked;
+use crate::objective::{Stacked, Stacks};
 
 /// The measurements of E members at `weights` [E, D]; the record's step, estimates and exact LLC are left open.
 ///
@@ -21,8 +21,8 @@ use crate::objective::Stacked;
 pub fn measure(
     model: &dyn Model,
     loss: Loss,
-    train: &Stacked,
-    validation: Option<&Stacked>,
+    train: &Stacks,
+    validation: Option<&Stacks>,
     weights: &Tensor,
 ) -> Vec<v1::Record> {
     let train = Fit::of(model, loss, train, weights);
@@ -47,7 +47,8 @@ pub fn measure(
     (0..weights.size()[0] as usize).map(record).collect()
 }
 
-/// How well networks do on a set, one number a member.
+/// How well networks do on a set, one number a member; NaN where there are no examples.
+#[derive(Default)]
 struct Fit {
     loss: Vec<f64>,
     reported: Vec<f64>,
@@ -56,26 +57,48 @@ struct Fit {
 }
 
 impl Fit {
-    fn of(model: &dyn Model, loss: Loss, set: &Stacked, weights: &Tensor) -> Self {
+    fn of(model: &dyn Model, loss: Loss, stacks: &Stacks, weights: &Tensor) -> Self {
+        let mut all = Self::default();
+        for (members, stack) in stacks.parts() {
+            let weights = weights.narrow(0, members.start, members.end - members.start);
+            let part = Self::of_stack(model, loss, stack, &weights);
+            all.loss.extend(part.loss);
+            all.reported.extend(part.reported);
+            all.accuracy.extend(part.accuracy);
+        }
+        all
+    }
+
+    fn of_stack(model: &dyn Model, loss: Loss, set: &Stacked, weights: &Tensor) -> Self {
+        let (members, examples) = set.size();
+        if examples == 0 {
+            let none = vec![f64::NAN; members as usize];
+            return Self { loss: none.clone(), reported: none.clone(), accuracy: none };
+        }
+        let (n, p) = (&set.counts, model.outputs() as f64); // n [E]
+        let without_padding = |values: Tensor| match &set.padding {
+            Some(padding) => values * &padding.mask,
+            None => values,
+        };
         let outputs = model.outputs_at(weights, &set.inputs); // [E, N, p]
-        let (n, p) = (set.size().1 as f64, model.outputs() as f64);
         let accuracy = set.classes.as_ref().map(|classes| {
-            let right = outputs.argmax(2, false).eq_tensor(classes); // [E, N]
-            numbers(&(sum(&right, &[1]) / n))
+            let right = outputs.argmax(2, false).eq_tensor(classes).unsqueeze(2); // [E, N, 1]
+            numbers(&(sum(&without_padding(right), &[1, 2]) / n))
         });
         // Means are subtracted before squaring: where a residual is mostly its mean, the squares' difference is rounding.
-        let residual = outputs.to_kind(Kind::Double) - &set.targets; // [E, N, p]
-        let squares = |over: Option<i64>| match over {
-            None => sum(&residual.square(), &[1, 2]),
-            Some(over) => sum(&(&residual - residual.mean_dim(over, true, None)).square(), &[1, 2]),
+        let residual = without_padding(outputs.to_kind(Kind::Double) - &set.targets); // [E, N, p]
+        let squares = |residual: &Tensor| sum(&residual.square(), &[1, 2]);
+        let loss = match loss {
+            Loss::Mse => squares(&residual),
+            Loss::CentredMse => {
+                let mean = residual.sum_dim_intlist(1, true, None) / n.view([-1, 1, 1]); // over the examples
+                squares(&without_padding(&residual - mean))
+            }
         };
-        let over = match loss {
-            Loss::Mse => None,
-            Loss::CentredMse => Some(1), // the examples
-        };
+        let reported = squares(&without_padding(&residual - residual.mean_dim(2, true, None)));
         Self {
-            loss: numbers(&(squares(over) * (0.5 / n))),
-            reported: numbers(&(squares(Some(2)) * (0.5 / (n * p)))),
+            loss: numbers(&(loss * 0.5 / n)),
+            reported: numbers(&(reported * (0.5 / p) / n)),
             accuracy: accuracy.unwrap_or_default(),
         }
     }
@@ -92,17 +115,17 @@ fn numbers(values: &Tensor) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Examples;
+    use crate::data::{Examples, Set, Targets};
     use crate::models::{self, tests::modular_task};
     use crate::objective::{Objective, SquaredError};
-    use phasegrid_proto::task::TaskConfig;
+    use phasegrid_proto::task::{Data, TaskConfig};
     use tch::Device;
 
     fn at_init(task: &TaskConfig) -> v1::Record {
         let examples = Examples::of(task);
         let model = models::of(task);
         let [train, validation] = [&examples.train, &examples.validation]
-            .map(|set| Stacked::new(model.as_ref(), &[set], Kind::Float, Device::Cpu));
+            .map(|set| Stacks::new(model.as_ref(), &[set], Kind::Float, Device::Cpu));
         let weights = Tensor::from_slice(&models::initial_weights(task)).unsqueeze(0);
         measure(model.as_ref(), task.train.loss, &train, Some(&validation), &weights).remove(0)
     }
@@ -133,9 +156,9 @@ mod tests {
     fn a_loss_that_centring_takes_away_is_nil_and_never_negative() {
         // At zero weights a residual is minus its target. Targets that are all alike leave nothing when centred.
         let task = models::tests::gaussian_task(&[3, 2], 1, 7);
-        let (model, examples) = (models::of(&task), Examples::of(&task));
-        let mut train = Stacked::new(model.as_ref(), &[&examples.train], Kind::Float, Device::Cpu);
-        train.targets = train.targets.full_like(1e3 / 3.0);
+        let (model, mut examples) = (models::of(&task), Examples::of(&task));
+        examples.train.targets = Targets::Values { of: 2, values: vec![1e3 / 3.0; 14] };
+        let train = Stacks::new(model.as_ref(), &[&examples.train], Kind::Float, Device::Cpu);
         let weights = Tensor::zeros([1, model.dimension()], (Kind::Float, Device::Cpu));
         let record = measure(model.as_ref(), Loss::CentredMse, &train, None, &weights).remove(0);
         for loss in [record.train_loss.unwrap(), record.train_loss_reported.unwrap()] {
@@ -148,7 +171,7 @@ mod tests {
     fn regression_has_no_accuracy_and_an_empty_set_no_loss() {
         let task = models::tests::gaussian_task(&[3, 2], 1, 10);
         let (model, examples) = (models::of(&task), Examples::of(&task));
-        let train = Stacked::new(model.as_ref(), &[&examples.train], Kind::Float, Device::Cpu);
+        let train = Stacks::new(model.as_ref(), &[&examples.train], Kind::Float, Device::Cpu);
         let weights = Tensor::from_slice(&models::initial_weights(&task)).unsqueeze(0);
         let record = measure(model.as_ref(), Loss::Mse, &train, None, &weights).remove(0);
         assert!(record.train_loss.is_some() && record.train_accuracy.is_none() && record.ipr.is_none());
@@ -159,9 +182,45 @@ mod tests {
     fn a_diverged_network_has_no_measurements_rather_than_nan() {
         let task = modular_task(5, 4, 0);
         let (model, examples) = (models::of(&task), Examples::of(&task));
-        let train = Stacked::new(model.as_ref(), &[&examples.train], Kind::Float, Device::Cpu);
+        let train = Stacks::new(model.as_ref(), &[&examples.train], Kind::Float, Device::Cpu);
         let weights = Tensor::full([1, model.dimension()], f64::NAN, (Kind::Float, Device::Cpu));
         let record = measure(model.as_ref(), Loss::Mse, &train, None, &weights).remove(0);
         assert!(record.train_loss.is_none() && record.weight_norm.is_none() && record.ipr.is_none(), "{record:?}");
+    }
+
+    #[test]
+    fn a_network_measures_the_same_beside_others_that_have_more_examples() {
+        let fractions = [0.4, 0.7, 1.0];
+        let task = |fraction: f64| {
+            let mut task = modular_task(5, 4, 0);
+            let Data::Modular { train_fraction, .. } = &mut task.data else { panic!("modular") };
+            *train_fraction = fraction;
+            task
+        };
+        let all = fractions.map(|fraction| Examples::of(&task(fraction)));
+        let model = models::of(&task(0.4));
+        let weights = Tensor::from_slice(&models::initial_weights(&task(0.4))).repeat([3, 1]);
+        for (kind, tolerance) in [(Kind::Float, 0.0), (Kind::Double, 1e-14)] {
+            let weights = weights.to_kind(kind);
+            let measured = |all: &[Examples], weights: &Tensor| {
+                let stacks = |sets: Vec<&Set>| Stacks::new(model.as_ref(), &sets, kind, Device::Cpu);
+                let train = stacks(all.iter().map(|examples| &examples.train).collect());
+                let validation = stacks(all.iter().map(|examples| &examples.validation).collect());
+                measure(model.as_ref(), Loss::CentredMse, &train, Some(&validation), weights)
+            };
+            let together = measured(&all, &weights);
+            for (e, record) in together.iter().enumerate() {
+                let alone = measured(&all[e..=e], &weights.narrow(0, e as i64, 1)).remove(0);
+                let same = |of: fn(&v1::Record) -> Option<f64>| match (of(record), of(&alone)) {
+                    (None, None) => true,
+                    // Rounding of sums in another order.
+                    (Some(a), Some(b)) => (a - b).abs() <= tolerance * b.abs(),
+                    _ => false,
+                };
+                assert!(same(|r| r.train_loss) && same(|r| r.train_loss_reported) && same(|r| r.train_accuracy));
+                assert!(same(|r| r.val_loss) && same(|r| r.val_loss_reported) && same(|r| r.val_accuracy));
+            }
+            assert!(together[0].val_loss.is_some() && together[2].val_loss.is_none(), "{together:?}");
+        }
     }
 }

@@ -13,9 +13,12 @@ pub struct Start {
     pub snapshot: Option<v1::Snapshot>,
 }
 
-/// What a running ensemble tells and asks; by itself nobody listens and nobody answers. Members are numbered in the order in which they were given: those of the call
-/// that started it first, newcomers after them.
+/// What a running ensemble tells and asks; by itself nobody listens and nobody answers. Members are numbered in the order in
+/// which they were given: those of the call that started it first, newcomers after them.
 pub trait Surroundings: Sync {
+    /// The member starts from its snapshot, after so many steps. A snapshot that does not fit is dropped instead.
+    fn resumed(&self, _member: usize, _step: u64) {}
+
     /// A checkpoint's measurements, complete; in rising steps within a member. A member that starts from a snapshot tells
     /// those that it brings along first.
     fn record(&self, _member: usize, _record: v1::Record) {}
@@ -27,12 +30,17 @@ pub trait Surroundings: Sync {
     fn ended(&self, _member: usize, _end: TaskEnd) {}
 
     /// Whether nobody wants the member's results any more: cancelled, lease lost, worker leaving. It is dropped at the next
-    /// step.
+    /// step. Asked at every step: the answer is quick.
     fn stopped(&self, _member: usize) -> bool {
         false
     }
 
-    /// Whether a snapshot of the member should be taken at the checkpoint that it has just told.
+    /// Whether [`Surroundings::wants_snapshot`] may ever say yes: else members need not remember what they have told.
+    fn keeps_snapshots(&self) -> bool {
+        true
+    }
+
+    /// Whether a snapshot of the member should be taken at the checkpoint that it has just told. Not asked where it ends.
     fn wants_snapshot(&self, _member: usize) -> bool {
         false
     }
@@ -40,8 +48,8 @@ pub trait Surroundings: Sync {
     /// The snapshot that was wanted.
     fn keep_snapshot(&self, _member: usize, _snapshot: v1::Snapshot) {}
 
-    /// Further tasks that can be stacked with those of the ensemble, at most `room` of them. Asked when members have left,
-    /// between steps; not answering at once holds the others up.
+    /// Further tasks that can be stacked with those of the ensemble ([`crate::engine::stackable`]), at most `room` of them.
+    /// Asked when members have left and others stay, between steps; not answering at once holds those up.
     fn newcomers(&self, _room: usize) -> Vec<Start> {
         Vec::new()
     }
@@ -59,7 +67,11 @@ pub trait Surroundings: Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alone;
 
-impl Surroundings for Alone {}
+impl Surroundings for Alone {
+    fn keeps_snapshots(&self) -> bool {
+        false
+    }
+}
 
 /// How a member ended.
 #[derive(Clone, Debug, PartialEq)]

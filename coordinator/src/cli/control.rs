@@ -7,7 +7,7 @@ use super::client::Remote;
 use super::failure::Failure;
 use super::list::state;
 use super::output::talk;
-use super::progress::summary;
+use super::progress::{summary, unit};
 use super::text::counted;
 
 /// Give up what is left of a sweep
@@ -45,7 +45,10 @@ pub(super) struct Retry {
 impl Retry {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let mut client = self.remote.connect().await?;
-        talk(&format!("{} will be tried again", counted(client.retry(&self.id).await?, "failed point")));
+        let count = client.retry(&self.id).await?;
+        let (sweep, _) = client.sweep(&self.id).await?;
+        let failed = format!("failed {}", unit(&sweep.progress.unwrap_or_default()));
+        talk(&format!("{} will be tried again", counted(count, &failed)));
         Ok(())
     }
 }

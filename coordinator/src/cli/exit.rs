@@ -26,13 +26,15 @@ pub enum Exit {
     FailedPoints = 8,
     /// The worker binary is missing, or workers keep dying.
     Worker = 9,
+    /// A calibration found no plateau.
+    NoPlateau = 10,
     /// Ended by Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code, ascending.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Success,
         Self::Internal,
         Self::Usage,
@@ -43,6 +45,7 @@ impl Exit {
         Self::Address,
         Self::FailedPoints,
         Self::Worker,
+        Self::NoPlateau,
         Self::Interrupted,
     ];
 
@@ -66,6 +69,7 @@ impl Exit {
             Self::Address => "the address to listen on is in use or not allowed",
             Self::FailedPoints => "the sweep has ended, and some of its points failed",
             Self::Worker => "the worker binary is missing, or workers keep dying",
+            Self::NoPlateau => "a calibration found no plateau, and wrote no sweep file",
             Self::Interrupted => "interrupted; where a command keeps state, it is kept",
         }
     }

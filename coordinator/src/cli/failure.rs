@@ -32,10 +32,12 @@ pub(super) enum Failure {
     Open(#[from] OpenError),
     #[error("{0}")]
     Server(#[from] ServerError),
-    #[error("{failed} of {size} points failed; {next}")]
-    FailedPoints { failed: u64, size: u64, next: String },
+    #[error("{failed} of {size} {unit}s failed; {next}")]
+    FailedPoints { failed: u64, size: u64, unit: &'static str, next: String },
     #[error("{0}")]
     Worker(String),
+    #[error("no plateau; {0}")]
+    NoPlateau(String),
     #[error("interrupted; {0}")]
     Interrupted(String),
     #[error("{0:#}; this is a defect of phasegrid")]
@@ -55,6 +57,7 @@ impl Failure {
             Self::Server(_) => Exit::Address,
             Self::FailedPoints { .. } => Exit::FailedPoints,
             Self::Worker(_) => Exit::Worker,
+            Self::NoPlateau(_) => Exit::NoPlateau,
             Self::Interrupted(_) => Exit::Interrupted,
         }
     }

@@ -27,6 +27,16 @@ impl SweepFile {
         Self { path: path.into(), overrides: vec![] }
     }
 
+    /// The same file with its overrides applied already.
+    pub(super) fn without_overrides(&self) -> Self {
+        Self { path: self.path.clone(), overrides: vec![] }
+    }
+
+    /// Where the file is; `None` for stdin.
+    pub(super) fn path(&self) -> Option<&Path> {
+        if self.is_stdin() { None } else { Some(&self.path) }
+    }
+
     /// The file's name, for messages.
     pub(super) fn name(&self) -> String {
         if self.is_stdin() { "the sweep file on stdin".to_owned() } else { self.path.display().to_string() }

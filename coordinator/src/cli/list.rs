@@ -13,6 +13,8 @@ use super::progress::summary;
 use super::table::rendered;
 
 /// List a coordinator's sweeps, newest first
+///
+/// Where a sweep has several shards of each point, size, finished and failed count shards.
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// csv, json, parquet or markdown
@@ -30,6 +32,7 @@ impl List {
             ("name", Kind::Text),
             ("state", Kind::Text),
             ("size", Kind::Integer),
+            ("shards", Kind::Integer),
             ("finished", Kind::Integer),
             ("failed", Kind::Integer),
             ("work_done", Kind::Real),
@@ -42,6 +45,7 @@ impl List {
                 Cell::text(sweep.name.as_str()),
                 Cell::text(state(&sweep)),
                 Cell::integer(progress.size),
+                Cell::integer(progress.shards.into()),
                 Cell::integer(progress.finished),
                 Cell::integer(progress.failed),
                 Cell::real(progress.work_done),
@@ -84,8 +88,15 @@ fn description(sweep: &v1::Sweep, failed_points: &[v1::FailedPoint]) -> String {
         summary(&progress),
         progress.work_done * 100.0
     );
-    for v1::FailedPoint { point, attempts, error } in failed_points {
-        text += &format!("failed    point {point} at attempt {attempts}: {error}\n");
+    if !sweep.problem.is_empty() {
+        text += &format!("problem   {}\n", sweep.problem.replace('\n', "\n          "));
+    }
+    for v1::FailedPoint { point, shard, attempts, error } in failed_points {
+        let of_it = match progress.shards {
+            ..=1 => String::new(),
+            shards => format!(", shard {} of {shards},", shard + 1),
+        };
+        text += &format!("failed    point {point}{of_it} at attempt {attempts}: {error}\n");
     }
     let unlisted = progress.failed.saturating_sub(failed_points.len() as u64);
     if unlisted > 0 {
@@ -139,6 +150,7 @@ fn table(columns: &[(&str, Kind)], rows: Vec<Vec<Cell>>) -> Table {
 /// The state's name.
 pub(super) fn state(sweep: &v1::Sweep) -> &'static str {
     match sweep.state() {
+        v1::SweepState::Running if !sweep.problem.is_empty() => "unreadable",
         v1::SweepState::Running => "running",
         v1::SweepState::Completed => "completed",
         v1::SweepState::Cancelled => "cancelled",
@@ -164,10 +176,11 @@ mod tests {
             name: "demo".to_owned(),
             state: v1::SweepState::Completed.into(),
             create_time,
-            resolved_source: String::new(),
             progress: Some(progress),
+            ..Default::default()
         };
-        let failed = v1::FailedPoint { point: 4, attempts: 3, error: "the loss is not finite at step 7".to_owned() };
+        let error = "the loss is not finite at step 7".to_owned();
+        let failed = v1::FailedPoint { point: 4, attempts: 3, error, shard: 0 };
         let expected = "\
 id        demo-1
 name      demo
@@ -178,5 +191,25 @@ failed    point 4 at attempt 3: the loss is not finite at step 7
 failed    1 more; `phasegrid table demo-1 --level tasks` has them all
 ";
         assert_eq!(description(&sweep, &[failed]), expected);
+    }
+
+    #[test]
+    fn a_description_says_which_shard_failed_and_why_a_sweep_is_not_leased() {
+        let progress = v1::Progress { size: 8, failed: 1, pending: 7, shards: 4, ..Default::default() };
+        let problem = "line 3: one\nline 4: another".to_owned();
+        let state = v1::SweepState::Running.into();
+        let sweep = v1::Sweep { state, progress: Some(progress), problem, ..Default::default() };
+        let failed = v1::FailedPoint { point: 1, attempts: 3, error: "why".to_owned(), shard: 2 };
+        let text = description(&sweep, &[failed]);
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("id") && !line.starts_with("name")).collect();
+        let expected = [
+            "state     unreadable",
+            "created   ",
+            "progress  0/8 shards finished, 1 failed, no workers, 0% of the work",
+            "problem   line 3: one",
+            "          line 4: another",
+            "failed    point 1, shard 3 of 4, at attempt 3: why",
+        ];
+        assert_eq!(lines, expected);
     }
 }

@@ -1,10 +1,11 @@
 //! The command line. It speaks to coordinators through gRPC alone; stdout is data, stderr is talk.
 //!
-//! One file a command: `run` and `plan` take a sweep file and need no coordinator; `serve` is one; `submit`, `list`
+//! One file a command: `run`, `plan` and `calibrate` take a sweep file and need no coordinator; `serve` is one; `submit`, `list`
 //! (`show`, `workers`), `control` (`cancel`, `retry`, `drain`), `watch`, `table` and `plot` are clients of one. They
 //! share `client` (the connection), `progress` (what a person sees of it), `input` and `output` (files and streams),
 //! `failure` and [`exit`] (how it ends).
 
+mod calibrate;
 mod client;
 mod control;
 pub mod exit;
@@ -34,6 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   phasegrid plan sweeps/demo.toml      what would run, and how long it would take
   phasegrid run sweeps/demo.toml       all of it on this machine
+  phasegrid calibrate sweeps/demo.toml  which sampler its LLC can be estimated with
 
   phasegrid serve --data ~/phasegrid   a coordinator; `phasegrid-worker` joins it
   ID=$(phasegrid submit sweeps/demo.toml)
@@ -68,6 +70,7 @@ struct Global {
 enum Command {
     Run(run::Run),
     Plan(plan::Plan),
+    Calibrate(calibrate::Calibrate),
     Serve(serve::Serve),
     Submit(submit::Submit),
     List(list::List),
@@ -108,6 +111,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Run(run) => run.run().await,
             Command::Plan(plan) => plan.run(),
+            Command::Calibrate(calibrate) => calibrate.run().await,
             Command::Serve(serve) => serve.run(global).await,
             Command::Submit(submit) => submit.run().await,
             Command::List(list) => list.run().await,
@@ -149,7 +153,19 @@ mod tests {
         let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
         let names: Vec<_> = shown.map(|command| command.get_name().to_owned()).collect();
         let design = [
-            "run", "plan", "serve", "submit", "list", "show", "watch", "cancel", "retry", "table", "plot", "workers",
+            "run",
+            "plan",
+            "calibrate",
+            "serve",
+            "submit",
+            "list",
+            "show",
+            "watch",
+            "cancel",
+            "retry",
+            "table",
+            "plot",
+            "workers",
             "drain",
         ];
         assert_eq!(names, design);
@@ -160,7 +176,7 @@ mod tests {
     fn commands_that_ask_no_coordinator_take_none() {
         let takes = |words: [&str; 2]| Cli::try_parse_from(["phasegrid", words[0], words[1], "--coordinator=there:1"]);
         assert!(takes(["show", "ID"]).is_ok());
-        for words in [["run", "x.toml"], ["plan", "x.toml"], ["serve", "--data=x"]] {
+        for words in [["run", "x.toml"], ["plan", "x.toml"], ["calibrate", "x.toml"], ["serve", "--data=x"]] {
             assert_eq!(takes(words).unwrap_err().exit_code(), i32::from(Exit::Usage.code()));
         }
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::spec::Spec;
+use crate::spec::{Shards, Spec};
+use crate::work::Cost;
 
 use super::failure::Failure;
 use super::input::SweepFile;
@@ -59,14 +60,26 @@ impl Plan {
         let rows = [
             ("name", spec.name().to_owned()),
             ("points", format!("{} over {}", spec.size(), axes.join(", "))),
+            ("shards", shards(spec.shards(), &cost)),
             ("samplers", samplers),
             ("records", format!("{:.0}", cost.records)),
             ("work", format!("{}FLOP", metric(cost.flops))),
             ("time", format!("about {time} on {} at {}FLOP/s each", counted(cores, "core"), metric(self.rate))),
             ("storage", format!("about {}B", metric(cost.bytes))),
         ];
-        rows.map(|(name, value)| format!("{name:<10}{value}\n")).concat()
+        let row = |(name, value)| format!("{name:<10}{value}\n");
+        rows.into_iter().filter(|(_, value)| !value.is_empty()).map(row).collect()
     }
+}
+
+/// Into how many shards points are split and what that costs; nothing if they are not.
+fn shards(shards: Shards, cost: &Cost) -> String {
+    let of = shards.of_each();
+    if of == 1 {
+        return String::new();
+    }
+    let (count, training, share) = (shards.count(), metric(cost.training), 100.0 * cost.training / cost.flops);
+    format!("{of} of each point, {count} in all; all train, which takes {training}FLOP, {share:.0}% of the work")
 }
 
 /// An axis with how many values it has, as far as they are listed.
@@ -95,5 +108,17 @@ mod tests {
         );
         assert!(summary.contains("samplers  1 setting a task\n"), "{summary}");
         assert!(summary.contains(" on 1 core at 1.00 GFLOP/s each\n"), "{summary}");
+        assert!(!summary.contains("shards"), "{summary}");
+    }
+
+    #[test]
+    fn shards_are_counted_with_the_training_that_they_repeat() {
+        let paper = concat!(env!("CARGO_MANIFEST_DIR"), "/../sweeps/paper-trajectory.toml");
+        let overrides = ["task.checkpoints={ every = 100 }", "task.llc.shards=4"].map(str::to_owned);
+        let spec = Spec::parse(&std::fs::read_to_string(paper).unwrap(), &overrides).unwrap();
+        let summary = Plan { file: SweepFile::at(paper), rate: 1e9, cores: Some(1), verbose: false }.summary(&spec);
+        // Beside 18 parts of sampling, each shard is a part of training.
+        let shards = "shards    4 of each point, 12 in all; all train, which takes ";
+        assert!(summary.contains(shards) && summary.contains("FLOP, 18% of the work\n"), "{summary}");
     }
 }

@@ -100,9 +100,16 @@ pub(super) fn ticks() -> tokio::time::Interval {
     ticks
 }
 
+/// What a sweep's progress counts: shards, where points are split.
+pub(super) fn unit(progress: &v1::Progress) -> &'static str {
+    if progress.shards > 1 { "shard" } else { "point" }
+}
+
 /// A sweep's progress in one line.
 pub(super) fn summary(progress: &v1::Progress) -> String {
-    let mut parts = vec![format!("{}/{} finished", progress.finished, progress.size)];
+    // Points go without saying.
+    let shards = if progress.shards > 1 { " shards" } else { "" };
+    let mut parts = vec![format!("{}/{}{shards} finished", progress.finished, progress.size)];
     if progress.failed > 0 {
         parts.push(format!("{} failed", progress.failed));
     }
@@ -129,6 +136,12 @@ mod tests {
         progress =
             v1::Progress { failed: 1, workers: 2, remaining: Duration::from_secs(180).try_into().ok(), ..progress };
         assert_eq!(summary(&progress), "12/216 finished, 1 failed, 2 workers, about 3 min left");
+    }
+
+    #[test]
+    fn a_summary_of_a_split_sweep_says_that_it_counts_shards() {
+        let progress = v1::Progress { size: 8, finished: 3, failed: 5, shards: 4, ..Default::default() };
+        assert_eq!((summary(&progress).as_str(), unit(&progress)), ("3/8 shards finished, 5 failed", "shard"));
     }
 
     #[test]

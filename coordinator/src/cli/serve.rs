@@ -34,6 +34,10 @@ pub(super) struct Serve {
     /// The folder that holds the database [default: phasegrid-data]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// Where workers keep snapshots of long tasks: a folder, file:///FOLDER, s3://BUCKET/PREFIX or none [default: snapshots
+    /// in the data folder]
+    #[arg(long, value_name = "PLACE")]
+    snapshots: Option<String>,
     /// How long a worker may be silent before its work is given to others [default: 1m]
     #[arg(long, value_name = "DURATION")]
     lease_time: Option<String>,
@@ -54,10 +58,11 @@ impl Serve {
         telemetry::start(&settings.log, settings.log_format);
         // The address first: two coordinators started alike by mistake are told so before either touches the data.
         let server = Server::bind(settings.listen).await?;
-        let coordinator = Coordinator::open(&settings.data, settings.leasing).await?;
+        let snapshots = settings.snapshots_beside(&settings.data);
+        let coordinator = Coordinator::open(&settings.data, settings.leasing).await?.with_snapshots(&snapshots)?;
         let stop = stop_signal()?;
         let url = server.url();
-        tracing::info!(url, data = %settings.data.display(), "listening");
+        tracing::info!(url, data = %settings.data.display(), %snapshots, "listening");
         print_line(&url)?;
         server.run(coordinator, stop).await?;
         tracing::info!("stopped");
@@ -70,6 +75,7 @@ impl Serve {
         let flags = [
             ("listen", text(&self.listen)),
             ("data", text(&self.data)),
+            ("snapshots", text(&self.snapshots)),
             ("lease_time", text(&self.lease_time)),
             ("heartbeat_interval", text(&self.heartbeat_interval)),
             ("max_attempts", text(&self.max_attempts)),

@@ -10,7 +10,7 @@ use tonic::{Code, Status, Streaming};
 use super::client::{Client, Remote};
 use super::failure::Failure;
 use super::output::talk;
-use super::progress::{View, summary, ticks};
+use super::progress::{View, summary, ticks, unit};
 use super::text;
 use crate::clock;
 
@@ -76,6 +76,11 @@ impl End {
         Some(Self { cancelled, progress: event.progress.unwrap_or_default() })
     }
 
+    /// Every point is finished.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.cancelled && self.progress.failed == 0
+    }
+
     fn sentence(&self) -> String {
         let how = if self.cancelled { "cancelled" } else { "completed" };
         format!("{how}: {}", summary(&self.progress))
@@ -87,7 +92,9 @@ impl End {
         match (self.cancelled, failed) {
             (true, _) => Err(Failure::Refused("the sweep was cancelled before its end".to_owned())),
             (false, 0) => Ok(()),
-            (false, failed) => Err(Failure::FailedPoints { failed, size, next: next.to_owned() }),
+            (false, failed) => {
+                Err(Failure::FailedPoints { failed, size, unit: unit(&self.progress), next: next.to_owned() })
+            }
         }
     }
 }

@@ -36,18 +36,28 @@ pub(super) fn value(column: &str) -> String {
     let name = match quantity {
         "final_llc" => "LLC at the last checkpoint".to_owned(),
         "final_llc_above_baseline" => "LLC above the zero baseline, last checkpoint".to_owned(),
+        "final_llc_finite" => "LLC that the sampler should find".to_owned(),
+        "final_llc_z" => "LLC less its known value, in standard errors".to_owned(),
+        "final_llc_gauss_newton" => "LLC predicted by the Gauss-Newton matrix".to_owned(),
+        "final_llc_linearised" => "LLC linearised, half the Jacobian's rank".to_owned(),
+        "final_jacobian_rank" => "rank of the Jacobian".to_owned(),
+        "final_hessian_trace" => "trace of the Hessian".to_owned(),
         "llc_max" => "largest LLC of the trajectory".to_owned(),
         "llc_max_step" => "step of the largest LLC".to_owned(),
         "llc_unhealthy" => "share of unhealthy LLC estimates".to_owned(),
         "delay_90" => "steps from 90 % train to 90 % validation accuracy".to_owned(),
         "max_gap" => "largest gap of train over validation accuracy".to_owned(),
         "gsm" => "grokking severity".to_owned(),
+        path if path.contains('.') => axis(path),
         _ => match quantity.split_once('_') {
             Some(("t", rest)) => match rest.split_once('_') {
                 Some((split, percent)) => format!("step of {percent} % {} accuracy", words(split)),
                 None => words(quantity),
             },
             Some(("final", rest)) => format!("final {}", words(rest)),
+            Some(("llc", rest)) if rest.starts_with("theory_") => {
+                format!("LLC in theory: {}", words(rest.trim_start_matches("theory_")))
+            }
             _ => words(quantity),
         },
     };
@@ -127,16 +137,23 @@ pub(super) fn sampler(layout: &Layout, tasks: &Table) -> Option<String> {
         format!("{} burn-in and {} draws", range("llc.burn_in")?, range("llc.draws")?),
         format!("batch {}", range("llc.batch_size")?),
     ];
-    let preset = tasks.column("llc.preset").and_then(|column| {
+    let text = |name: &str| {
+        let column = tasks.column(name)?;
         rows().find_map(|row| match &row[column] {
-            Cell::Text(preset) => Some(preset.clone()),
+            Cell::Text(text) => Some(text.clone()),
             _ => None,
         })
-    });
+    };
+    let preset = text("llc.preset");
+    let method = match text("llc.method").as_deref() {
+        Some("mala") => "MALA",
+        Some("rmsprop_sgld") => "RMSprop SGLD",
+        _ => "SGLD",
+    };
     parts.extend(preset.map(|preset| format!("from {preset}")));
     let which =
         if first.is_empty() { String::new() } else { format!("the first of {} settings, ", layout.samplers.len()) };
-    Some(format!("LLC by SGLD: {which}{}", parts.join(", ")))
+    Some(format!("LLC by {method}: {which}{}", parts.join(", ")))
 }
 
 /// A warning, where estimates were not healthy.
@@ -174,6 +191,7 @@ mod tests {
         assert_eq!(value("t_val_90_mean"), "step of 90 % validation accuracy, mean");
         assert_eq!(value("final_val_loss_se"), "final validation loss, standard error");
         assert_eq!(value("tasks_failed"), "tasks failed");
+        assert_eq!(value("llc_theory_one_hot_lazy"), "LLC in theory: one hot lazy");
         assert_eq!(thousands(100_000), "100,000");
         assert_eq!(thousands(999), "999");
     }
@@ -209,6 +227,11 @@ mod tests {
         let text = sampler(&several, &build(&several, Level::Tasks)).unwrap();
         assert!(text.starts_with("LLC by SGLD: the first of 2 settings, ε = 10⁻⁴, γ = 5"), "{text}");
         assert_eq!(sampler(&small(), &build(&small(), Level::Tasks)), None);
+        let mut exact = last.clone();
+        exact.estimates[0].settings.as_mut().unwrap().method = "mala".to_owned();
+        let mut builder = TableBuilder::new(single.clone(), Level::Tasks);
+        builder.push(&finished(0, vec![exact]));
+        assert!(sampler(&single, &builder.finish()).unwrap().starts_with("LLC by MALA: ε = "));
         let averaged = Layout { y: None, ..small() };
         let text = tasks_of_a_cell(&averaged, &build(&averaged, Level::Cells));
         assert_eq!(text, "3 tasks a cell, over train.weight_decay");

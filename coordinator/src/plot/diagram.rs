@@ -18,8 +18,8 @@ pub struct Drawing<'a> {
     pub tasks: &'a Table,
     /// Its records, of all tasks or of some: if given, trajectories of typical tasks are drawn below.
     pub records: Option<&'a Table>,
-    /// The value beside the phases: a quantity of tasks, of which the mean is drawn, or a column of cells; `phase` draws
-    /// the phases alone. By default it is the final LLC or, where none was estimated, the final validation accuracy.
+    /// The value beside the phases: any numeric column of tasks, of which the mean is drawn, or of cells; `phase` draws the
+    /// phases alone. By default it is the final LLC or, where none was estimated, the final validation accuracy.
     pub value: Option<&'a str>,
 }
 
@@ -34,11 +34,11 @@ const MARGIN: f64 = 18.0;
 /// says so.
 ///
 /// # Errors
-/// If the value is not one of the cells'.
+/// If the value is no numeric column.
 pub fn diagram(drawing: &Drawing<'_>) -> Result<String, PlotError> {
     let layout = drawing.layout;
-    let column = reading::value_column(drawing.cells, drawing.value)?;
-    let cells = reading::cells(layout, drawing.cells, column.as_deref());
+    let (table, column) = reading::value_column(drawing)?;
+    let cells = reading::cells(layout, &table, column.as_deref());
     let axis = |path: &Option<String>| Places::new(path.as_ref().and_then(|path| layout.axis(path)));
     let (x, y) = (axis(&layout.x), axis(&layout.y));
     let mut page = Page::new();

@@ -1,6 +1,7 @@
 //! Figures: the phase diagram as SVG and PNG, and as text for a terminal. What is drawn comes from tables, so that a
 //! client draws what it was sent; the [`Layout`](crate::results::Layout) says what the axes are.
 
+mod calibration;
 mod captions;
 mod diagram;
 mod line;
@@ -13,6 +14,7 @@ mod svg;
 mod terminal;
 mod trajectories;
 
+pub use calibration::{Calibration, calibration_figure, calibration_text};
 pub use diagram::{Drawing, diagram};
 pub use png::png;
 pub use terminal::terminal;
@@ -27,7 +29,7 @@ const TICK: f64 = 10.0;
 /// Why there is no figure.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
-    /// The value is no column of the cells' table.
+    /// The value is no numeric column of the cells' or the tasks' table.
     #[error("{name:?} is no value of a cell; accepted: {accepted}")]
     UnknownValue {
         /// What was asked for.

@@ -1,5 +1,6 @@
 //! Colours: of phases, told apart by every kind of eye, and of values, even to the eye.
 
+use crate::calibration::Verdict;
 use crate::results::Phase;
 
 /// A phase's colour, out of the palette of Okabe and Ito (2008). Phases that mean the same in several rules share one.
@@ -19,6 +20,17 @@ pub(super) fn terminal(phase: Phase) -> u8 {
         Phase::Grokking => 178,
         Phase::Memorisation | Phase::NoGeneralisation => 74,
         Phase::Confusion => 175,
+    }
+}
+
+/// The colour of a verdict on a sampler among the 256 of a terminal: green is well, grey cannot be told, the rest is not.
+pub(super) fn verdict(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Plateau => 36,
+        Verdict::Alone | Verdict::Noisy => 250,
+        Verdict::Steep => 178,
+        Verdict::Drifting | Verdict::NotMixed => 74,
+        Verdict::Negative | Verdict::NotLocal | Verdict::Unstable | Verdict::Diverged => 175,
     }
 }
 

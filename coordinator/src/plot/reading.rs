@@ -1,8 +1,11 @@
 //! Takes out of the cells' table what is drawn.
 
-use super::PlotError;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::{Drawing, PlotError};
 use crate::results::cells::tasks_column;
-use crate::results::{Axis, Cell, Kind, Layout, Phase, Table};
+use crate::results::{Axis, Cell, Column, Kind, Layout, Moments, Phase, Table, TaskState};
 
 /// A cell of the diagram, as it is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,26 +90,63 @@ fn count(cell: &Cell) -> u64 {
 
 /// The column of the cells' table that a person means by a value's name: `llc` is that of the last checkpoint, `gsm` its
 /// mean over the cell's tasks. Without a name it is the LLC or, where none was estimated, the validation accuracy.
-pub(super) fn value_column(table: &Table, name: Option<&str>) -> Result<Option<String>, PlotError> {
-    let Some(name) = name else {
-        let measured = |name: &&str| table.numbers(name).any(|value| value.is_some());
+///
+/// Of a numeric column that only tasks have, its mean over the cell's finished tasks is added to the cells.
+pub(super) fn value_column<'a>(drawing: &Drawing<'a>) -> Result<(Cow<'a, Table>, Option<String>), PlotError> {
+    let Drawing { layout, cells, tasks, value, .. } = *drawing;
+    let Some(name) = value else {
+        let measured = |name: &&str| cells.numbers(name).any(|value| value.is_some());
         let defaults = ["final_llc_mean", "final_val_accuracy_mean", "final_train_loss_mean"];
-        return Ok(defaults.into_iter().find(measured).map(str::to_owned));
+        return Ok((Cow::Borrowed(cells), defaults.into_iter().find(measured).map(str::to_owned)));
     };
     if name == "phase" {
-        return Ok(None);
+        return Ok((Cow::Borrowed(cells), None));
     }
     let candidates = [format!("final_{name}_mean"), format!("{name}_mean"), name.to_owned()];
-    let numeric =
-        |candidate: &&String| table.column(candidate).is_some_and(|column| table.columns[column].kind != Kind::Text);
-    match candidates.iter().find(numeric) {
-        Some(column) => Ok(Some(column.clone())),
-        None => {
-            let means = table.columns.iter().filter_map(|column| column.name.strip_suffix("_mean"));
-            let accepted = ["phase", "llc"].into_iter().chain(means).collect::<Vec<_>>().join(", ");
-            Err(PlotError::UnknownValue { name: name.to_owned(), accepted })
+    if let Some(column) = candidates.iter().find(|candidate| is_numeric(cells, candidate)) {
+        return Ok((Cow::Borrowed(cells), Some(column.clone())));
+    }
+    if is_numeric(tasks, name) {
+        return Ok((Cow::Owned(with_mean(layout, cells, tasks, name)), Some(format!("{name}_mean"))));
+    }
+    let of_cells = cells.columns.iter().filter(|column| column.kind != Kind::Text).map(|column| column.name.as_str());
+    let means = of_cells.filter(|name| !name.ends_with("_se"));
+    let means: Vec<&str> = means.map(|name| name.strip_suffix("_mean").unwrap_or(name)).collect();
+    let of_tasks = tasks.columns.iter().filter(|column| column.kind != Kind::Text).map(|column| column.name.as_str());
+    let further = of_tasks.filter(|name| !means.contains(name));
+    let accepted =
+        ["phase", "llc"].into_iter().chain(means.iter().copied()).chain(further).collect::<Vec<_>>().join(", ");
+    Err(PlotError::UnknownValue { name: name.to_owned(), accepted })
+}
+
+fn is_numeric(table: &Table, name: &str) -> bool {
+    table.column(name).is_some_and(|column| table.columns[column].kind != Kind::Text)
+}
+
+/// The cells with the mean of a column of their finished tasks, and its standard error.
+fn with_mean(layout: &Layout, cells: &Table, tasks: &Table, name: &str) -> Table {
+    let axes = layout.axes.iter().chain(&layout.sampler_axes);
+    let shared: Vec<_> =
+        axes.filter_map(|axis| Some((cells.column(axis.path())?, tasks.column(axis.path())?))).collect();
+    // Cells hold floats, which are no keys; their texts are, and as exact.
+    let key =
+        |row: &[Cell], columns: Vec<usize>| columns.iter().map(|at| format!("{:?}\n", row[*at])).collect::<String>();
+    let (value, state) = (tasks.column(name), tasks.column("state"));
+    let mut means: HashMap<String, Moments> = HashMap::new();
+    for row in &tasks.rows {
+        let finished = state.is_none_or(|state| row[state] == Cell::text(TaskState::Finished.name()));
+        if let (true, Some(number)) = (finished, value.and_then(|value| row[value].number())) {
+            means.entry(key(row, shared.iter().map(|(_, of_task)| *of_task).collect())).or_default().add(number);
         }
     }
+    let mut table = cells.clone();
+    table.columns.extend(["mean", "se"].map(|what| Column::new(format!("{name}_{what}"), Kind::Real)));
+    for row in &mut table.rows {
+        let mean =
+            means.get(&key(row, shared.iter().map(|(of_cell, _)| *of_cell).collect())).copied().unwrap_or_default();
+        row.extend([Cell::real(mean.mean()), Cell::real(mean.standard_error())]);
+    }
+    table
 }
 
 #[cfg(test)]
@@ -115,14 +155,18 @@ mod tests {
     use crate::results::fixture::{estimate, finished, record, sampled, small};
     use crate::results::{Level, TableBuilder};
 
-    fn table(layout: &Layout) -> Table {
-        let mut builder = TableBuilder::new(layout.clone(), Level::Cells);
+    fn table_of(layout: &Layout, level: Level) -> Table {
+        let mut builder = TableBuilder::new(layout.clone(), level);
         for point in 0..12 {
             let mut last = record(10, 1.0, if point % 3 == 0 { 1.0 } else { 0.0 });
             last.estimates = vec![estimate(0, point as f64), estimate(1, 100.0)];
             builder.push(&finished(point, vec![last]));
         }
         builder.finish()
+    }
+
+    fn table(layout: &Layout) -> Table {
+        table_of(layout, Level::Cells)
     }
 
     #[test]
@@ -147,23 +191,48 @@ mod tests {
 
     #[test]
     fn a_value_is_found_by_the_name_people_use_and_others_are_refused_with_those_accepted() {
-        let layout = sampled();
-        let table = table(&layout);
-        let column = |name| value_column(&table, name).unwrap();
+        let layout = &sampled();
+        let (cells, tasks) = (&table(layout), &table_of(layout, Level::Tasks));
+        let found = |value| value_column(&Drawing { layout, cells, tasks, records: None, value });
+        let column = |name| found(name).unwrap().1;
         assert_eq!(column(None).as_deref(), Some("final_llc_mean"));
         assert_eq!(column(Some("llc")).as_deref(), Some("final_llc_mean"));
         assert_eq!(column(Some("llc_max")).as_deref(), Some("llc_max_mean"));
         assert_eq!(column(Some("final_llc_se")).as_deref(), Some("final_llc_se_mean"));
+        assert_eq!(column(Some("llc_exact")).as_deref(), Some("llc_exact"));
         assert_eq!(column(Some("tasks")).as_deref(), Some("tasks"));
         assert_eq!(column(Some("phase")), None);
-        let message = value_column(&table, Some("lambda")).unwrap_err().to_string();
-        assert!(message.contains("lambda") && message.contains("phase, llc, final_train_loss"), "{message}");
+        let message = found(Some("lambda")).unwrap_err().to_string();
+        assert!(message.contains("lambda") && message.contains("phase, llc, data.train_fraction"), "{message}");
+        assert!(message.contains(", attempts, ") && message.contains("llc.nbeta"), "{message}");
+    }
+
+    #[test]
+    fn every_numeric_column_of_tasks_can_be_drawn() {
+        let layout = &sampled();
+        let (cells, tasks) = (&table(layout), &table_of(layout, Level::Tasks));
+        for column in tasks.columns.iter().filter(|column| column.kind != Kind::Text) {
+            let value = Some(column.name.as_str());
+            let (cells, name) = value_column(&Drawing { layout, cells, tasks, records: None, value }).unwrap();
+            assert!(cells.column(&name.unwrap()).is_some());
+        }
+        // The points of a cell are 0, 1, 2 and so on; each of its two rows is of one sampler.
+        let drawing = Drawing { layout, cells, tasks, records: None, value: Some("task") };
+        let (cells, name) = value_column(&drawing).unwrap();
+        assert_eq!(name.as_deref(), Some("task_mean"));
+        let means: Vec<_> = cells.numbers("task_mean").flatten().collect();
+        assert_eq!(means, [1.0, 1.0, 4.0, 4.0, 7.0, 7.0, 10.0, 10.0]);
+        let error = cells.numbers("task_se").next().flatten().unwrap();
+        assert!((error - (1.0_f64 / 3.0).sqrt()).abs() < 1e-15); // a few roundings
     }
 
     #[test]
     fn where_no_llc_was_estimated_the_validation_accuracy_is_drawn() {
-        let mut builder = TableBuilder::new(small(), Level::Cells);
+        let layout = &small();
+        let mut builder = TableBuilder::new(layout.clone(), Level::Cells);
         builder.push(&finished(0, vec![record(10, 1.0, 1.0)]));
-        assert_eq!(value_column(&builder.finish(), None).unwrap().as_deref(), Some("final_val_accuracy_mean"));
+        let (cells, tasks) = (&builder.finish(), &Table::default());
+        let (_, column) = value_column(&Drawing { layout, cells, tasks, records: None, value: None }).unwrap();
+        assert_eq!(column.as_deref(), Some("final_val_accuracy_mean"));
     }
 }

@@ -1,14 +1,11 @@
 //! Lays task results out as a table.
 
-use serde_json::Value;
-
 use super::TaskResult;
-use super::TaskState;
 use super::cells::Cells;
-use super::curve::{Curve, quantities};
+use super::known::Library;
 use super::layout::Layout;
-use super::measurements::{MEASUREMENTS, SettingColumns, estimate_of, health};
-use super::table::{Cell, Column, Kind, Table};
+use super::rows::{Records, Tasks};
+use super::table::{Cell, Column, Table};
 
 /// What a row of a table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,28 +25,36 @@ pub enum Level {
 /// at the end.
 pub struct TableBuilder {
     layout: Layout,
-    settings: SettingColumns,
+    library: Library,
     columns: Vec<Column>,
     state: State,
 }
 
 enum State {
     Cells(Cells),
-    Tasks(Vec<Vec<Cell>>),
-    Records(Vec<Vec<Cell>>),
+    Tasks(Tasks),
+    Records(Records),
 }
 
 impl TableBuilder {
     /// A table of this level, without rows so far.
     #[must_use]
     pub fn new(layout: Layout, level: Level) -> Self {
-        let settings = SettingColumns::new(&layout);
         let (columns, state) = match level {
-            Level::Cells => (Cells::columns(&layout), State::Cells(Cells::default())),
-            Level::Tasks => (task_columns(&layout, &settings), State::Tasks(Vec::new())),
-            Level::Records => (record_columns(&layout, &settings), State::Records(Vec::new())),
+            Level::Cells => {
+                let cells = Cells::new(&layout);
+                (cells.columns(&layout), State::Cells(cells))
+            }
+            Level::Tasks => {
+                let tasks = Tasks::new(&layout);
+                (tasks.columns(&layout), State::Tasks(tasks))
+            }
+            Level::Records => {
+                let records = Records::new(&layout);
+                (records.columns(&layout), State::Records(records))
+            }
         };
-        Self { layout, settings, columns, state }
+        Self { library: Library::new(&layout), layout, columns, state }
     }
 
     /// The columns, known from the start.
@@ -61,14 +66,11 @@ impl TableBuilder {
     /// Takes in one task's result. Results come in the order of points; each point once.
     pub fn push(&mut self, result: &TaskResult) {
         let outer = (self.layout.coordinates)(result.point);
-        let (layout, settings) = (&self.layout, &self.settings);
+        let known = self.library.of(&self.layout, result.point, &outer);
         match &mut self.state {
-            State::Cells(cells) => cells.push(layout, &outer, result),
-            State::Tasks(rows) => {
-                let row = |sampler| task_row(layout, settings, &outer, result, sampler);
-                rows.extend(layout.sampler_rows().into_iter().map(row));
-            }
-            State::Records(rows) => push_records(rows, layout, settings, &outer, result),
+            State::Cells(cells) => cells.push(&self.layout, &outer, &known, result),
+            State::Tasks(tasks) => tasks.push(&self.layout, &outer, &known, result),
+            State::Records(records) => records.push(&self.layout, &outer, &known, result),
         }
     }
 
@@ -76,7 +78,7 @@ impl TableBuilder {
     pub fn take_rows(&mut self) -> Vec<Vec<Cell>> {
         match &mut self.state {
             State::Cells(_) => Vec::new(),
-            State::Tasks(rows) | State::Records(rows) => std::mem::take(rows),
+            State::Tasks(Tasks { rows, .. }) | State::Records(Records { rows, .. }) => std::mem::take(rows),
         }
     }
 
@@ -85,95 +87,9 @@ impl TableBuilder {
     pub fn finish(self) -> Table {
         let rows = match self.state {
             State::Cells(cells) => cells.rows(&self.layout),
-            State::Tasks(rows) | State::Records(rows) => rows,
+            State::Tasks(Tasks { rows, .. }) | State::Records(Records { rows, .. }) => rows,
         };
         Table { columns: self.columns, rows }
-    }
-}
-
-/// The columns that name a task and one of its samplers.
-fn identity_columns(layout: &Layout) -> Vec<Column> {
-    let axes = layout.axes.iter().chain(&layout.sampler_axes);
-    [Column::new("task", Kind::Integer)]
-        .into_iter()
-        .chain(axes.map(|axis| Column::new(axis.path(), axis.kind())))
-        .collect()
-}
-
-fn identity(layout: &Layout, outer: &[Value], point: u64, sampler: Option<usize>) -> Vec<Cell> {
-    let axes = layout.axes.iter().chain(&layout.sampler_axes);
-    let values = axes.map(|axis| axis.cell(layout.value(axis.path(), outer, sampler)));
-    [Cell::integer(point)].into_iter().chain(values).collect()
-}
-
-fn task_columns(layout: &Layout, settings: &SettingColumns) -> Vec<Column> {
-    let mut columns = identity_columns(layout);
-    columns.push(Column::new("state", Kind::Text));
-    columns.push(Column::new("attempts", Kind::Integer));
-    columns.push(Column::new("worker", Kind::Text));
-    columns.push(Column::new("error", Kind::Text));
-    columns.extend(quantities().map(|(name, kind)| Column::new(name, kind)));
-    columns.push(Column::new("phase", Kind::Text));
-    columns.push(Column::new("final_health", Kind::Text));
-    columns.push(Column::new("final_health_reason", Kind::Text));
-    columns.extend(settings.columns());
-    columns
-}
-
-fn task_row(
-    layout: &Layout,
-    settings: &SettingColumns,
-    outer: &[Value],
-    result: &TaskResult,
-    sampler: Option<usize>,
-) -> Vec<Cell> {
-    let curve = Curve::new(&result.records, sampler);
-    let estimate = curve.last_estimate();
-    // A phase is the label of a whole trajectory: half of one would pass for memorisation.
-    let phase = layout.phases.label(&curve).filter(|_| result.state == TaskState::Finished);
-    let mut row = identity(layout, outer, result.point, sampler);
-    row.push(Cell::text(result.state.name()));
-    row.push(Cell::Integer(result.attempts.into()));
-    row.push(Cell::text(result.worker.as_str()));
-    row.push(Cell::text(result.error.as_deref().unwrap_or_default()));
-    row.extend(quantities().zip(curve.numbers()).map(|((_, kind), value)| Cell::of_kind(kind, value)));
-    row.push(phase.map_or(Cell::Missing, |phase| Cell::text(phase.name())));
-    row.push(estimate.and_then(health).map_or(Cell::Missing, Cell::text));
-    row.push(estimate.map_or(Cell::Missing, |estimate| Cell::text(estimate.health_reason.as_str())));
-    row.extend(settings.cells(estimate));
-    row
-}
-
-fn record_columns(layout: &Layout, settings: &SettingColumns) -> Vec<Column> {
-    let mut columns = identity_columns(layout);
-    columns.push(Column::new("step", Kind::Integer));
-    columns.extend(MEASUREMENTS.iter().map(|measurement| Column::new(measurement.name, Kind::Real)));
-    columns.push(Column::new("health", Kind::Text));
-    columns.push(Column::new("health_reason", Kind::Text));
-    columns.extend(settings.columns());
-    columns
-}
-
-fn push_records(
-    rows: &mut Vec<Vec<Cell>>,
-    layout: &Layout,
-    settings: &SettingColumns,
-    outer: &[Value],
-    result: &TaskResult,
-) {
-    let samplers = layout.sampler_rows();
-    let names: Vec<_> = samplers.iter().map(|sampler| identity(layout, outer, result.point, *sampler)).collect();
-    for record in &result.records {
-        for (sampler, name) in samplers.iter().zip(&names) {
-            let estimate = estimate_of(record, *sampler);
-            let mut row = name.clone();
-            row.push(Cell::integer(record.step));
-            row.extend(MEASUREMENTS.iter().map(|measurement| Cell::real(measurement.read(Some(record), estimate))));
-            row.push(estimate.and_then(health).map_or(Cell::Missing, Cell::text));
-            row.push(estimate.map_or(Cell::Missing, |estimate| Cell::text(estimate.health_reason.as_str())));
-            row.extend(settings.cells(estimate));
-            rows.push(row);
-        }
     }
 }
 
@@ -182,8 +98,8 @@ mod tests {
     use phasegrid_proto::v1::{Health, Record};
     use serde_json::json;
 
-    use super::super::Axis;
     use super::super::fixture::{estimate, failed, finished, record, sampled, small};
+    use super::super::{Axis, TaskState};
     use super::*;
     use crate::spec::Scale;
 

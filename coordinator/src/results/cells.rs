@@ -2,21 +2,28 @@
 //!
 //! Everything else that varies between them, seeds and further axes alike, is averaged over. A cell keeps sums, not
 //! tasks, so memory grows with the number of cells alone. Failed tasks are counted and otherwise left out, running ones
-//! are left out until they have finished. A quantity's mean and standard error are over the tasks that have it.
+//! are left out until they have finished. A quantity's mean and standard error are over the tasks that have it. What is
+//! known of a task without running it stands in a cell as it is, if all its tasks agree.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::curve::{Curve, quantities};
+use super::aggregate::{Agreement, Moments};
+use super::curve::{Curve, Quantities};
+use super::known::{Constants, Known};
 use super::layout::{Axis, Layout};
 use super::phases::Phase;
 use super::table::{Cell, Column, Kind};
 use super::{TaskResult, TaskState};
 
-/// The cells seen so far, in the order of the axes' values.
-#[derive(Default)]
-pub(super) struct Cells(BTreeMap<Place, Sums>);
+/// The cells seen so far.
+pub(super) struct Cells {
+    quantities: Quantities,
+    constants: Constants,
+    /// In the order of the axes' values.
+    sums: BTreeMap<Place, Sums>,
+}
 
 /// Where a cell is: the places of its values on the diagram's axes, and its sampler where that is not given by them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,36 +39,15 @@ struct Sums {
     /// How many tasks carry each label, in the rule's order.
     phases: Vec<u64>,
     quantities: Vec<Moments>,
-}
-
-/// Count, mean and sum of squared deviations, by Welford's recurrence: no cancellation at means far from zero.
-#[derive(Clone, Copy, Default)]
-struct Moments {
-    count: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Moments {
-    fn add(&mut self, value: f64) {
-        self.count += 1.0;
-        let deviation = value - self.mean;
-        self.mean += deviation / self.count;
-        self.squares += deviation * (value - self.mean);
-    }
-
-    fn mean(&self) -> Option<f64> {
-        (self.count > 0.0).then_some(self.mean)
-    }
-
-    /// The standard error of the mean; it takes two tasks to have one.
-    fn standard_error(&self) -> Option<f64> {
-        (self.count > 1.0).then(|| (self.squares / (self.count - 1.0) / self.count).sqrt())
-    }
+    constants: Vec<Agreement>,
 }
 
 impl Cells {
-    pub(super) fn push(&mut self, layout: &Layout, outer: &[Value], result: &TaskResult) {
+    pub(super) fn new(layout: &Layout) -> Self {
+        Self { quantities: Quantities::new(layout), constants: Constants::new(layout), sums: BTreeMap::new() }
+    }
+
+    pub(super) fn push(&mut self, layout: &Layout, outer: &[Value], known: &Known, result: &TaskResult) {
         if matches!(result.state, TaskState::Leased | TaskState::Unfinished) {
             return;
         }
@@ -73,19 +59,21 @@ impl Cells {
                 layout.axis(path)?.index(layout.value(path, outer, sampler))
             };
             let place = Place { x: index(&layout.x), y: index(&layout.y), sampler: sampler.filter(|_| further) };
-            let sums = self.0.entry(place).or_insert_with(|| Sums::new(labels.len()));
+            let sizes = [labels.len(), self.quantities.columns().count(), self.constants.columns().count()];
+            let sums = self.sums.entry(place).or_insert_with(|| Sums::new(sizes));
+            sums.constants.iter_mut().zip(self.constants.of(known, sampler)).for_each(|(sum, value)| sum.add(value));
             match result.state {
                 TaskState::Failed => sums.failed += 1,
                 TaskState::Finished => {
                     let curve = Curve::new(&result.records, sampler);
-                    sums.add(&curve, layout.phases.label(&curve), labels);
+                    sums.add(self.quantities.of(curve, known), layout.phases.label(&curve), labels);
                 }
                 TaskState::Leased | TaskState::Unfinished => {}
             }
         }
     }
 
-    pub(super) fn columns(layout: &Layout) -> Vec<Column> {
+    pub(super) fn columns(&self, layout: &Layout) -> Vec<Column> {
         let mut columns: Vec<Column> = cell_axes(layout).map(|axis| Column::new(axis.path(), axis.kind())).collect();
         columns.extend([
             Column::new("tasks", Kind::Integer),
@@ -94,15 +82,16 @@ impl Cells {
             Column::new("phase_agreement", Kind::Real),
         ]);
         columns.extend(layout.phases.labels().iter().map(|label| Column::new(tasks_column(*label), Kind::Integer)));
-        for (name, _) in quantities() {
+        for Column { name, .. } in self.quantities.columns() {
             columns.push(Column::new(format!("{name}_mean"), Kind::Real));
             columns.push(Column::new(format!("{name}_se"), Kind::Real));
         }
+        columns.extend(self.constants.columns());
         columns
     }
 
     pub(super) fn rows(&self, layout: &Layout) -> Vec<Vec<Cell>> {
-        self.0.iter().map(|(place, sums)| sums.row(layout, place)).collect()
+        self.sums.iter().map(|(place, sums)| sums.row(layout, place)).collect()
     }
 }
 
@@ -118,21 +107,22 @@ fn cell_axes(layout: &Layout) -> impl Iterator<Item = &Axis> {
 }
 
 impl Sums {
-    fn new(labels: usize) -> Self {
+    fn new([labels, quantities, constants]: [usize; 3]) -> Self {
         Self {
             finished: 0,
             failed: 0,
             phases: vec![0; labels],
-            quantities: vec![Moments::default(); quantities().count()],
+            quantities: vec![Moments::default(); quantities],
+            constants: vec![Agreement::default(); constants],
         }
     }
 
-    fn add(&mut self, curve: &Curve<'_>, phase: Option<Phase>, labels: &[Phase]) {
+    fn add(&mut self, numbers: Vec<Option<f64>>, phase: Option<Phase>, labels: &[Phase]) {
         self.finished += 1;
         if let Some(label) = phase.and_then(|phase| labels.iter().position(|label| *label == phase)) {
             self.phases[label] += 1;
         }
-        for (moments, value) in self.quantities.iter_mut().zip(curve.numbers()) {
+        for (moments, value) in self.quantities.iter_mut().zip(numbers) {
             if let Some(value) = value {
                 moments.add(value);
             }
@@ -165,6 +155,7 @@ impl Sums {
         for moments in &self.quantities {
             row.extend([Cell::real(moments.mean()), Cell::real(moments.standard_error())]);
         }
+        row.extend(self.constants.iter().map(|constant| constant.cell()));
         row
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! Steps of reaching (`t_train_90`, …) are those of the first record at which the accuracy is at least the threshold, so
 //! they are as fine as the checkpoints. A `final_` value is that of the last record; of an estimate, that of the last
-//! record in which its sampler has one, since the LLC may be estimated at fewer checkpoints. What never happened or was
-//! not measured is `None`.
+//! record in which its sampler has one, since the LLC may be estimated at fewer checkpoints; of the geometry, likewise the
+//! last that was measured. What never happened or was not measured is `None`.
 
+use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::v1::{Estimate, Record};
 
-use super::measurements::{MEASUREMENTS, estimate_of, health};
-use super::table::Kind;
+use super::known::Known;
+use super::layout::Layout;
+use super::measurements::{Measurement, Seen, classified, compared, estimate_of, health, measurements, sampled};
+use super::table::{Cell, Column, Kind};
 
 /// One task's records, in ascending steps, as one of its samplers sees them.
 #[derive(Clone, Copy, Debug)]
@@ -107,43 +110,99 @@ impl<'a> Curve<'a> {
         (count > 0).then(|| unhealthy as f64 / count as f64)
     }
 
-    /// Every number of a task, in the order of [`quantities`].
-    pub(super) fn numbers(&self) -> Vec<Option<f64>> {
-        let (last, last_estimate) = (self.last(), self.last_estimate());
-        let finals = MEASUREMENTS.iter().map(|measurement| measurement.read(last, last_estimate));
-        let derived = DERIVED.iter().map(|(_, _, read)| read(self));
-        finals.chain(derived).collect()
+    /// What the sampler has at each record.
+    fn seen(self, known: &'a Known) -> impl DoubleEndedIterator<Item = Seen<'a>> {
+        let Self { records, sampler } = self;
+        let seen = move |record| Seen { record: Some(record), estimate: estimate_of(record, sampler), known, sampler };
+        records.iter().map(seen)
     }
 }
 
-type Derived = (&'static str, Kind, fn(&Curve<'_>) -> Option<f64>);
+/// A number that is derived from a whole trajectory.
+struct Derived {
+    name: &'static str,
+    kind: Kind,
+    /// Whether a task of this configuration has it.
+    has: fn(&TaskConfig) -> bool,
+    read: fn(&Curve<'_>) -> Option<f64>,
+}
+
+const fn real(name: &'static str, has: fn(&TaskConfig) -> bool, read: fn(&Curve<'_>) -> Option<f64>) -> Derived {
+    Derived { name, kind: Kind::Real, has, read }
+}
+
+const fn steps(name: &'static str, has: fn(&TaskConfig) -> bool, read: fn(&Curve<'_>) -> Option<f64>) -> Derived {
+    Derived { name, kind: Kind::Integer, has, read }
+}
 
 const DERIVED: [Derived; 13] = [
-    ("final_step", Kind::Integer, |c| Some(c.last()?.step as f64)),
-    ("llc_max", Kind::Real, |c| Some(c.llc_peak()?.1)),
-    ("llc_max_step", Kind::Integer, |c| Some(c.llc_peak()?.0 as f64)),
-    ("llc_unhealthy", Kind::Real, |c| c.unhealthy()),
-    ("t_train_90", Kind::Integer, |c| Some(c.train_reaches(0.90)? as f64)),
-    ("t_train_95", Kind::Integer, |c| Some(c.train_reaches(0.95)? as f64)),
-    ("t_train_99", Kind::Integer, |c| Some(c.train_reaches(0.99)? as f64)),
-    ("t_val_90", Kind::Integer, |c| Some(c.val_reaches(0.90)? as f64)),
-    ("t_val_95", Kind::Integer, |c| Some(c.val_reaches(0.95)? as f64)),
-    ("t_val_99", Kind::Integer, |c| Some(c.val_reaches(0.99)? as f64)),
-    ("delay_90", Kind::Integer, |c| c.delay_90()),
-    ("max_gap", Kind::Real, |c| c.max_gap()),
-    ("gsm", Kind::Real, |c| c.gsm()),
+    steps("final_step", |_| true, |c| Some(c.last()?.step as f64)),
+    real("llc_max", sampled, |c| Some(c.llc_peak()?.1)),
+    steps("llc_max_step", sampled, |c| Some(c.llc_peak()?.0 as f64)),
+    real("llc_unhealthy", sampled, |c| c.unhealthy()),
+    steps("t_train_90", classified, |c| Some(c.train_reaches(0.90)? as f64)),
+    steps("t_train_95", classified, |c| Some(c.train_reaches(0.95)? as f64)),
+    steps("t_train_99", classified, |c| Some(c.train_reaches(0.99)? as f64)),
+    steps("t_val_90", compared, |c| Some(c.val_reaches(0.90)? as f64)),
+    steps("t_val_95", compared, |c| Some(c.val_reaches(0.95)? as f64)),
+    steps("t_val_99", compared, |c| Some(c.val_reaches(0.99)? as f64)),
+    steps("delay_90", compared, |c| c.delay_90()),
+    real("max_gap", compared, |c| c.max_gap()),
+    real("gsm", compared, |c| c.gsm()),
 ];
 
-/// Names and kinds of the numbers of a task.
-pub(super) fn quantities() -> impl Iterator<Item = (String, Kind)> {
-    let finals = MEASUREMENTS.iter().map(|measurement| (format!("final_{}", measurement.name), Kind::Real));
-    finals.chain(DERIVED.iter().map(|(name, kind, _)| ((*name).to_owned(), *kind)))
+/// The numbers of a task: the final value of every measurement, and what is derived from its trajectory.
+pub(super) struct Quantities {
+    finals: Vec<&'static Measurement>,
+    derived: Vec<&'static Derived>,
+}
+
+impl Quantities {
+    /// Those that some task of a sweep has.
+    pub(super) fn new(layout: &Layout) -> Self {
+        const ALL: &[Derived] = &DERIVED;
+        let derived = ALL.iter().filter(|derived| layout.any(derived.has)).collect();
+        Self { finals: measurements(layout), derived }
+    }
+
+    /// Their columns among tasks.
+    pub(super) fn columns(&self) -> impl Iterator<Item = Column> {
+        let finals = self.finals.iter().map(|measured| Column::new(format!("final_{}", measured.name), measured.kind));
+        finals.chain(self.derived.iter().map(|derived| Column::new(derived.name, derived.kind)))
+    }
+
+    /// Their values for a task, in the order of the columns.
+    pub(super) fn of(&self, curve: Curve<'_>, known: &Known) -> Vec<Option<f64>> {
+        let Curve { sampler, .. } = curve;
+        let last = Seen { record: curve.last(), estimate: curve.last_estimate(), known, sampler };
+        let finals = self.finals.iter().map(|measured| match measured.seldom {
+            false => measured.read(&last),
+            true => curve.seen(known).rev().find_map(|seen| measured.read(&seen)),
+        });
+        finals.chain(self.derived.iter().map(|derived| (derived.read)(&curve))).collect()
+    }
+
+    /// Their values as cells.
+    pub(super) fn cells(&self, curve: Curve<'_>, known: &Known) -> impl Iterator<Item = Cell> {
+        self.columns().zip(self.of(curve, known)).map(|(column, value)| Cell::of_kind(column.kind, value))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{estimate, record};
+    use super::super::fixture::{estimate, record, small};
     use super::*;
+
+    /// The numbers of a trajectory that are there, by name.
+    fn numbers(curve: Curve<'_>) -> Vec<(String, f64)> {
+        let quantities = Quantities::new(&small());
+        let values = quantities.of(curve, &Known::default());
+        quantities.columns().zip(values).filter_map(|(column, value)| Some((column.name, value?))).collect()
+    }
+
+    fn number(curve: Curve<'_>, wanted: &str) -> Option<f64> {
+        numbers(curve).into_iter().find(|(name, _)| name == wanted).map(|(_, value)| value)
+    }
 
     /// A run that memorises by step 100 and generalises at step 300.
     fn grokked() -> Vec<Record> {
@@ -181,9 +240,8 @@ mod tests {
     #[test]
     fn without_accuracies_nothing_is_derived_from_them() {
         let records = [Record { step: 7, train_loss: Some(1.0), ..Record::default() }];
-        let numbers = Curve::new(&records, None).numbers();
-        let named: Vec<_> = quantities().map(|(name, _)| name).zip(numbers).filter(|(_, n)| n.is_some()).collect();
-        assert_eq!(named, [("final_train_loss".to_owned(), Some(1.0)), ("final_step".to_owned(), Some(7.0))]);
+        let named = numbers(Curve::new(&records, None));
+        assert_eq!(named, [("final_train_loss".to_owned(), 1.0), ("final_step".to_owned(), 7.0)]);
     }
 
     #[test]
@@ -203,11 +261,24 @@ mod tests {
         let mut records = grokked();
         records[2].estimates = vec![estimate(0, 6.0)];
         records[3].train_loss = Some(0.25);
-        let numbers = Curve::new(&records, Some(0)).numbers();
-        let value = |wanted: &str| numbers[quantities().position(|(name, _)| name == wanted).unwrap()];
+        let value = |wanted: &str| number(Curve::new(&records, Some(0)), wanted);
         assert_eq!(value("final_llc"), Some(6.0));
         assert_eq!(value("final_train_loss"), Some(0.25));
         assert_eq!(value("final_step"), Some(300.0));
+    }
+
+    #[test]
+    fn the_final_geometry_is_the_last_that_was_measured() {
+        let mut records = grokked();
+        records[0].hessian_trace = Some(3.0);
+        records[2].hessian_trace = Some(5.0);
+        records[1].estimates = vec![estimate(0, 6.0)];
+        records[1].estimates[0].llc_gauss_newton = Some(7.0);
+        records[3].estimates = vec![estimate(0, 6.0)];
+        let value = |wanted: &str| number(Curve::new(&records, Some(0)), wanted);
+        assert_eq!(value("final_hessian_trace"), Some(5.0));
+        assert_eq!(value("final_llc_gauss_newton"), Some(7.0));
+        assert_eq!(value("final_jacobian_rank"), None);
     }
 
     #[test]

@@ -53,7 +53,8 @@ pub(crate) fn failed(point: u64) -> TaskResult {
     TaskResult { point, state: TaskState::Failed, attempts: 3, worker: "w2".to_owned(), error, records: vec![] }
 }
 
-/// The product of these axes, the last one fastest, drawn on the first two; nothing is sampled.
+/// The product of these axes, the last one fastest, drawn on the first two; nothing is sampled. Nothing is known of its
+/// tasks, so that tables have every column.
 pub(crate) fn layout(name: &str, axes: Vec<Axis>) -> Layout {
     let values: Vec<Vec<Value>> = axes.iter().map(|axis| axis.values().to_vec()).collect();
     let coordinates = move |point: u64| {
@@ -77,6 +78,8 @@ pub(crate) fn layout(name: &str, axes: Vec<Axis>) -> Layout {
         y: path(1),
         axes,
         coordinates: Arc::new(coordinates),
+        task: Arc::new(|_| None),
+        specimens: None,
         sampler_axes: vec![],
         samplers: vec![],
         phases: PhaseRule::Liu2022(LiuThresholds::default()),

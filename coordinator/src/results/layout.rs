@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
+use phasegrid_proto::task::TaskConfig;
 use serde_json::Value;
 
 use super::table::{Cell, Kind};
@@ -11,6 +12,9 @@ use crate::spec::{PhaseRule, Scale, Spec};
 
 /// The values of each axis at a point, in the order of [`Layout::axes`].
 pub type Coordinates = Arc<dyn Fn(u64) -> Vec<Value> + Send + Sync>;
+
+/// The configuration of a point, if it has one.
+pub type Tasks = Arc<dyn Fn(u64) -> Option<TaskConfig> + Send + Sync>;
 
 /// A sweep as tables and plots see it.
 #[derive(Clone)]
@@ -21,6 +25,11 @@ pub struct Layout {
     pub axes: Vec<Axis>,
     /// The values of the outer axes at a point.
     pub coordinates: Coordinates,
+    /// The tasks themselves.
+    pub task: Tasks,
+    /// A few tasks that have whatever any task of the sweep has; `None` if it is not known what they have. A column that
+    /// no task has is left out of tables.
+    pub specimens: Option<Vec<TaskConfig>>,
     /// The inner axes (`llc.…`), over which each task has one estimate a checkpoint.
     pub sampler_axes: Vec<Axis>,
     /// One row a sampler of a task: its values on the inner axes. Empty if nothing is sampled.
@@ -125,17 +134,24 @@ impl Layout {
             Some(values) => axis(path, values.to_vec()),
             None => axis(path, samplers.iter().filter_map(|values| values.get(index).cloned()).collect()),
         };
-        let points = spec.clone();
+        let (points, tasks) = (spec.clone(), spec.clone());
         Self {
             name: spec.name().to_owned(),
             axes: spec.axes().iter().enumerate().map(outer).collect(),
             coordinates: Arc::new(move |point| points.coordinates(point)),
+            task: Arc::new(move |point| tasks.task(point).ok()),
+            specimens: spec.specimens(decides_columns),
             sampler_axes: spec.sampler_axes().iter().enumerate().map(inner).collect(),
             samplers: samplers.to_vec(),
             x: spec.diagram().x.clone(),
             y: spec.diagram().y.clone(),
             phases: spec.diagram().phases,
         }
+    }
+
+    /// Whether some task of the sweep may be as `holds` says.
+    pub(super) fn any(&self, holds: impl FnMut(&TaskConfig) -> bool) -> bool {
+        self.specimens.as_ref().is_none_or(|specimens| specimens.iter().any(holds))
     }
 
     /// The axis of this path, outer or inner.
@@ -166,6 +182,13 @@ impl Layout {
     pub(crate) fn draws(&self, axis: &Axis) -> bool {
         [&self.x, &self.y].into_iter().flatten().any(|path| *path == axis.path)
     }
+}
+
+/// Whether the values at this path decide which columns a table has: what is measured of the tasks, and what is known.
+fn decides_columns(path: &str) -> bool {
+    const PATHS: [&str; 5] = ["data.kind", "data.whiten", "data.train_fraction", "data.samples", "model.kind"];
+    const FURTHER: [&str; 5] = ["model.init", "model.widths", "model.rank", "train.steps", "train.loss"];
+    PATHS.contains(&path) || FURTHER.contains(&path) || path.starts_with("geometry.")
 }
 
 impl fmt::Debug for Layout {

@@ -1,68 +1,192 @@
 //! What a record and its estimates say, each under its one name.
 
+use phasegrid_proto::task::{Baseline, Data, Init, Method, Sampler, TaskConfig};
+use phasegrid_proto::theory::llc_finite;
 use phasegrid_proto::v1::{Estimate, Health, Record, SamplerSettings};
 
-use super::layout::{Axis, Layout};
+use super::known::Known;
+use super::layout::Layout;
 use super::table::{Cell, Column, Kind};
 
-/// A number of a record, or of one sampler's estimate in it.
+/// A number of a checkpoint, as one sampler of the task sees it.
 pub(super) struct Measurement {
     /// The column's name.
     pub(super) name: &'static str,
-    /// Where the number comes from.
-    pub(super) source: Source,
+    /// What its column holds.
+    pub(super) kind: Kind,
+    /// Whether a task of this configuration has it: a column that none has is left out.
+    has: fn(&TaskConfig) -> bool,
+    /// Whether it may be missing in the last record, as it is measured at checkpoints of its own.
+    pub(super) seldom: bool,
+    read: fn(&Seen<'_>) -> Option<f64>,
 }
 
-/// Where a measurement is found.
-pub(super) enum Source {
-    /// In the record itself.
-    Record(fn(&Record) -> Option<f64>),
-    /// In the estimate of one sampler.
-    Estimate(fn(&Estimate) -> Option<f64>),
+/// What one sampler of a task has at a checkpoint.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) record: Option<&'a Record>,
+    pub(super) estimate: Option<&'a Estimate>,
+    pub(super) known: &'a Known,
+    pub(super) sampler: Option<usize>,
 }
 
-const fn record(name: &'static str, read: fn(&Record) -> Option<f64>) -> Measurement {
-    Measurement { name, source: Source::Record(read) }
+type Has = fn(&TaskConfig) -> bool;
+type Read = fn(&Seen<'_>) -> Option<f64>;
+
+const fn often(name: &'static str, has: Has, read: Read) -> Measurement {
+    Measurement { name, kind: Kind::Real, has, seldom: false, read }
 }
 
-const fn estimate(name: &'static str, read: fn(&Estimate) -> Option<f64>) -> Measurement {
-    Measurement { name, source: Source::Estimate(read) }
+const fn seldom(name: &'static str, has: Has, read: Read) -> Measurement {
+    Measurement { name, kind: Kind::Real, has, seldom: true, read }
 }
 
 /// Every number of a checkpoint, in the order of the columns.
-pub(super) const MEASUREMENTS: [Measurement; 20] = [
-    record("train_loss", |r| r.train_loss),
-    record("val_loss", |r| r.val_loss),
-    record("train_loss_reported", |r| r.train_loss_reported),
-    record("val_loss_reported", |r| r.val_loss_reported),
-    record("train_accuracy", |r| r.train_accuracy),
-    record("val_accuracy", |r| r.val_accuracy),
-    estimate("llc", |e| e.llc),
-    estimate("llc_se", |e| e.llc_se),
-    estimate("llc_baseline_zero", |e| e.llc_baseline_zero),
-    estimate("llc_baseline_init", |e| e.llc_baseline_init),
+const MEASUREMENTS: [Measurement; 30] = [
+    often("train_loss", |_| true, |s| s.record?.train_loss),
+    often("val_loss", validated, |s| s.record?.val_loss),
+    often("train_loss_reported", |_| true, |s| s.record?.train_loss_reported),
+    often("val_loss_reported", validated, |s| s.record?.val_loss_reported),
+    often("train_accuracy", classified, |s| s.record?.train_accuracy),
+    often("val_accuracy", compared, |s| s.record?.val_accuracy),
+    often("llc", sampled, |s| s.estimate?.llc),
+    often("llc_se", sampled, |s| s.estimate?.llc_se),
+    often("llc_baseline_zero", |t| has_baseline(t, Baseline::Zero), |s| s.estimate?.llc_baseline_zero),
+    often("llc_baseline_init", |t| has_baseline(t, Baseline::Init), |s| s.estimate?.llc_baseline_init),
     // The level of an LLC is mostly the sampler's; what lies above the null baseline is the network's.
-    estimate("llc_above_baseline", |e| Some(e.llc? - e.llc_baseline_zero?)),
-    record("llc_exact", |r| r.llc_exact),
-    estimate("r_hat", |e| e.r_hat),
-    estimate("ess", |e| e.ess),
-    estimate("drift", |e| e.drift),
-    estimate("below_initial", |e| e.below_initial),
-    estimate("distance", |e| e.distance),
-    estimate("initial_loss", |e| e.initial_loss),
-    record("weight_norm", |r| r.weight_norm),
-    record("ipr", |r| r.ipr),
+    often(
+        "llc_above_baseline",
+        |t| has_baseline(t, Baseline::Zero),
+        |s| Some(s.estimate?.llc? - s.estimate?.llc_baseline_zero?),
+    ),
+    often("llc_finite", finite_is_known, |s| s.llc_finite()),
+    often("llc_z", |t| finite_is_known(t) || exact_is_known(t), |s| s.llc_z()),
+    seldom(
+        "llc_gauss_newton",
+        |t| t.geometry.as_ref().is_some_and(|g| g.gauss_newton),
+        |s| s.estimate?.llc_gauss_newton,
+    ),
+    seldom("llc_linearised", ranked, |s| Some(s.record?.jacobian_rank? as f64 / 2.0)),
+    Measurement { kind: Kind::Integer, ..seldom("jacobian_rank", ranked, |s| Some(s.record?.jacobian_rank? as f64)) },
+    seldom("hessian_trace", |t| probes(t) > 0, |s| s.record?.hessian_trace),
+    seldom("hessian_trace_se", |t| probes(t) > 1, |s| s.record?.hessian_trace_se),
+    often("r_hat", sampled, |s| s.estimate?.r_hat),
+    often("ess", sampled, |s| s.estimate?.ess),
+    often("drift", sampled, |s| s.estimate?.drift),
+    often("below_initial", sampled, |s| s.estimate?.below_initial),
+    often("distance", sampled, |s| s.estimate?.distance),
+    often("initial_loss", sampled, |s| s.estimate?.initial_loss),
+    often("stiffness", sampled, |s| s.estimate?.stiffness),
+    often("acceptance", |t| any_sampler(t, |sampler| sampler.method == Method::Mala), |s| s.estimate?.acceptance),
+    often(
+        "sensitivity_localization",
+        |t| any_sampler(t, |sampler| sampler.sensitivity),
+        |s| s.estimate?.sensitivity_localization,
+    ),
+    often(
+        "sensitivity_step_size",
+        |t| any_sampler(t, |sampler| sampler.sensitivity),
+        |s| s.estimate?.sensitivity_step_size,
+    ),
+    often("weight_norm", |_| true, |s| s.record?.weight_norm),
+    often("ipr", |t| matches!(t.data, Data::Modular { .. }), |s| s.record?.ipr),
 ];
 
+/// The measurements that some task of a sweep has.
+pub(super) fn measurements(layout: &Layout) -> Vec<&'static Measurement> {
+    const ALL: &[Measurement] = &MEASUREMENTS;
+    ALL.iter().filter(|measurement| layout.any(measurement.has)).collect()
+}
+
 impl Measurement {
-    /// The number, if the record or the estimate has it. One that is not finite is none: it would erase every mean.
-    pub(super) fn read(&self, record: Option<&Record>, estimate: Option<&Estimate>) -> Option<f64> {
-        let number = match self.source {
-            Source::Record(read) => record.and_then(read),
-            Source::Estimate(read) => estimate.and_then(read),
-        };
-        number.filter(|number| number.is_finite())
+    /// Its column among records.
+    pub(super) fn column(&self) -> Column {
+        Column::new(self.name, self.kind)
     }
+
+    /// The number, if it is there. One that is not finite is none: it would erase every mean.
+    pub(super) fn read(&self, seen: &Seen<'_>) -> Option<f64> {
+        (self.read)(seen).filter(|number| number.is_finite())
+    }
+
+    /// The number as a cell.
+    pub(super) fn cell(&self, seen: &Seen<'_>) -> Cell {
+        Cell::of_kind(self.kind, self.read(seen))
+    }
+}
+
+impl Seen<'_> {
+    fn llc_finite(&self) -> Option<f64> {
+        self.known.llc_finite(self.estimate?.settings.as_ref()?)
+    }
+
+    /// The distance from what should be found, in standard errors.
+    fn llc_z(&self) -> Option<f64> {
+        let expected = self.llc_finite().or_else(|| self.known.llc_exact(self.sampler))?;
+        Some((self.estimate?.llc? - expected) / self.estimate?.llc_se?)
+    }
+}
+
+pub(super) fn sampled(task: &TaskConfig) -> bool {
+    task.llc.is_some()
+}
+
+fn any_sampler(task: &TaskConfig, holds: impl Fn(&Sampler) -> bool) -> bool {
+    task.llc.as_ref().is_some_and(|llc| llc.samplers.iter().any(holds))
+}
+
+fn has_baseline(task: &TaskConfig, baseline: Baseline) -> bool {
+    task.llc.as_ref().is_some_and(|llc| llc.baselines.contains(&baseline))
+}
+
+/// Whether there are validation examples.
+fn validated(task: &TaskConfig) -> bool {
+    task.data.examples() > task.data.train_examples()
+}
+
+/// Whether targets are classes; a teacher's are its outputs.
+pub(super) fn classified(task: &TaskConfig) -> bool {
+    matches!(task.data, Data::Modular { .. }) && task.model.init() != Init::Teacher
+}
+
+/// Whether there are accuracies on both training and validation examples.
+pub(super) fn compared(task: &TaskConfig) -> bool {
+    classified(task) && validated(task)
+}
+
+fn ranked(task: &TaskConfig) -> bool {
+    task.geometry.as_ref().is_some_and(|geometry| geometry.jacobian_rank)
+}
+
+fn probes(task: &TaskConfig) -> u32 {
+    task.geometry.as_ref().map_or(0, |geometry| geometry.trace_probes)
+}
+
+fn exact_is_known(task: &TaskConfig) -> bool {
+    any_sampler(task, |sampler| phasegrid_proto::theory::llc_exact(task, sampler.layer).is_some())
+}
+
+/// Whether it is known what a sampler finds in expectation, at any step size.
+fn finite_is_known(task: &TaskConfig) -> bool {
+    let examples = task.data.train_examples();
+    any_sampler(task, |sampler| {
+        let batch_size = sampler.batch_size.resolve(examples);
+        let settings = SamplerSettings {
+            method: serde_json::to_value(sampler.method)
+                .ok()
+                .and_then(|name| Some(name.as_str()?.to_owned()))
+                .unwrap_or_default(),
+            // Whatever the step size, it may be as small as this.
+            step_size: Some(f64::MIN_POSITIVE),
+            localization: sampler.localization,
+            nbeta: sampler.nbeta.resolve(examples, batch_size),
+            batch_size,
+            layer: sampler.layer.unwrap_or(0),
+            draws: 1,
+            ..SamplerSettings::default()
+        };
+        llc_finite(task, &settings).is_some()
+    })
 }
 
 /// The estimate of a sampler in a record.
@@ -80,47 +204,5 @@ pub(super) fn health(estimate: &Estimate) -> Option<&'static str> {
         Health::NotLocal => Some("not_local"),
         Health::Unstable => Some("unstable"),
         Health::Diverged => Some("diverged"),
-    }
-}
-
-/// The columns that say with which settings a sampler ran.
-///
-/// Where a setting is itself an axis, its axis column says it already. Only an axis of rules (`nbeta = "n_over_log_n"`)
-/// leaves open what came of them, and gets a column `…_resolved` beside it.
-pub(super) struct SettingColumns(Vec<(Column, ReadSetting)>);
-
-type ReadSetting = fn(&SamplerSettings) -> Cell;
-
-const SETTINGS: [(&str, Kind, ReadSetting); 8] = [
-    ("llc.preset", Kind::Text, |s| Cell::text(s.preset.as_str())),
-    ("llc.step_size", Kind::Real, |s| Cell::real(s.step_size)),
-    ("llc.localization", Kind::Real, |s| Cell::real(s.localization)),
-    ("llc.nbeta", Kind::Real, |s| Cell::real(s.nbeta)),
-    ("llc.chains", Kind::Integer, |s| Cell::Integer(s.chains.into())),
-    ("llc.burn_in", Kind::Integer, |s| Cell::Integer(s.burn_in.into())),
-    ("llc.draws", Kind::Integer, |s| Cell::Integer(s.draws.into())),
-    ("llc.batch_size", Kind::Integer, |s| Cell::integer(s.batch_size)),
-];
-
-impl SettingColumns {
-    pub(super) fn new(layout: &Layout) -> Self {
-        let column = |(path, kind, read): (&str, Kind, ReadSetting)| {
-            let name = match layout.axis(path).map(Axis::kind) {
-                None => path.to_owned(),
-                Some(Kind::Text) if kind != Kind::Text => format!("{path}_resolved"),
-                Some(_) => return None,
-            };
-            Some((Column::new(name, kind), read))
-        };
-        Self(SETTINGS.into_iter().filter_map(column).collect())
-    }
-
-    pub(super) fn columns(&self) -> impl Iterator<Item = Column> {
-        self.0.iter().map(|(column, _)| column.clone())
-    }
-
-    pub(super) fn cells(&self, estimate: Option<&Estimate>) -> impl Iterator<Item = Cell> {
-        let settings = estimate.and_then(|estimate| estimate.settings.as_ref());
-        self.0.iter().map(move |(_, read)| settings.map_or(Cell::Missing, read))
     }
 }

@@ -2,23 +2,31 @@
 //! in common. Everything here is computed on reading and nothing of it is stored, so that other thresholds or other axes
 //! never need a new run.
 //!
-//! In the order in which data flows: a [`TaskResult`] carries the records; `measurements` names what a record says;
-//! [`curve`] condenses a trajectory into quantities; [`phases`] labels it; `cells` aggregates tasks; [`TableBuilder`]
-//! lays all of it out as a [`Table`] of one of three [`Level`]s, which [`mod@format`] writes.
+//! In the order in which data flows: a [`TaskResult`] carries the records; `measurements` and `settings` name what a record
+//! says, `known` what theory says beside it; [`curve`] condenses a trajectory into quantities; [`phases`] labels it; `cells`
+//! aggregates tasks; [`TableBuilder`] lays all of it out as a [`Table`] of one of three [`Level`]s, which [`mod@format`]
+//! writes. A column that no task of the sweep can fill is not there.
 
+mod aggregate;
 mod builder;
 pub(crate) mod cells;
 pub mod curve;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod format;
+mod known;
 mod layout;
 mod measurements;
 pub mod phases;
+mod rows;
+mod settings;
 mod table;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use aggregate::Moments;
 pub use builder::{Level, TableBuilder};
-pub use layout::{Axis, Coordinates, Layout};
+pub use layout::{Axis, Coordinates, Layout, Tasks};
 pub use phases::Phase;
 pub use table::{Cell, Column, Kind, Table};
 
@@ -33,7 +41,7 @@ pub struct TaskResult {
     pub state: TaskState,
     /// Attempts so far.
     pub attempts: u32,
-    /// The worker of the last attempt.
+    /// The worker of the last attempt; all of them, where it is split.
     pub worker: String,
     /// What made the last attempt fail.
     pub error: Option<String>,
@@ -46,7 +54,8 @@ pub struct TaskResult {
 pub enum TaskState {
     /// A worker holds a lease of it; its records are those so far.
     Leased,
-    /// It has records of an attempt that did not end, and nobody holds it: it was given back, or its sweep was cancelled.
+    /// It has records of an attempt that did not end, and nobody holds it: it was given back, its sweep was cancelled, or it
+    /// is split and not all of its shards have begun.
     Unfinished,
     /// Its records are complete.
     Finished,

@@ -40,11 +40,11 @@ impl From<SweepState> for v1::SweepState {
     }
 }
 
-impl From<Progress> for v1::Progress {
-    fn from(progress: Progress) -> Self {
-        let Progress { size, finished, failed, leased, pending, work_done, remaining, workers } = progress;
-        Self { size, finished, failed, leased, pending, work_done, remaining: remaining.and_then(to_span), workers }
-    }
+/// Progress in points, or in the shards that stand for each.
+fn progress(progress: Progress, shards: u32) -> v1::Progress {
+    let Progress { size, finished, failed, leased, pending, work_done, remaining, workers } = progress;
+    let remaining = remaining.and_then(to_span);
+    v1::Progress { size, finished, failed, leased, pending, work_done, remaining, workers, shards }
 }
 
 impl From<SweepView> for v1::Sweep {
@@ -55,20 +55,22 @@ impl From<SweepView> for v1::Sweep {
             state: v1::SweepState::from(sweep.state).into(),
             create_time: to_timestamp(sweep.created),
             resolved_source: sweep.resolved_source,
-            progress: Some(sweep.progress.into()),
+            progress: Some(progress(sweep.progress, sweep.shards)),
+            problem: sweep.problem.unwrap_or_default(),
         }
     }
 }
 
 impl From<FailedPoint> for v1::FailedPoint {
-    fn from(FailedPoint { point, attempts, error }: FailedPoint) -> Self {
-        Self { point, attempts, error }
+    fn from(FailedPoint { point, shard, attempts, error }: FailedPoint) -> Self {
+        Self { point, attempts, error, shard }
     }
 }
 
 impl From<WatchEvent> for v1::WatchSweepResponse {
-    fn from(WatchEvent { sequence, state, progress }: WatchEvent) -> Self {
-        Self { sequence, state: v1::SweepState::from(state).into(), progress: Some(progress.into()) }
+    fn from(event: WatchEvent) -> Self {
+        let progress = progress(event.progress, event.shards);
+        Self { sequence: event.sequence, state: v1::SweepState::from(event.state).into(), progress: Some(progress) }
     }
 }
 

@@ -145,7 +145,7 @@ mod tests {
             remaining: None,
             workers: 0,
         };
-        WatchEvent { sequence, state, progress }
+        WatchEvent { sequence, state, progress, shards: 1 }
     }
 
     #[tokio::test]

@@ -31,7 +31,7 @@ impl WorkerService for Workers {
         Ok(Response::new(v1::RegisterResponse {
             heartbeat_interval: convert::to_span(terms.heartbeat_interval),
             lease_time: convert::to_span(terms.lease_time),
-            snapshots: String::new(),
+            snapshots: terms.snapshots,
         }))
     }
 

@@ -85,6 +85,11 @@ impl Scheduler {
         }
     }
 
+    /// What the sweep's points are cannot be told: none is leased as long as this scheduler lives. What is leased may end.
+    pub fn on_hold(&mut self, key: SweepKey) {
+        self.running.remove(&key);
+    }
+
     /// A person gave up what is not finished. A sweep that has ended stays as it is.
     ///
     /// # Errors

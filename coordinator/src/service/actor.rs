@@ -35,7 +35,8 @@ pub(super) enum Message {
     Shutdown(oneshot::Sender<()>),
 }
 
-pub(super) type SharedReader = Arc<Mutex<Box<dyn Reader>>>;
+/// Gone when the actor has ended.
+pub(super) type SharedReader = Arc<Mutex<Option<Box<dyn Reader>>>>;
 
 pub(super) struct Actor {
     pub(super) settings: Settings,
@@ -75,11 +76,16 @@ impl Actor {
             }
             self.on_time().await;
         }
-        drop(self.writer.take());
-        if let Some(thread) = self.writer_thread.take() {
-            // The thread commits what has gathered and closes the store. It can only fail by a panic, which was told.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+        let (reader, writer, thread) = (Arc::clone(&self.reader), self.writer.take(), self.writer_thread.take());
+        let close = move || {
+            // The store is closed after its reader: whoever is last leaves it in order.
+            reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(writer);
+            // The thread commits what has gathered and closes the store.
+            thread.map(JoinHandle::join)
+        };
+        // It can only fail by a panic, which was told.
+        let _ = tokio::task::spawn_blocking(close).await;
         if let Some(reply) = stopped {
             let _ = reply.send(());
         }
@@ -163,7 +169,7 @@ impl Actor {
                 LeaseReply::Drain => (decision.changes, Ok(Work::Drain)),
                 LeaseReply::Granted(grant) => {
                     let listed = self.desk.catalogue.get(grant.lease.sweep)?;
-                    let (spec, sweep_id) = (listed.spec.clone(), listed.entry.id.clone());
+                    let (spec, sweep_id) = (listed.spec.clone().ok()?, listed.entry.id.clone());
                     let token = self.desk.token(grant.lease)?.to_string();
                     (decision.changes, Ok(Work::Granted { token, grant, spec, sweep_id }))
                 }
@@ -202,24 +208,20 @@ impl Actor {
 
     async fn reload(&mut self) {
         let reader = Arc::clone(&self.reader);
-        let load = move || reader.lock().unwrap_or_else(PoisonError::into_inner).sweeps();
+        let load = move || reader.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(|reader| reader.sweeps());
         let stored = match tokio::task::spawn_blocking(load).await {
-            Ok(Ok(stored)) => stored,
-            Ok(Err(error)) => return self.reload_later(&error),
+            Ok(Some(Ok(stored))) => stored,
+            Ok(Some(Err(error))) => return self.reload_later(&error),
+            Ok(None) => return,
             Err(error) => return self.reload_later(&error),
         };
         let now = self.now();
-        match Desk::restore(self.settings.clone(), stored, now, Some(&mut self.desk)) {
-            Ok(desk) => {
-                self.desk = desk;
-                self.generation += 1;
-                self.reload = None;
-                self.tick = now;
-                self.publisher.forget_untold(now);
-                tracing::warn!("went back to the stored state after a failed write");
-            }
-            Err(error) => self.reload_later(&error),
-        }
+        self.desk = Desk::restore(self.settings.clone(), stored, now, Some(&mut self.desk));
+        self.generation += 1;
+        self.reload = None;
+        self.tick = now;
+        self.publisher.forget_untold(now);
+        tracing::warn!("went back to the stored state after a failed write");
     }
 
     fn reload_later(&mut self, error: &dyn std::error::Error) {

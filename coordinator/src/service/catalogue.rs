@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::OpenError;
 use crate::scheduler::{SweepKey, Workload};
-use crate::spec::Spec;
+use crate::spec::{Shards, Spec};
 use crate::store::SweepEntry;
 
 /// Of larger sweeps the points are not weighed one by one: all count the same.
@@ -16,9 +15,17 @@ const LONGEST_SLUG: usize = 32;
 #[derive(Clone, Debug)]
 pub(super) struct Listed {
     pub(super) entry: SweepEntry,
-    pub(super) spec: Spec,
+    /// What it computes, or why this release cannot tell.
+    pub(super) spec: Result<Spec, String>,
     /// What its points cost, once somebody has looked.
     pub(super) workload: Workload,
+}
+
+impl Listed {
+    /// What is leased of it.
+    pub(super) fn shards(&self) -> Shards {
+        self.spec.as_ref().map_or(Shards::whole(self.entry.size), Spec::shards)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +61,11 @@ impl Catalogue {
         }
     }
 
+    /// The sweeps that this release cannot read.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = SweepKey> {
+        self.sweeps.iter().filter(|(_, listed)| listed.spec.is_err()).map(|(key, _)| *key)
+    }
+
     /// The sweeps created before this one, the newest first; all without one.
     pub(super) fn newest_first(&self, before: Option<SweepKey>) -> impl Iterator<Item = SweepKey> {
         self.sweeps.range(..before.unwrap_or(SweepKey(u64::MAX))).rev().map(|(key, _)| *key)
@@ -77,20 +89,26 @@ fn slug(name: &str) -> String {
     if slug.is_empty() { "sweep".to_owned() } else { slug.to_owned() }
 }
 
-/// Reads a stored sweep's file again.
-pub(super) fn read_again(entry: SweepEntry) -> Result<Listed, OpenError> {
-    match Spec::parse(&entry.source, &[]) {
-        Ok(spec) => Ok(Listed { entry, spec, workload: Workload::Equal }),
-        Err(error) => Err(OpenError::Sweep { id: entry.id, problem: error.to_string() }),
+/// Reads a stored sweep's file again. Whatever its numbers were, they must not come to mean something else.
+pub(super) fn read_again(entry: SweepEntry) -> Listed {
+    let spec = match Spec::parse(&entry.source, &[]) {
+        Ok(spec) if spec.shards().count() == entry.size => Ok(spec),
+        Ok(spec) => Err(format!("it has {} points, and had {}", spec.shards().count(), entry.size)),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(problem) = &spec {
+        tracing::error!(sweep = entry.id, problem, "this release cannot read a stored sweep: nothing of it is leased");
     }
+    Listed { entry, spec, workload: Workload::Equal }
 }
 
 /// What the points of a sweep cost; takes seconds for the largest that is weighed.
 pub(super) fn weigh(spec: &Spec) -> Workload {
-    if spec.size() > MOST_WEIGHED {
+    let count = spec.shards().count();
+    if count > MOST_WEIGHED {
         return Workload::Equal;
     }
-    Workload::each((0..spec.size()).map(|point| spec.work(point)).collect())
+    Workload::each((0..count).map(|number| spec.work(number)).collect())
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The state behind the actor: the scheduler's, and the catalogue of sweeps. Both are made of what the store holds.
 
+use super::Refusal;
 use super::catalogue::{Catalogue, Listed, read_again};
 use super::token::Token;
 use super::view::SweepView;
-use super::{OpenError, Refusal};
-use crate::scheduler::{Decision, LeaseKey, Moment, Scheduler, Settings, SweepKey, Workload};
+use crate::scheduler::{Decision, LeaseKey, Moment, Refused, Scheduler, Settings, SweepKey, Workload};
+use crate::spec::{Shards, Spec};
 use crate::store::{StoredSweep, Write};
 
 #[derive(Debug)]
@@ -36,23 +37,24 @@ impl Desk {
         stored: Vec<StoredSweep>,
         now: Moment,
         before: Option<&mut Self>,
-    ) -> Result<Self, OpenError> {
+    ) -> Self {
         let mut catalogue = Catalogue::default();
         let mut states = Vec::new();
         for StoredSweep { entry, state } in stored {
             let known = before.as_ref().and_then(|before| before.catalogue.get(entry.key));
             let listed = match known.filter(|known| known.entry == entry) {
                 Some(known) => known.clone(),
-                None => read_again(entry)?,
+                None => read_again(entry),
             };
             states.push((state, listed.workload.clone()));
             catalogue.insert(listed);
         }
         let mut scheduler = Scheduler::restore(settings, states, now);
+        catalogue.unreadable().for_each(|key| scheduler.on_hold(key));
         if let Some(before) = before {
             scheduler.adopt_workers(&mut before.scheduler);
         }
-        Ok(Self { scheduler, catalogue, drained: false })
+        Self { scheduler, catalogue, drained: false }
     }
 
     pub(super) fn key(&self, id: &str) -> Result<SweepKey, Refusal> {
@@ -68,8 +70,20 @@ impl Desk {
         Some(Token { sweep_id: self.catalogue.get(lease.sweep)?.entry.id.clone(), epoch: lease.epoch })
     }
 
+    /// What a sweep computes; refused if this release cannot read it.
+    pub(super) fn spec(&self, key: SweepKey) -> Result<&Spec, Refusal> {
+        let listed = self.catalogue.get(key).ok_or(Refused::UnknownSweep(key))?;
+        listed.spec.as_ref().map_err(|problem| Refusal::unreadable(&listed.entry.id, problem))
+    }
+
+    /// What of a sweep is leased.
+    pub(super) fn shards(&self, key: SweepKey) -> Shards {
+        self.catalogue.get(key).map_or(Shards::whole(0), Listed::shards)
+    }
+
     pub(super) fn view(&self, key: SweepKey, now: Moment) -> Option<SweepView> {
-        let Listed { entry, .. } = self.catalogue.get(key)?;
+        let listed = self.catalogue.get(key)?;
+        let entry = &listed.entry;
         Some(SweepView {
             id: entry.id.clone(),
             name: entry.name.clone(),
@@ -77,6 +91,8 @@ impl Desk {
             created: entry.created,
             resolved_source: entry.source.clone(),
             progress: self.scheduler.progress(key, now)?,
+            shards: listed.shards().of_each(),
+            problem: listed.spec.as_ref().err().cloned(),
         })
     }
 

@@ -12,6 +12,7 @@
 mod actor;
 mod catalogue;
 mod desk;
+mod joined;
 mod parking;
 mod people;
 mod publisher;
@@ -26,6 +27,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use phasegrid_proto::place::Place;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -53,6 +55,8 @@ const INBOX: usize = 1024;
 #[derive(Clone)]
 pub struct Coordinator {
     settings: Settings,
+    /// Where workers are told to keep snapshots, as a URL; empty if nowhere.
+    snapshots: String,
     inbox: mpsc::Sender<Message>,
     reader: SharedReader,
 }
@@ -72,10 +76,22 @@ impl Coordinator {
         tokio::task::spawn_blocking(open).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
+    /// From now on tells workers to keep snapshots there. A folder is made if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn with_snapshots(self, place: &Place) -> Result<Self, OpenError> {
+        if let Place::Folder(path) = place {
+            let refused = |source| OpenError::Snapshots { path: path.clone(), source };
+            std::fs::create_dir_all(path).map_err(refused)?;
+        }
+        Ok(Self { snapshots: place.url(), ..self })
+    }
+
     /// Starts on an open store. Must be called within a runtime.
     fn start(store: impl Store, mut reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
         let stored = reader.sweeps()?;
-        let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None)?;
+        let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None);
         let running = |key: &SweepKey| desk.scheduler.state(*key) == Some(SweepState::Running);
         let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(running).collect();
         let (sender, inbox) = mpsc::channel(INBOX);
@@ -91,7 +107,7 @@ impl Coordinator {
             }
         };
         let (writer, writer_thread) = writer::spawn(store, failed).map_err(OpenError::Thread)?;
-        let reader: SharedReader = Arc::new(Mutex::new(Box::new(reader)));
+        let reader: SharedReader = Arc::new(Mutex::new(Some(Box::new(reader))));
         let time_of_day = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let actor = Actor {
             settings: settings.clone(),
@@ -109,7 +125,7 @@ impl Coordinator {
             tick: Moment::ZERO,
         };
         tokio::spawn(actor.run());
-        let coordinator = Self { settings, inbox: sender, reader };
+        let coordinator = Self { settings, snapshots: String::new(), inbox: sender, reader };
         for key in unweighed {
             coordinator.weigh_soon(key);
         }
@@ -167,8 +183,11 @@ impl Coordinator {
         question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let reader = Arc::clone(&self.reader);
-        let read = move || question(&mut **reader.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::unreachable())??)
+        let read = move || match reader.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut() {
+            Some(reader) => Ok(question(reader)?),
+            None => Err(Refusal::unreachable()),
+        };
+        tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::unreachable())?
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::catalogue::{Listed, weigh};
 use super::desk::{Desk, say, write};
+use super::joined::joined;
 use super::{Coordinator, FailedPoint, Refusal, SweepView, WatchEvent, WorkerView};
 use crate::clock;
 use crate::results::TaskResult;
@@ -53,11 +54,11 @@ impl Coordinator {
                     request_id,
                     name: spec.name().to_owned(),
                     source: spec.resolved_source().to_owned(),
-                    size: spec.size(),
+                    size: spec.shards().count(),
                     created,
                 };
                 desk.scheduler.on_create(key, entry.size, Workload::Equal);
-                desk.catalogue.insert(Listed { entry: entry.clone(), spec, workload: Workload::Equal });
+                desk.catalogue.insert(Listed { entry: entry.clone(), spec: Ok(spec), workload: Workload::Equal });
                 Ok((vec![Write::Create(entry)], (key, true, view(desk, key, now)?)))
             })
             .await?;
@@ -71,8 +72,8 @@ impl Coordinator {
     pub(super) fn weigh_soon(&self, key: SweepKey) {
         let coordinator = self.clone();
         tokio::spawn(async move {
-            let spec = move |desk: &mut Desk, _| say(desk.catalogue.get(key).map(|listed| listed.spec.clone()));
-            let Ok(Some(spec)) = coordinator.decide(spec).await else { return };
+            let spec = move |desk: &mut Desk, _| say(desk.spec(key)?.clone());
+            let Ok(spec) = coordinator.decide(spec).await else { return };
             let Ok(workload) = tokio::task::spawn_blocking(move || weigh(&spec)).await else { return };
             let weighed = move |desk: &mut Desk, _| {
                 desk.weighed(key, workload);
@@ -91,11 +92,14 @@ impl Coordinator {
         let id = id.to_owned();
         let look = move |desk: &mut Desk, now| {
             let key = desk.key(&id)?;
-            say((key, view(desk, key, now)?))
+            say((key, view(desk, key, now)?, desk.shards(key)))
         };
-        let (key, view) = self.decide(look).await?;
+        let (key, view, shards) = self.decide(look).await?;
         let failures = self.read(move |reader| reader.failures(key, FAILURES_SHOWN)).await?;
-        let failed = |Setback { point, attempts, error, .. }| FailedPoint { point, attempts, error };
+        let failed = |Setback { point: number, attempts, error, .. }| {
+            let (point, shard) = shards.place(number);
+            FailedPoint { point, shard, attempts, error }
+        };
         Ok((view, failures.into_iter().map(failed).collect()))
     }
 
@@ -140,11 +144,12 @@ impl Coordinator {
     /// Makes the failed points of a sweep pending again, and answers how many.
     ///
     /// # Errors
-    /// If there is no such sweep, or it was cancelled.
+    /// If there is no such sweep, it was cancelled, or this release cannot read it.
     pub async fn retry(&self, id: &str) -> Result<u64, Refusal> {
         let id = id.to_owned();
         let retry = move |desk: &mut Desk, _| {
             let key = desk.key(&id)?;
+            desk.spec(key)?;
             let weighed = matches!(desk.catalogue.get(key), Some(Listed { workload: Workload::Each { .. }, .. }));
             let (writes, points) = write(desk.scheduler.on_retry(key)?)?;
             Ok((writes, (key, points, weighed)))
@@ -206,12 +211,12 @@ impl Coordinator {
     /// A sweep's spec.
     ///
     /// # Errors
-    /// If there is no such sweep.
+    /// If there is no such sweep, or this release cannot read it.
     pub async fn spec(&self, id: &str) -> Result<Arc<Spec>, Refusal> {
         let id = id.to_owned();
         let spec = self.decide(move |desk, _| {
             let key = desk.key(&id)?;
-            say(desk.catalogue.get(key).map(|listed| listed.spec.clone()).ok_or_else(|| Refusal::no_sweep(&id))?)
+            say(desk.spec(key)?.clone())
         });
         Ok(Arc::new(spec.await?))
     }
@@ -223,8 +228,15 @@ impl Coordinator {
     /// If there is no such sweep.
     pub async fn results(&self, id: &str, from_point: u64, limit: usize) -> Result<Vec<TaskResult>, Refusal> {
         let id = id.to_owned();
-        let key = self.decide(move |desk, _| say(desk.key(&id)?)).await?;
-        self.read(move |reader| reader.results(key, from_point, limit)).await
+        let find = move |desk: &mut Desk, _| {
+            let key = desk.key(&id)?;
+            say((key, desk.shards(key)))
+        };
+        let (key, shards) = self.decide(find).await?;
+        let (from, limit) = (shards.first(from_point), limit.saturating_mul(shards.of_each() as usize));
+        let page = self.read(move |reader| reader.results(key, from, limit)).await?;
+        let more = page.len() == limit;
+        Ok(joined(shards, page, more))
     }
 }
 

@@ -97,6 +97,6 @@ impl Publisher {
         let progress = desk.scheduler.progress(key, now)?;
         let state = desk.scheduler.state(key).unwrap_or(SweepState::Running);
         self.sequence += 1;
-        Some(WatchEvent { sequence: self.sequence, state, progress })
+        Some(WatchEvent { sequence: self.sequence, state, progress, shards: desk.shards(key).of_each() })
     }
 }

@@ -1,5 +1,7 @@
 //! Why a call was refused. The variants are those that a caller acts on differently; `rpc/` maps each to its code.
 
+use std::path::PathBuf;
+
 use crate::scheduler::Refused;
 use crate::store::{OpenError as StoreOpenError, StoreError};
 
@@ -42,6 +44,10 @@ impl Refusal {
         Self::NotFound(format!("there is no sweep {id}; `phasegrid list` shows those there are"))
     }
 
+    pub(super) fn unreadable(id: &str, problem: &str) -> Self {
+        Self::FailedPrecondition(format!("this release cannot read the stored sweep {id}: {problem}"))
+    }
+
     /// The actor is gone, or gave up the call.
     pub(super) fn unreachable() -> Self {
         Self::Unavailable("the coordinator is stopping, or cannot reach its data; ask again later".to_owned())
@@ -54,13 +60,13 @@ pub enum OpenError {
     /// The data folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreOpenError),
-    /// A stored sweep is not understood any more.
-    #[error("the stored sweep {id} is not understood by this release: {problem}")]
-    Sweep {
-        /// Which sweep.
-        id: String,
-        /// What is wrong with its file.
-        problem: String,
+    /// The folder for snapshots cannot be made.
+    #[error("the folder for snapshots {} cannot be made: {source}", .path.display())]
+    Snapshots {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
     },
     /// The system has no thread to spare.
     #[error("the thread that writes could not be started")]

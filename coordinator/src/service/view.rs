@@ -18,8 +18,12 @@ pub struct SweepView {
     pub created: SystemTime,
     /// The sweep file with everything filled in.
     pub resolved_source: String,
-    /// Its points by state.
+    /// Its points by state; its shards, where points are split.
     pub progress: Progress,
+    /// Shards of each point; 1 where none is split.
+    pub shards: u32,
+    /// Why this release cannot read it, and leases nothing of it.
+    pub problem: Option<String>,
 }
 
 /// A point that was set aside.
@@ -27,6 +31,8 @@ pub struct SweepView {
 pub struct FailedPoint {
     /// Index in the sweep's space.
     pub point: u64,
+    /// Which of its shards, from 0.
+    pub shard: u32,
     /// Attempts made.
     pub attempts: u32,
     /// What ended the last one.
@@ -40,8 +46,10 @@ pub struct WatchEvent {
     pub sequence: u64,
     /// Where the sweep is in its life; the last event is the first that is not `Running`.
     pub state: SweepState,
-    /// Its points by state.
+    /// Its points by state; its shards, where points are split.
     pub progress: Progress,
+    /// Shards of each point; 1 where none is split.
+    pub shards: u32,
 }
 
 /// A worker as people see it.
@@ -77,12 +85,14 @@ pub struct Registration {
 }
 
 /// What a worker has to keep to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// How often to send a heartbeat.
     pub heartbeat_interval: Duration,
     /// How long a lease lives without one.
     pub lease_time: Duration,
+    /// Where to keep snapshots, as a URL; empty if nowhere.
+    pub snapshots: String,
 }
 
 /// The answer to a worker that asked for work.
@@ -108,7 +118,7 @@ pub struct LeasedRange {
 /// One point of a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeasedTask {
-    /// Index in the sweep's space.
+    /// Its number in the sweep; that of a shard, where points are split.
     pub point: u64,
     /// 1 at first.
     pub attempt: u32,

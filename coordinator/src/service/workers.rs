@@ -46,8 +46,8 @@ impl Coordinator {
         }
         let registration = scheduler::Registration { worker: id.as_str().into(), slots, device };
         self.decide(move |desk, now| write(desk.scheduler.on_register(registration, now))).await?;
-        let Self { settings, .. } = self;
-        Ok(Terms { heartbeat_interval: settings.heartbeat_interval, lease_time: settings.lease_time })
+        let scheduler::Settings { heartbeat_interval, lease_time, .. } = self.settings;
+        Ok(Terms { heartbeat_interval, lease_time, snapshots: self.snapshots.clone() })
     }
 
     /// Work for a worker, at once or when some turns up; none if that takes longer than it wants to wait.
@@ -86,7 +86,7 @@ impl Coordinator {
         let write_out = move || {
             let (mut tasks, mut failed) = (Vec::new(), Vec::new());
             for (point, attempt) in grant.tasks {
-                match spec.task(point) {
+                match spec.shard(point) {
                     Ok(config) => tasks.push(LeasedTask { point, attempt, config: config.to_json() }),
                     Err(error) => failed.push((point, Outcome::Failed { error: error.to_string(), permanent: true })),
                 }

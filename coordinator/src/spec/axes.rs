@@ -9,6 +9,9 @@ use super::axis::Axis;
 use super::document::{Document, twice};
 use crate::space::Pace;
 
+/// Keys that are the same for all samplers of a task.
+const NO_AXES: [&str; 3] = ["llc.checkpoints", "llc.baselines", "llc.shards"];
+
 /// Axes that advance together; most often just one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Group {
@@ -35,6 +38,11 @@ impl Group {
     /// Its axes at `index`, with their paths.
     pub(super) fn values(&self, index: u64) -> impl Iterator<Item = (&'static str, Value)> {
         self.axes.iter().map(move |axis| (axis.path, axis.value(index)))
+    }
+
+    /// Whether it is the seed, and nothing else.
+    pub(super) fn is_seed(&self) -> bool {
+        matches!(self.axes.as_slice(), [axis] if axis.path == "seed")
     }
 
     /// Whether one of its axes is at a path that `holds`.
@@ -121,7 +129,7 @@ impl Axes {
     }
 
     fn axis(&mut self, place: &str, path: &str, value: &Value, problems: &mut Vec<Problem>) -> Option<Axis> {
-        let axis = match key(path).filter(|key| !["llc.checkpoints", "llc.baselines"].contains(&key.path)) {
+        let axis = match key(path).filter(|key| !NO_AXES.contains(&key.path)) {
             None => {
                 problems.push(no_axis(place, path));
                 None
@@ -165,6 +173,10 @@ pub(super) fn overlap(a: &str, b: &str) -> bool {
 /// The problem that no axis can be at `path`.
 fn no_axis(place: &str, path: &str) -> Problem {
     let place = format!("{place}.{path}");
+    if path == "llc.shards" {
+        let message = "changes who computes, and no result; accepted: one number, as task.llc.shards";
+        return Problem::new(place, message);
+    }
     if key(path).is_some() {
         return Problem::new(place, "is the same for all samplers of a task; accepted as an axis: other keys of llc");
     }

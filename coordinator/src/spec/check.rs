@@ -174,7 +174,7 @@ impl Findings {
 /// Whether the value at this path has to suit values at other paths.
 fn crosses(path: &str) -> bool {
     let paths = ["train.batch_size", "train.steps", "llc.batch_size", "llc.nbeta"];
-    let sections = ["data", "model", "checkpoints"];
+    let sections = ["data", "model", "checkpoints", "geometry"];
     SELECTORS.contains(&path)
         || paths.contains(&path)
         || path.split('.').next().is_some_and(|section| sections.contains(&section))

@@ -14,6 +14,8 @@ mod parse;
 mod phase_rule;
 mod range;
 mod resolved;
+mod shards;
+mod specimens;
 #[cfg(test)]
 mod tests;
 
@@ -26,13 +28,14 @@ pub use axis::Scale;
 pub use diagram::Diagram;
 pub use error::{Located, Place, SpecError};
 pub use phase_rule::{CullenThresholds, LiuThresholds, PhaseRule};
+pub use shards::Shards;
 
 use crate::space::Space;
 use crate::work::{self, Cost};
 use axes::Group;
 use axis::Axis;
 
-/// The most points whose cost is summed up one by one; of more, a sample is.
+/// The most shards whose cost is summed up one by one; of more, a sample of the points is.
 const MOST_SUMMED: u64 = 100_000;
 
 /// A sweep. Cheap to clone and to hold, whatever its size.
@@ -48,6 +51,7 @@ struct Parts {
     /// The axes that multiply training, in the order of the file, and the space of their indices.
     outer: Vec<Group>,
     space: Space,
+    shards: Shards,
     axes: Vec<String>,
     inner: Vec<Group>,
     sampler_axes: Vec<String>,
@@ -96,7 +100,13 @@ impl Spec {
         self.0.space.size()
     }
 
-    /// The configuration of a point.
+    /// What is leased: the points, or the shards into which each is split.
+    #[must_use]
+    pub fn shards(&self) -> Shards {
+        self.0.shards
+    }
+
+    /// The configuration of a point; of its first shard where it is split.
     ///
     /// # Errors
     /// If there is no such point, or if its values contradict each other where the check of the whole sweep could not
@@ -105,6 +115,15 @@ impl Spec {
         self.0.task(point).map_err(|problems| {
             SpecError::new(problems.into_iter().map(|problem| Located { place: Place::File, problem }).collect())
         })
+    }
+
+    /// The configuration of the shard with this number.
+    ///
+    /// # Errors
+    /// As for its point.
+    pub fn shard(&self, number: u64) -> Result<TaskConfig, SpecError> {
+        let (point, index) = self.0.shards.place(number);
+        Ok(self.task(point)?.with_shard(index))
     }
 
     /// The dotted paths of the axes that multiply training, in the order of the file, the seed last.
@@ -119,6 +138,18 @@ impl Spec {
         let mut values: Vec<_> = self.0.values(point).collect();
         values.sort_by_key(|(path, _)| *path == "seed");
         values.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// The point that lies this share of the way along every axis at once, from 0 at their first values to 1 at their
+    /// last; at the first seed.
+    #[must_use]
+    pub fn along(&self, share: f64) -> u64 {
+        let Parts { outer, space, .. } = &*self.0;
+        let index = |group: &Group| match group.is_seed() {
+            true => 0,
+            false => (share.clamp(0.0, 1.0) * (group.count - 1) as f64).round() as u64,
+        };
+        space.rank(&outer.iter().map(index).collect::<Vec<_>>()).unwrap_or_default()
     }
 
     /// The dotted paths of the samplers' axes, such as `llc.step_size`.
@@ -152,23 +183,22 @@ impl Spec {
         self.0.axis(path).map_or(Scale::Categories, Axis::scale)
     }
 
-    /// What a point's task is expected to cost.
-    #[must_use]
-    pub fn cost(&self, point: u64) -> Cost {
-        self.0.task(point).map(|config| Cost::of(&config)).unwrap_or_default()
-    }
-
-    /// What the whole sweep is expected to cost. Exact unless the axes that decide about it have more than 10⁵
-    /// combinations; then it is the mean of 1000 evenly spread points, times the size.
+    /// What the whole sweep is expected to cost. Summed up unless the axes that decide about it have more than 10⁵
+    /// combinations, counted in shards; then it is the mean of 1000 evenly spread points, times the size.
     #[must_use]
     pub fn total_cost(&self) -> Cost {
         *self.0.total.get_or_init(|| self.sum_up())
     }
 
-    /// The floating-point operations that a point's task is expected to take.
+    /// The floating-point operations that the shard with this number is expected to take.
     #[must_use]
-    pub fn work(&self, point: u64) -> f64 {
-        self.cost(point).flops
+    pub fn work(&self, number: u64) -> f64 {
+        self.shard(number).map(|config| Cost::of(&config).flops).unwrap_or_default()
+    }
+
+    /// What all shards of a point are expected to cost together.
+    fn cost(&self, point: u64) -> Cost {
+        self.0.task(point).map(|config| Cost::of_all_shards(&config)).unwrap_or_default()
     }
 
     fn sum_up(&self) -> Cost {
@@ -178,7 +208,8 @@ impl Spec {
         let digits: Vec<_> =
             outer.iter().map(|group| (group.pace(), if matters(group) { group.count } else { 1 })).collect();
         let Ok(deciding) = Space::new(&digits) else { return Cost::default() };
-        let sampled = if deciding.size() <= MOST_SUMMED { deciding.size() } else { 1000 };
+        let few = MOST_SUMMED / u64::from(self.shards().of_each());
+        let sampled = if deciding.size() <= few { deciding.size() } else { 1000 };
         let point = |i: u64| {
             let evenly = u128::from(i) * u128::from(deciding.size()) / u128::from(sampled);
             let digits = deciding.unrank(u64::try_from(evenly).unwrap_or_default());
@@ -195,9 +226,8 @@ impl Parts {
             let message = format!("point {point} lies beyond the sweep's {} points", self.space.size());
             return Err(vec![Problem::new("", message)]);
         }
-        let lone_seed = |group: &Group| matches!(group.axes.as_slice(), [axis] if axis.path == "seed");
         let mut digits = self.space.unrank(point).unwrap_or_default();
-        let seed = self.outer.iter().position(lone_seed).map(|position| {
+        let seed = self.outer.iter().position(Group::is_seed).map(|position| {
             let index = std::mem::take(&mut digits[position]);
             self.outer[position].axes[0].value(index)
         });

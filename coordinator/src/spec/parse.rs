@@ -10,8 +10,8 @@ use super::axis::Axis;
 use super::check::Check;
 use super::diagram::Diagram;
 use super::document::{Document, TOP_LEVEL};
-use super::{Parts, SpecError, resolved};
-use crate::space::{Space, SpaceError};
+use super::{Parts, Shards, SpecError, resolved};
+use crate::space::{MOST_POINTS, Space, SpaceError};
 
 /// The most sampler settings of one task.
 const MOST_SAMPLERS: u64 = 4096;
@@ -42,9 +42,11 @@ pub(super) fn parse(source: &str, overrides: &[String]) -> Result<Parts, SpecErr
         return Err(document.places.locate(problems));
     };
     let (sampler_coordinates, samplers) = rows(&axes.inner);
+    let points = space.size();
     let mut spec = Parts {
         name,
         resolved_source: String::new(),
+        shards: Shards::whole(points),
         task: document.tree.get("task").cloned().unwrap_or_default(),
         outer: axes.outer,
         space,
@@ -58,6 +60,8 @@ pub(super) fn parse(source: &str, overrides: &[String]) -> Result<Parts, SpecErr
         recent: Mutex::default(),
     };
     let first = spec.task(0).map_err(|problems| document.places.locate(problems))?;
+    let too_many = || document.places.locate(vec![too_many_shards(points, first.shards())]);
+    spec.shards = Shards::new(points, first.shards()).ok_or_else(too_many)?;
     if let Some(task) = spec.task.as_object_mut() {
         resolved::fill(task, &first, &paths);
     }
@@ -91,6 +95,12 @@ fn space(axes: &Axes, problems: &mut Vec<Problem>) -> Option<Space> {
     let digits: Vec<_> = axes.outer.iter().map(|group| (group.pace(), group.count)).collect();
     let refuse = |error: SpaceError| problems.push(Problem::new("axes", error.to_string()));
     Space::new(&digits).map_err(refuse).ok()
+}
+
+fn too_many_shards(points: u64, of: u32) -> Problem {
+    let message =
+        format!("{of} shards of each of {points} points are too many; accepted: up to {}", MOST_POINTS / points);
+    Problem::new("task.llc.shards", message)
 }
 
 /// Overrides of keys that an axis sets anyway would be lost without a word.

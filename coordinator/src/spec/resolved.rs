@@ -40,6 +40,8 @@ fn sections(config: &TaskConfig) -> Map<String, Value> {
     };
     if let Some(Value::Object(llc)) = sections.get_mut("llc") {
         let sampler = llc.remove("samplers").and_then(|mut samplers| samplers.get_mut(0).map(Value::take));
+        llc.remove("shard");
+        llc.insert("shards".to_owned(), json!(config.shards()));
         if let Some(Value::Object(sampler)) = sampler {
             *llc = sampler.into_iter().chain(std::mem::take(llc)).collect();
         }

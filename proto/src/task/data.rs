@@ -22,9 +22,14 @@ pub enum Data {
     },
     /// Standard normal inputs with the outputs of a linear teacher.
     Gaussian {
-        /// Number of training examples n.
+        /// Number of training examples N.
         samples: u64,
+        /// Whether the inputs are whitened: taken to the nearest whose second moments are exactly those of the population,
+        /// Σ x·xᵀ/N = 1, so that the loss of few samples is that of infinitely many.
+        whiten: bool,
     },
+    /// One example without inputs, whose target is 0: the loss is a function of the weights alone.
+    Origin,
 }
 
 /// An operation on residues modulo p.
@@ -48,7 +53,26 @@ impl Data {
         match *self {
             // Truncated, as in the reference implementation: p = 53 and 0.4 give 1123.
             Self::Modular { modulus, train_fraction, .. } => (train_fraction * f64::from(modulus).powi(2)) as u64,
-            Self::Gaussian { samples } => samples,
+            Self::Gaussian { samples, .. } => samples,
+            Self::Origin => 1,
+        }
+    }
+
+    /// Size of the training and the validation set together.
+    #[must_use]
+    pub fn examples(&self) -> u64 {
+        match *self {
+            Self::Modular { modulus, .. } => u64::from(modulus).pow(2),
+            Self::Gaussian { .. } | Self::Origin => self.train_examples(),
+        }
+    }
+
+    /// The word for it in a sweep file.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Modular { .. } => "modular",
+            Self::Gaussian { .. } => "gaussian",
+            Self::Origin => "origin",
         }
     }
 
@@ -64,9 +88,10 @@ impl Data {
                     format!("{train_fraction} of {modulus}² pairs leaves no training example; accepted: a larger share")
                 });
             }
-            Self::Gaussian { samples } => {
+            Self::Gaussian { samples, .. } => {
                 expect(problems, (1..=10_000_000).contains(&samples), "task.data.samples", samples);
             }
+            Self::Origin => {}
         }
     }
 }

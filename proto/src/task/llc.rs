@@ -76,7 +76,7 @@ pub enum Method {
     #[default]
     Sgld,
     /// SGLD preconditioned by G = 1/(√V + 0.1), V a running mean of (∇L_batch)² with decay 0.99:
-    /// w ← w − (ε/2)·G·g + √(ε·G)·N(0,1).
+    /// w ← w − (ε/2)·G·g + √(ε·G)·N(0,1). Its law is approximate: the term Σ ∂G/∂w is left out, as in the literature's code.
     RmspropSgld,
     /// SGLD's step on the full batch as a proposal, which is accepted or rejected so that the draws are exact at any ε
     /// (Metropolis-adjusted Langevin).
@@ -214,6 +214,15 @@ impl Llc {
         }
     }
 
+    /// Every shard must have an estimate to make: one without would train for nothing.
+    pub(super) fn check_shards(&self, metrics: &Checkpoints, steps: u64, problems: &mut Vec<Problem>) {
+        let Some(Shard { of, .. }) = self.shard else { return };
+        let estimates = self.checkpoints.as_ref().unwrap_or(metrics).steps(steps).len();
+        Problem::unless(problems, of as usize <= estimates, "task.llc.shards", || {
+            format!("a task estimates at {estimates} checkpoints, each by one shard; accepted: up to {estimates}")
+        });
+    }
+
     /// What samplers and baselines ask of the model.
     pub(super) fn check_with(&self, model: &Model, problems: &mut Vec<Problem>) {
         let layers = model.layers();
@@ -225,6 +234,12 @@ impl Llc {
         // A baseline's weights know nothing, and its targets are the data's; a teacher's weights know everything, and a
         // quadratic teacher makes its own targets.
         let accepted = match model {
+            // At its one point, w* = 0, the null baseline would be the estimate itself.
+            Model::Potential { .. } => {
+                return Problem::unless(problems, self.baselines.is_empty(), "task.llc.baselines", || {
+                    "a potential has no weights that know nothing; accepted with it: none".to_owned()
+                });
+            }
             _ if model.init() != Init::Teacher => return,
             Model::Quadratic { .. } | Model::Mlp { .. } => "none",
             Model::DeepLinear { .. } => "[\"zero\"]",

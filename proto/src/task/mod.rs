@@ -24,9 +24,9 @@ use serde::{Deserialize, Serialize};
 
 pub use checkpoints::Checkpoints;
 pub use data::{Data, Operation};
-pub use geometry::Geometry;
+pub use geometry::{Geometry, JacobianSize};
 pub use llc::{Baseline, InitialLoss, Llc, MOST_SHARDS, Method, Nbeta, NbetaRule, Preset, Sampler, Shard, StepSize};
-pub use model::{Activation, Init, Model};
+pub use model::{Activation, Init, Model, Potential};
 pub use problem::{Problem, nearest};
 pub use raw::{Override, put, resolve};
 pub use schema::{KEYS, Key, Kind, SELECTORS, key};
@@ -213,6 +213,9 @@ impl Parts<'_> {
         if let (Some(model), Some(data)) = (self.model, self.data) {
             model.check_with(data, problems);
         }
+        if let (Some(model), Some(train)) = (self.model, self.train) {
+            model.check_training(train, problems);
+        }
         if let Some(train) = self.train {
             train.check(examples, problems);
         }
@@ -233,6 +236,21 @@ impl Parts<'_> {
         }
         if let Some(geometry) = self.geometry {
             geometry.check(steps, problems);
+            if let (Some(model), Some(data)) = (self.model, self.data) {
+                geometry.check_with(model, data, problems);
+            }
+            // Steps can be listed only where all of these are known to be well.
+            let well = geometry.gauss_newton && problems.is_empty();
+            if let (true, Some(checkpoints), Some(_)) = (well, self.checkpoints, self.train) {
+                let due = |own: Option<&Checkpoints>| own.unwrap_or(checkpoints).steps(steps);
+                let estimated = self.llc.map(|llc| due(llc.checkpoints.as_ref())).unwrap_or_default();
+                let measured = due(geometry.checkpoints.as_ref());
+                Geometry::check_prediction(self.llc, &estimated, &measured, problems);
+            }
+        }
+        // Checkpoints that were refused may be too many to be listed.
+        if let (Some(llc), Some(checkpoints), true) = (self.llc, self.checkpoints, problems.is_empty()) {
+            llc.check_shards(checkpoints, steps, problems);
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::schema::expect;
-use super::{Data, Problem};
+use super::{Data, Problem, Train};
 
 /// An architecture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,24 @@ pub enum Model {
         /// Initial weights.
         init: Init,
     },
+    /// No network, but a loss of known geometry around its minimum w* = 0.
+    Potential {
+        /// The loss.
+        #[serde(flatten)]
+        shape: Potential,
+        /// Initial weights: w*, which is both `teacher` and `zero`.
+        init: Init,
+    },
+}
+
+/// A loss L(w) whose local learning coefficient at w* = 0 is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Potential {
+    /// L = ½·Σ_k h_k·w_k², of these curvatures h_k.
+    Curvatures(Vec<f64>),
+    /// L = ½·(w_1^k_1·w_2^k_2)², a normal crossing of these powers k_i.
+    Powers([u32; 2]),
 }
 
 /// A nonlinearity, elementwise.
@@ -68,7 +86,10 @@ impl Model {
     #[must_use]
     pub fn init(&self) -> Init {
         match *self {
-            Self::Quadratic { init, .. } | Self::Mlp { init, .. } | Self::DeepLinear { init, .. } => init,
+            Self::Quadratic { init, .. }
+            | Self::Mlp { init, .. }
+            | Self::DeepLinear { init, .. }
+            | Self::Potential { init, .. } => init,
         }
     }
 
@@ -78,6 +99,7 @@ impl Model {
         match self {
             Self::Quadratic { .. } | Self::Mlp { .. } => 2,
             Self::DeepLinear { widths, .. } => widths.len().saturating_sub(1) as u32,
+            Self::Potential { .. } => 1,
         }
     }
 
@@ -88,6 +110,7 @@ impl Model {
             Self::Quadratic { width, .. } => Self::Quadratic { width, init },
             Self::Mlp { width, activation, .. } => Self::Mlp { width, activation, init },
             Self::DeepLinear { widths, rank, .. } => Self::DeepLinear { widths, rank, init },
+            Self::Potential { shape, .. } => Self::Potential { shape, init },
         }
     }
 
@@ -105,30 +128,61 @@ impl Model {
                     format!("{rank} is more than the narrowest layer allows; accepted: 0 to {narrowest}")
                 });
             }
+            Self::Potential { shape, init } => {
+                shape.check(problems);
+                let at_minimum = matches!(init, Init::Teacher | Init::Zero);
+                Problem::unless(problems, at_minimum, "task.model.init", || {
+                    "a potential starts at its minimum; accepted with it: \"teacher\" or \"zero\", which are the same"
+                        .to_owned()
+                });
+            }
         }
     }
 
     /// What the model asks of the data.
     pub(super) fn check_with(&self, data: &Data, problems: &mut Vec<Problem>) {
-        let fits = matches!(
-            (self, data),
-            (Self::Quadratic { .. } | Self::Mlp { .. }, Data::Modular { .. })
-                | (Self::DeepLinear { .. }, Data::Gaussian { .. })
-        );
-        Problem::unless(problems, fits, "task.model.kind", || match self {
-            Self::Quadratic { .. } => {
-                "a quadratic network takes pairs; accepted with it: data.kind = \"modular\"".to_owned()
-            }
-            Self::Mlp { .. } => "an MLP takes pairs; accepted with it: data.kind = \"modular\"".to_owned(),
-            Self::DeepLinear { .. } => {
-                "a deep linear network takes vectors; accepted with it: data.kind = \"gaussian\"".to_owned()
-            }
+        let (takes, accepted) = match self {
+            Self::Quadratic { .. } => ("a quadratic network takes pairs", "modular"),
+            Self::Mlp { .. } => ("an MLP takes pairs", "modular"),
+            Self::DeepLinear { .. } => ("a deep linear network takes vectors", "gaussian"),
+            Self::Potential { .. } => ("a potential takes no inputs", "origin"),
+        };
+        Problem::unless(problems, data.kind() == accepted, "task.model.kind", || {
+            format!("{takes}; accepted with it: data.kind = \"{accepted}\"")
         });
+        if let (Self::DeepLinear { widths, .. }, Data::Gaussian { samples, whiten: true }) = (self, data) {
+            let inputs = widths.first().copied().unwrap_or(0);
+            Problem::unless(problems, *samples >= u64::from(inputs), "task.data.samples", || {
+                format!("{samples} vectors of {inputs} numbers cannot be whitened; accepted: {inputs} or more")
+            });
+        }
         // Label noise would be drowned silently: a teacher's targets are its own outputs.
         if let (Init::Teacher, Data::Modular { label_noise, .. }) = (self.init(), data) {
             Problem::unless(problems, *label_noise == 0.0, "task.data.label_noise", || {
                 "the targets of model.init = \"teacher\" are the network's own outputs; accepted with it: 0".to_owned()
             });
+        }
+    }
+    /// What the model asks of the training.
+    pub(super) fn check_training(&self, train: &Train, problems: &mut Vec<Problem>) {
+        let trained = matches!(self, Self::Potential { .. }) && train.steps > 0;
+        Problem::unless(problems, !trained, "task.train.steps", || {
+            "a potential starts at its minimum, where nothing is left to train; accepted with it: 0".to_owned()
+        });
+    }
+}
+
+impl Potential {
+    fn check(&self, problems: &mut Vec<Problem>) {
+        match self {
+            Self::Curvatures(all) => {
+                let accepted = (1..=4096).contains(&all.len()) && all.iter().all(|h| h.is_finite() && *h > 0.0);
+                expect(problems, accepted, "task.model.curvatures", all);
+            }
+            Self::Powers(powers) => {
+                let accepted = powers.iter().all(|power| *power <= 8) && *powers != [0, 0];
+                expect(problems, accepted, "task.model.powers", powers);
+            }
         }
     }
 }

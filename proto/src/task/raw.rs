@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::section::Section;
 use super::{
     Activation, BatchSize, Checkpoints, Data, Geometry, Init, InitialLoss, Llc, Loss, Method, Model, Operation,
-    Optimizer, Parts, Preset, Problem, Sampler, Shard, Stop, TaskConfig, Train,
+    Optimizer, Parts, Potential, Preset, Problem, Sampler, Shard, Stop, TaskConfig, Train,
 };
 
 /// A value for one dotted path below `[task]`, such as `model.width`.
@@ -75,6 +75,7 @@ pub fn resolve(task: &Value, samplers: &[Vec<Override>]) -> Result<TaskConfig, V
 enum DataKind {
     Modular,
     Gaussian,
+    Origin,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +84,7 @@ enum ModelKind {
     Quadratic,
     Mlp,
     DeepLinear,
+    Potential,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +99,7 @@ fn data(mut section: Section) -> Option<Data> {
     match section.required("kind", None, "every task")? {
         DataKind::Modular => {
             let why = "data.kind = \"modular\"";
-            section.refuse(&["samples"], why);
+            section.refuse(&["samples", "whiten"], why);
             let operation = section.or("operation", Operation::Add);
             let modulus = section.required("modulus", None, why);
             let train_fraction = section.required("train_fraction", None, why);
@@ -112,34 +114,52 @@ fn data(mut section: Section) -> Option<Data> {
         DataKind::Gaussian => {
             let why = "data.kind = \"gaussian\"";
             section.refuse(&["operation", "modulus", "train_fraction", "label_noise"], why);
-            Some(Data::Gaussian { samples: section.required("samples", None, why)? })
+            let samples = section.required("samples", None, why);
+            let whiten = section.or("whiten", false);
+            Some(Data::Gaussian { samples: samples?, whiten: whiten? })
+        }
+        DataKind::Origin => {
+            let all = ["operation", "modulus", "train_fraction", "label_noise", "samples", "whiten"];
+            section.refuse(&all, "data.kind = \"origin\"");
+            Some(Data::Origin)
         }
     }
 }
 
 fn model(mut section: Section) -> Option<Model> {
     let kind = section.required("kind", None, "every task");
-    let init = section.or("init", Init::TorchLinear);
+    let default = if matches!(kind, Some(ModelKind::Potential)) { Init::Teacher } else { Init::TorchLinear };
+    let init = section.or("init", default);
     match kind? {
         ModelKind::Quadratic => {
             let why = "model.kind = \"quadratic\"";
-            section.refuse(&["widths", "rank", "activation"], why);
+            section.refuse(&["widths", "rank", "activation", "curvatures", "powers"], why);
             let width = section.required("width", None, why);
             Some(Model::Quadratic { width: width?, init: init? })
         }
         ModelKind::Mlp => {
             let why = "model.kind = \"mlp\"";
-            section.refuse(&["widths", "rank"], why);
+            section.refuse(&["widths", "rank", "curvatures", "powers"], why);
             let width = section.required("width", None, why);
             let activation = section.or("activation", Activation::Relu);
             Some(Model::Mlp { width: width?, activation: activation?, init: init? })
         }
         ModelKind::DeepLinear => {
             let why = "model.kind = \"deep_linear\"";
-            section.refuse(&["width", "activation"], why);
+            section.refuse(&["width", "activation", "curvatures", "powers"], why);
             let widths = section.required("widths", None, why);
             let rank = section.required("rank", None, why);
             Some(Model::DeepLinear { widths: widths?, rank: rank?, init: init? })
+        }
+        ModelKind::Potential => {
+            section.refuse(&["width", "widths", "rank", "activation"], "model.kind = \"potential\"");
+            let shape = if section.has("powers") {
+                section.refuse(&["curvatures"], "a potential with `powers`");
+                section.optional("powers").map(Potential::Powers)
+            } else {
+                section.required("curvatures", None, "a potential without `powers`").map(Potential::Curvatures)
+            };
+            Some(Model::Potential { shape: shape?, init: init? })
         }
     }
 }

@@ -33,18 +33,21 @@ const STEPS: &str = "{ every = STEPS }, { log = POINTS } or a list of steps";
 const BATCH: &str = "\"full\" or a number of examples";
 
 /// All keys, in the order in which they are told to people.
-pub const KEYS: [Key; 46] = [
-    other("data.kind", "\"modular\" or \"gaussian\""),
+pub const KEYS: [Key; 49] = [
+    other("data.kind", "\"modular\", \"gaussian\" or \"origin\""),
     other("data.operation", "\"add\", \"subtract\", \"multiply\" or \"sum_of_squares\""),
     integer("data.modulus", "a whole number from 2 to 4096"),
     real("data.train_fraction", "a number above 0, up to 1"),
     real("data.label_noise", "a number from 0 to 1"),
     integer("data.samples", "a whole number from 1 to 10000000"),
-    other("model.kind", "\"quadratic\", \"mlp\" or \"deep_linear\""),
+    other("data.whiten", "true or false"),
+    other("model.kind", "\"quadratic\", \"mlp\", \"deep_linear\" or \"potential\""),
     integer("model.width", "a whole number from 1 to 1048576"),
     other("model.widths", "a list of 2 to 64 layer widths from input to output, each 1 to 4096"),
     other("model.activation", "\"relu\", \"gelu\" or \"tanh\""),
     integer("model.rank", "a whole number from 0 to the narrowest of model.widths"),
+    other("model.curvatures", "a list of 1 to 4096 numbers above 0"),
+    other("model.powers", "a list of two whole numbers from 0 to 8, not both 0"),
     other("model.init", "\"torch_linear\", \"normal\", \"teacher\" or \"zero\""),
     other("train.optimizer", "\"adam\", \"adamw\" or \"sgd\""),
     real("train.learning_rate", "a number, 0 or more"),

@@ -59,6 +59,18 @@ pub fn reduced_rank_stratum(widths: [u64; 3], ranks: (u64, u64, u64)) -> Option<
     Some(settled + deep_linear(&[inputs_left, free, outputs_left], 0)?.value)
 }
 
+/// The directions in which layer `layer`, counted from 1, changes the output of a network while the others stay: its inputs
+/// that the layers before it reach, times its outputs that those after it pass on. Every layer has rank r.
+///
+/// `None` if there is no such layer.
+#[must_use]
+pub fn layer_directions(widths: &[u32], rank: u32, layer: u32) -> Option<u64> {
+    let last = (widths.len() as u32).checked_sub(1).filter(|last| (1..=*last).contains(&layer))?;
+    let reached = if layer == 1 { *widths.first()? } else { rank };
+    let passed_on = if layer == last { *widths.last()? } else { rank };
+    Some(u64::from(reached) * u64::from(passed_on))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

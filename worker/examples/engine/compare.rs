@@ -34,7 +34,7 @@ impl Bench {
             self.rates(name, &tasks[0], seconds);
         }
         for (manner, loader) in [("as_used", true), ("no_loader", false)] {
-            let device = cuda::name(self.device);
+            let device = cuda::name(&[self.device]);
             let manner_of_peer = Manner { loader, threads: *threads, device: &device };
             let mut spent = Seconds { wall: 0.0, processor: 0.0 };
             let mut checks = Checks::default();

@@ -15,8 +15,7 @@ mod workloads;
 use std::process::ExitCode;
 
 use clap::Parser;
-use phasegrid_worker::config::DeviceChoice;
-use phasegrid_worker::cuda;
+use phasegrid_worker::cuda::{self, DeviceChoice};
 use tch::Device;
 
 use self::compare::Bench;
@@ -48,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 fn work(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    let device = cuda::resolve(args.device)?;
+    let [device] = cuda::resolve(&args.device)?[..] else { return Err("device: one at a time".into()) };
     tch::set_num_threads(1);
     let _guard = tch::no_grad_guard();
     let peak = (device == Device::Cpu).then(peak::gflops);

@@ -5,13 +5,15 @@
 //! `initial_loss`, nβ `nbeta`. The estimator is that of Lau et al. (arXiv 2308.12108):
 //!
 //! LLC = nβ · (mean over chains and draws of L − L(w*))
+//!
+//! Where each draw's loss is already less that of w* on the same minibatch, `initial_loss` is 0.
 
 mod autocovariance;
 mod mixing;
 mod verdict;
 
 pub use mixing::{effective_sample_size, split_r_hat};
-pub use verdict::{Evidence, Failure, R_HAT_LIMIT, STABILITY_LIMIT, verdict};
+pub use verdict::{ACCEPTANCE_LIMIT, Evidence, Failure, R_HAT_LIMIT, STABILITY_LIMIT, verdict};
 
 /// What the draws of an estimate say. Absent is what too few draws, or draws that do not vary, cannot tell.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,15 @@ pub fn summarise(losses: &[Vec<f64>], initial_loss: f64, nbeta: f64) -> Option<S
     })
 }
 
+/// ∂ log LLC / ∂ log s of a setting s, from the estimates at s·(1+`share`) and s·(1−`share`); `None` where one of them has
+/// no logarithm.
+#[must_use]
+pub fn sensitivity(above: f64, below: f64, share: f64) -> Option<f64> {
+    let positive = above > 0.0 && below > 0.0;
+    let slope = (above / below).ln() / ((1.0 + share) / (1.0 - share)).ln();
+    Some(slope).filter(|slope| positive && slope.is_finite())
+}
+
 /// The mean; 0 of nothing.
 fn mean_of(values: impl Iterator<Item = f64>) -> f64 {
     let (count, sum) = values.fold((0.0_f64, 0.0), |(count, sum), value| (count + 1.0, sum + value));
@@ -97,6 +108,15 @@ mod tests {
             assert_eq!(summary.llc, 4.0);
             assert_eq!((summary.llc_se, summary.r_hat, summary.ess), (None, None, None));
             assert_eq!(summary.drift, 0.0);
+        }
+    }
+
+    #[test]
+    fn sensitivity_is_the_exponent_of_a_power_law_and_absent_without_logarithms() {
+        let power = |setting: f64| 3.0 * setting.powf(-0.7);
+        assert!((sensitivity(power(1.1), power(0.9), 0.1).unwrap() + 0.7).abs() < 1e-12);
+        for (above, below) in [(0.0, 1.0), (-1.0, -1.0), (1.0, -1.0), (f64::INFINITY, 1.0), (f64::NAN, 1.0)] {
+            assert_eq!(sensitivity(above, below, 0.1), None);
         }
     }
 

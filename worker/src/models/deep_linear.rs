@@ -1,12 +1,18 @@
 //! The deep linear network f(x) = W_L·…·W_1·x, no biases. Flat weights are the layers one after the other, each H^{s+1}×H^s.
 //!
-//! Both directions go through the product P of all layers, so that the cost an example is that of one layer.
+//! Both directions go through the product P of all layers, so that the cost an example is that of one layer. With the
+//! prefixes P_s = W_s·…·W_1 and cotangents c (∂L/∂f, n×H^{L+1}): f = X·P_Lᵀ; ∂P_L = cᵀ·X, ∂W_s = ∂P_s·P_{s−1}ᵀ and
+//! ∂P_{s−1} = W_sᵀ·∂P_s. In host memory this goes member by member, elsewhere and in double precision for all at once.
+//!
 //! Letters: E members, n examples, H^s layer widths, L layers.
+
+use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
 use super::{Layer, Model};
 use crate::data::{Inputs, Set};
+use crate::host::{self, Matrix, multiply};
 use crate::random::Normals;
 
 #[derive(Debug)]
@@ -31,6 +37,77 @@ impl DeepLinear {
                 flat.narrow(1, start - size, size).view([-1, pair[1], pair[0]])
             })
             .collect()
+    }
+
+    /// Where each layer lies in the weights of one member, and its own number of inputs.
+    fn places(&self) -> Vec<(Range<usize>, usize)> {
+        let mut start = 0;
+        let place = |pair: &[i64]| {
+            let end = start + (pair[0] * pair[1]) as usize;
+            (std::mem::replace(&mut start, end)..end, pair[0] as usize)
+        };
+        self.widths.windows(2).map(place).collect()
+    }
+
+    /// H¹ and the numbers in the greatest prefix.
+    fn prefix_size(&self) -> (usize, usize) {
+        let first = self.widths[0] as usize;
+        (first, first * self.widths.iter().copied().max().unwrap_or(0) as usize)
+    }
+
+    /// One member's outputs [n, H^{L+1}] of inputs `x` [n, H¹], with its prefixes on the way; they lie `size` apart.
+    fn forward_member(&self, weights: &[f32], x: &[f32], prefixes: &mut [f32], outputs: &mut [f32]) {
+        let (first, size) = self.prefix_size();
+        let (mut before, mut rest) = (&weights[..0], prefixes);
+        for (place, inputs) in self.places() {
+            let (prefix, later) = std::mem::take(&mut rest).split_at_mut(size);
+            let prefix = &mut prefix[..place.len() / inputs * first];
+            match before {
+                [] => prefix.copy_from_slice(&weights[place]),
+                before => multiply(prefix, false, Matrix::new(&weights[place], inputs), Matrix::new(before, first)),
+            }
+            (before, rest) = (prefix, later);
+        }
+        multiply(outputs, false, Matrix::new(x, first), Matrix::new(before, first).transposed());
+    }
+
+    /// One member's gradient, from the prefixes of its way forward. `slopes` are two buffers of a prefix each.
+    fn backward_member(
+        &self,
+        weights: &[f32],
+        x: &[f32],
+        prefixes: &[f32],
+        slopes: &mut [f32],
+        cotangent: &[f32],
+        gradient: &mut [f32],
+    ) {
+        let (first, size) = self.prefix_size();
+        let outputs = self.outputs() as usize;
+        let (mut slope, mut next) = slopes.split_at_mut(size);
+        // ∂P_L
+        let transposed = Matrix::new(cotangent, outputs).transposed();
+        multiply(&mut slope[..outputs * first], false, transposed, Matrix::new(x, first));
+        for (s, (place, inputs)) in self.places().into_iter().enumerate().rev() {
+            let of_prefix = Matrix::new(&slope[..place.len() / inputs * first], first);
+            let Some(before) = s.checked_sub(1) else {
+                gradient[place.clone()].copy_from_slice(&slope[..place.len()]);
+                break;
+            };
+            let prefix = Matrix::new(&prefixes[before * size..][..inputs * first], first);
+            multiply(&mut gradient[place.clone()], false, of_prefix, prefix.transposed());
+            let layer = Matrix::new(&weights[place], inputs);
+            multiply(&mut next[..inputs * first], false, layer.transposed(), of_prefix);
+            std::mem::swap(&mut slope, &mut next);
+        }
+    }
+
+    /// Room for the prefixes of all members and for two slopes, kept from call to call.
+    fn buffer<'a>(&self, members: usize, saved: &'a mut Vec<Tensor>) -> (&'a mut [f32], &'a mut [f32]) {
+        let (layers, (_, size)) = (self.widths.len() - 1, self.prefix_size());
+        if saved.is_empty() {
+            saved.push(Tensor::zeros(((members * layers + 2) * size) as i64, (Kind::Float, Device::Cpu)));
+        }
+        host::slice_mut(&mut saved[0]).split_at_mut(members * layers * size)
     }
 }
 
@@ -76,7 +153,20 @@ impl Model for DeepLinear {
     }
 
     fn forward(&self, weights: &Tensor, inputs: &[Tensor], saved: &mut Vec<Tensor>) -> Tensor {
-        // prefixes[s] = W_s·…·W_1
+        if host::applies(weights) {
+            let [members, n, _] = inputs[0].size()[..] else { unreachable!("vectors are [E, n, H¹]") };
+            let mut outputs = Tensor::zeros([members, n, self.outputs()], (Kind::Float, Device::Cpu));
+            let (prefixes, _) = self.buffer(members as usize, saved);
+            let rows = members_of(host::slice(weights), members).zip(members_of(host::slice(&inputs[0]), members));
+            let size = prefixes.len() / members as usize;
+            let own = prefixes.chunks_exact_mut(size);
+            let outputs_of = host::slice_mut(&mut outputs).chunks_exact_mut((n * self.outputs()) as usize);
+            for (((weights, x), prefixes), outputs) in rows.zip(own).zip(outputs_of) {
+                self.forward_member(weights, x, prefixes, outputs);
+            }
+            return outputs;
+        }
+        // saved[s] = P_s
         saved.clear();
         for matrix in self.matrices(weights) {
             saved.push(saved.last().map_or_else(|| matrix.shallow_clone(), |before| matrix.bmm(before)));
@@ -92,7 +182,18 @@ impl Model for DeepLinear {
         cotangent: &Tensor,
         gradient: &mut Tensor,
     ) {
-        // `later` is ∂ with respect to W_s·…·W_1, from the last layer to the first.
+        if host::applies(weights) {
+            let members = weights.size()[0];
+            let (prefixes, slopes) = self.buffer(members as usize, saved);
+            let rows = members_of(host::slice(weights), members).zip(members_of(host::slice(&inputs[0]), members));
+            let own = members_of(prefixes, members).zip(members_of(host::slice(cotangent), members));
+            let gradients = host::slice_mut(gradient).chunks_exact_mut(self.dimension() as usize);
+            for (((weights, x), (prefixes, cotangent)), gradient) in rows.zip(own).zip(gradients) {
+                self.backward_member(weights, x, prefixes, slopes, cotangent, gradient);
+            }
+            return;
+        }
+        // `later` is ∂P_s, from the last layer to the first.
         let mut later = cotangent.mt().bmm(&inputs[0]); // ∂P, [E, H^{L+1}, H¹]
         let matrices = self.matrices(weights);
         for (s, mut slot) in self.matrices(gradient).into_iter().enumerate().rev() {
@@ -105,9 +206,16 @@ impl Model for DeepLinear {
     }
 }
 
+/// Each member's part of a stack of so many.
+fn members_of(stack: &[f32], members: i64) -> impl Iterator<Item = &[f32]> {
+    stack.chunks_exact(stack.len() / members as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Examples;
+    use crate::models::tests::gaussian_task;
 
     #[test]
     fn a_teacher_and_each_of_its_layers_have_the_rank_that_was_asked_for() {
@@ -125,6 +233,41 @@ mod tests {
                     let expected = |index| if index < rank as usize { 1.0 } else { 0.0 };
                     assert!(singular.iter().enumerate().all(|(i, s)| (s - expected(i)).abs() < 1e-6), "{singular:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn member_by_member_is_what_the_tensor_program_computes_and_members_do_not_see_each_other() {
+        for widths in [&[5, 3, 4][..], &[3, 4], &[2, 7, 3, 5]] {
+            let task = gaussian_task(widths, 1, 33);
+            let model = DeepLinear::new(widths, 1);
+            let all: Vec<_> =
+                (0..3).map(|seed| Examples::of(&phasegrid_proto::task::TaskConfig { seed, ..task.clone() })).collect();
+            let sets: Vec<_> = all.iter().map(|examples| &examples.train).collect();
+            let random = |shape: [i64; 3], index: u64| {
+                let mut values = vec![0f64; shape.iter().product::<i64>() as usize];
+                Normals::derive(1, "test", &[index]).fill_f64(&mut values);
+                Tensor::from_slice(&values).view(shape)
+            };
+            let weights = random([3, 1, model.dimension()], 0).squeeze_dim(1);
+            let cotangent = random([3, 33, model.outputs()], 1);
+            let both = |members: std::ops::Range<i64>, kind| {
+                let part = |tensor: &Tensor| tensor.narrow(0, members.start, members.end - members.start).to_kind(kind);
+                let inputs = model.inputs(&sets[members.start as usize..members.end as usize], kind, Device::Cpu);
+                let (weights, mut saved) = (part(&weights), Vec::new());
+                let outputs = model.forward(&weights, &inputs, &mut saved);
+                let mut gradient = weights.full_like(f64::NAN);
+                model.backward(&weights, &inputs, &mut saved, &part(&cotangent), &mut gradient);
+                [outputs, gradient]
+            };
+            let together = both(0..3, Kind::Float);
+            for (found, exact) in together.iter().zip(both(0..3, Kind::Double)) {
+                let error = f64::try_from((found - &exact).norm() / exact.norm()).unwrap();
+                assert!(error < 1e-6, "{widths:?}: {error}"); // the rounding of single precision
+            }
+            for (together, alone) in together.iter().zip(both(1..2, Kind::Float)) {
+                assert!(together.narrow(0, 1, 1).equal(&alone), "{widths:?}: to the bit");
             }
         }
     }

@@ -3,9 +3,12 @@
 //! Letters: E members of a stacked program, D parameters, n examples, p outputs.
 
 mod deep_linear;
+mod mlp;
+mod pairs;
+mod potential;
 mod quadratic;
 
-use phasegrid_proto::task::{Init, Loss, Model as Config, TaskConfig};
+use phasegrid_proto::task::{Data, Init, Loss, Model as Config, TaskConfig};
 use tch::{Device, Kind, Tensor};
 
 use crate::data::Set;
@@ -86,12 +89,15 @@ pub struct Layer {
 #[must_use]
 pub fn of(task: &TaskConfig) -> Box<dyn Model> {
     match (&task.model, &task.data) {
-        (Config::Quadratic { width, .. }, phasegrid_proto::task::Data::Modular { modulus, .. }) => {
+        (Config::Quadratic { width, .. }, Data::Modular { modulus, .. }) => {
             Box::new(quadratic::Quadratic::new(*modulus, *width))
         }
+        (Config::Mlp { width, activation, .. }, Data::Modular { modulus, .. }) => {
+            Box::new(mlp::Mlp::new(*modulus, *width, *activation))
+        }
+        (Config::Potential { shape, .. }, _) => Box::new(potential::Potential::new(shape)),
         (Config::DeepLinear { widths, rank, .. }, _) => Box::new(deep_linear::DeepLinear::new(widths, *rank)),
-        (Config::Mlp { .. }, _) => todo!("models/mlp.rs"),
-        (Config::Quadratic { .. }, _) => unreachable!("a checked task has pairs for quadratic networks alone"),
+        (model, data) => unreachable!("a checked task has data that its model takes, not {data:?} for {model:?}"),
     }
 }
 
@@ -121,7 +127,7 @@ pub fn initial_weights(task: &TaskConfig) -> Vec<f32> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use phasegrid_proto::task::{BatchSize, Checkpoints, Data, Operation, Optimizer, Train};
+    use phasegrid_proto::task::{Activation, BatchSize, Checkpoints, Operation, Optimizer, Potential, Train};
 
     pub(crate) fn modular_task(p: u32, width: u32, seed: u64) -> TaskConfig {
         TaskConfig {
@@ -141,12 +147,22 @@ pub(crate) mod tests {
         }
     }
 
+    pub(crate) fn mlp_task(p: u32, width: u32, activation: Activation) -> TaskConfig {
+        let model = Config::Mlp { width, activation, init: Init::TorchLinear };
+        TaskConfig { model, ..modular_task(p, width, 0) }
+    }
+
     pub(crate) fn gaussian_task(widths: &[u32], rank: u32, samples: u64) -> TaskConfig {
         TaskConfig {
-            data: Data::Gaussian { samples },
+            data: Data::Gaussian { samples, whiten: false },
             model: Config::DeepLinear { widths: widths.to_vec(), rank, init: Init::TorchLinear },
             ..modular_task(5, 5, 3)
         }
+    }
+
+    pub(crate) fn potential_task(shape: Potential) -> TaskConfig {
+        let model = Config::Potential { shape, init: Init::Teacher };
+        TaskConfig { data: Data::Origin, model, ..modular_task(5, 5, 3) }
     }
 
     #[test]

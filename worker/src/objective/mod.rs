@@ -3,13 +3,15 @@
 //! Everything is stacked: E weight vectors are advanced by one tensor program, be they the tasks of an ensemble or the
 //! chains of an estimate. Letters: E members, D parameters, N training examples, n examples of a batch, p outputs.
 
+mod hessian;
 mod squared_error;
 mod stacked;
 
 use tch::Tensor;
 
+pub use hessian::Hessian;
 pub use squared_error::SquaredError;
-pub use stacked::Stacked;
+pub use stacked::{Padding, Stacked, Stacks};
 
 /// A loss L(w) = mean over examples of a per-example loss in nats, for E weight vectors at once.
 ///
@@ -22,11 +24,16 @@ pub trait Objective {
     /// D, the number of parameters of one member.
     fn dimension(&self) -> i64;
 
-    /// N, the number of examples behind the full loss. Minibatch indices are drawn below it.
+    /// N, the number of examples behind the full loss, of the member that has most.
     fn examples(&self) -> i64;
 
     /// Writes ∇L into `gradient` `[E, D]`, overwriting it, and returns L `[E]`, both at `weights` `[E, D]`.
     ///
-    /// `batch` [E, n] holds each member's own indices into its examples; `None` is the full set.
+    /// `batch` [E, n] holds each member's own indices into its own examples; `None` is the full set.
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor;
+
+    /// L `[E]` alone, as [`Objective::loss_and_gradient`] gives it. One that can leaves the backward pass out.
+    fn loss(&self, weights: &Tensor, batch: Option<&Tensor>) -> Tensor {
+        self.loss_and_gradient(weights, batch, &mut weights.zeros_like())
+    }
 }

@@ -5,11 +5,13 @@
 //! the outputs either way; the model takes it to the weights.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use phasegrid_proto::task::{Loss, TaskConfig};
 use tch::{Device, Kind, Tensor};
 
-use super::{Objective, Stacked};
+use super::Objective;
+use super::stacked::{Padding, Stacked, Stacks};
 use crate::data::{Examples, Set};
 use crate::host::{self, widest};
 use crate::models::{self, Model, WholeLoss};
@@ -18,19 +20,30 @@ use crate::models::{self, Model, WholeLoss};
 pub struct SquaredError {
     model: Box<dyn Model>,
     loss: Loss,
-    examples: Stacked,
+    examples: Stacks,
     /// The model's own form of the full loss, where it has one.
     whole: Option<Box<dyn WholeLoss>>,
-    saved: RefCell<Vec<Tensor>>,
+    /// For each stack of examples.
+    buffers: RefCell<Vec<Buffers>>,
+}
+
+/// What is kept from call to call, so that nothing is allocated anew.
+#[derive(Default)]
+struct Buffers {
+    /// The model's own.
+    saved: Vec<Tensor>,
+    /// The examples of a batch.
+    selected: Vec<Tensor>,
 }
 
 impl SquaredError {
     /// The loss of E members, each with its own set.
     #[must_use]
     pub fn new(model: Box<dyn Model>, loss: Loss, sets: &[&Set], kind: Kind, device: Device) -> Self {
-        let examples = Stacked::new(model.as_ref(), sets, kind, device);
+        let examples = Stacks::new(model.as_ref(), sets, kind, device);
         let whole = model.whole_loss(loss, sets);
-        Self { model, loss, examples, whole, saved: RefCell::default() }
+        let buffers = examples.parts().iter().map(|_| Buffers::default()).collect();
+        Self { model, loss, examples, whole, buffers: RefCell::new(buffers) }
     }
 
     /// The training loss of `task`, for `members` weight vectors that share its examples.
@@ -47,12 +60,49 @@ impl SquaredError {
 
     /// The examples behind the full loss.
     #[must_use]
-    pub fn stacked(&self) -> &Stacked {
+    pub fn stacks(&self) -> &Stacks {
         &self.examples
     }
 
+    /// L [E], and where it is wanted ∇L into `gradient`.
+    fn evaluate(&self, weights: &Tensor, batch: Option<&Tensor>, mut gradient: Option<&mut Tensor>) -> Tensor {
+        let mut buffers = self.buffers.borrow_mut();
+        if let [(_, stack)] = self.examples.parts() {
+            return self.of_stack(stack, &mut buffers[0], weights, batch, gradient);
+        }
+        let of_part = |((members, stack), buffers): (&(Range<i64>, Stacked), &mut Buffers)| {
+            let rows = |tensor: &Tensor| tensor.narrow(0, members.start, members.end - members.start);
+            let mut part = gradient.as_deref_mut().map(|gradient| rows(gradient));
+            self.of_stack(stack, buffers, &rows(weights), batch.map(rows).as_ref(), part.as_mut())
+        };
+        let losses: Vec<_> = self.examples.parts().iter().zip(buffers.iter_mut()).map(of_part).collect();
+        Tensor::cat(&losses, 0)
+    }
+
+    /// [`SquaredError::evaluate`] of the members of one stack.
+    fn of_stack(
+        &self,
+        stack: &Stacked,
+        Buffers { saved, selected }: &mut Buffers,
+        weights: &Tensor,
+        batch: Option<&Tensor>,
+        gradient: Option<&mut Tensor>,
+    ) -> Tensor {
+        let selected = batch.map(|batch| stack.select(batch, selected));
+        let all = (&stack.inputs, &stack.targets);
+        let (inputs, targets) = selected.as_ref().map_or(all, |(inputs, targets)| (inputs, targets));
+        // A batch is drawn from a member's own examples and has no padding.
+        let padding = stack.padding.as_ref().filter(|_| batch.is_none());
+        let mut outputs = self.model.forward(weights, inputs, saved);
+        let loss = self.settle(&mut outputs, targets, padding);
+        if let Some(gradient) = gradient {
+            self.model.backward(weights, inputs, saved, &outputs, gradient);
+        }
+        loss
+    }
+
     /// L [E], and ∂L/∂f in place of the `outputs` f [E, n, p].
-    fn settle(&self, outputs: &mut Tensor, targets: &Tensor) -> Tensor {
+    fn settle(&self, outputs: &mut Tensor, targets: &Tensor, padding: Option<&Padding>) -> Tensor {
         let centred = self.loss == Loss::CentredMse;
         let size = outputs.size();
         if host::applies(outputs) {
@@ -66,13 +116,24 @@ impl SquaredError {
             let losses: Vec<f32> = members.zip(host::slice(targets).chunks_exact(n * p)).map(of_member).collect();
             return Tensor::from_slice(&losses);
         }
-        let n = size[1] as f64;
         *outputs -= targets;
+        let squares = |outputs: &Tensor| outputs.square().sum_dim_intlist([1, 2].as_slice(), false, None) * 0.5; // [E]
+        let Some(Padding { mask, shares }) = padding else {
+            let n = size[1] as f64;
+            if centred {
+                *outputs -= outputs.mean_dim(1, true, None);
+            }
+            let loss = squares(outputs) / n;
+            *outputs /= n;
+            return loss;
+        };
+        *outputs *= mask;
         if centred {
-            *outputs -= outputs.mean_dim(1, true, None);
+            *outputs -= outputs.sum_dim_intlist(1, true, None) * shares;
+            *outputs *= mask;
         }
-        let loss = outputs.square().sum_dim_intlist([1, 2].as_slice(), false, None) * (0.5 / n);
-        *outputs *= 1.0 / n;
+        let loss = squares(outputs) * shares.flatten(0, 2);
+        *outputs *= shares;
         loss
     }
 }
@@ -119,7 +180,7 @@ widest! {
 
 impl Objective for SquaredError {
     fn members(&self) -> i64 {
-        self.examples.size().0
+        self.examples.members()
     }
 
     fn dimension(&self) -> i64 {
@@ -127,30 +188,27 @@ impl Objective for SquaredError {
     }
 
     fn examples(&self) -> i64 {
-        self.examples.size().1
+        self.examples.examples()
     }
 
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor {
         if let (None, Some(whole), true) = (batch, &self.whole, host::applies(weights)) {
             return whole.loss_and_gradient(weights, gradient);
         }
-        let selected = batch.map(|batch| self.examples.select(batch));
-        let all = (&self.examples.inputs, &self.examples.targets);
-        let (inputs, targets) = selected.as_ref().map_or(all, |(inputs, targets)| (inputs, targets));
-        let saved = &mut self.saved.borrow_mut();
-        let mut outputs = self.model.forward(weights, inputs, saved);
-        let loss = self.settle(&mut outputs, targets);
-        self.model.backward(weights, inputs, saved, &outputs, gradient);
-        loss
+        self.evaluate(weights, batch, Some(gradient))
+    }
+
+    fn loss(&self, weights: &Tensor, batch: Option<&Tensor>) -> Tensor {
+        self.evaluate(weights, batch, None)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::tests::{gaussian_task, modular_task};
+    use crate::models::tests::{gaussian_task, mlp_task, modular_task, potential_task};
     use crate::random::{Normals, Stream, Subsets};
-    use phasegrid_proto::task::Train;
+    use phasegrid_proto::task::{Activation, Data, Potential, Train};
 
     /// The same loss by autograd, from the definition: one-hot inputs through `forward`, plain tensor operations.
     fn by_autograd(task: &TaskConfig, sets: &[&Set], weights: &Tensor, batch: Option<&Tensor>) -> (Tensor, Tensor) {
@@ -174,7 +232,7 @@ mod tests {
 
     fn plain_outputs(task: &TaskConfig, set: &Set, weights: &Tensor) -> Tensor {
         use crate::data::Inputs;
-        use phasegrid_proto::task::{Data, Model as Config};
+        use phasegrid_proto::task::Model as Config;
         match (&task.model, &task.data, &set.inputs) {
             (Config::Quadratic { width, .. }, Data::Modular { modulus, .. }, Inputs::Pairs(pairs)) => {
                 let (p, k) = (i64::from(*modulus), i64::from(*width));
@@ -183,6 +241,25 @@ mod tests {
                 let w = weights.narrow(0, 0, 2 * p * k).view([2 * p, k]);
                 let vt = weights.narrow(0, 2 * p * k, p * k).view([k, p]);
                 x.mm(&w).square().mm(&vt)
+            }
+            (Config::Mlp { width, activation, .. }, Data::Modular { modulus, .. }, Inputs::Pairs(pairs)) => {
+                let (p, k) = (i64::from(*modulus), i64::from(*width));
+                let index: Vec<i64> = pairs.iter().flatten().copied().map(i64::from).collect();
+                let x = Tensor::from_slice(&index).one_hot(p).to_kind(Kind::Double).view([-1, 2 * p]);
+                let z = x.mm(&weights.narrow(0, 0, 2 * p * k).view([2 * p, k]));
+                let h = match activation {
+                    Activation::Relu => z.clamp_min(0.0),
+                    Activation::Gelu => &z * ((&z / 2f64.sqrt()).erf() + 1.0) * 0.5,
+                    Activation::Tanh => (&z * 2.0).sigmoid() * 2.0 - 1.0,
+                };
+                h.mm(&weights.narrow(0, 2 * p * k, p * k).view([k, p]))
+            }
+            (Config::Potential { shape: Potential::Curvatures(all), .. }, ..) => {
+                (weights * Tensor::from_slice(all).sqrt()).unsqueeze(0)
+            }
+            (Config::Potential { shape: Potential::Powers([k1, k2]), .. }, ..) => {
+                let power = |i: i64, k: u32| weights.get(i).pow_tensor_scalar(i64::from(k));
+                (power(0, *k1) * power(1, *k2)).view([1, 1])
             }
             (Config::DeepLinear { widths, .. }, _, Inputs::Vectors { dimension, values }) => {
                 let mut x = Tensor::from_slice(values).to_kind(Kind::Double).view([-1, *dimension as i64]);
@@ -199,24 +276,47 @@ mod tests {
     }
 
     #[test]
-    fn loss_and_gradient_are_those_of_autograd() {
-        for task in [modular_task(7, 5, 0), gaussian_task(&[5, 3, 4], 2, 40), gaussian_task(&[3, 4], 1, 20)] {
-            for members in [1, 3] {
+    fn loss_and_gradient_are_those_of_autograd_for_sets_of_any_size() {
+        let linear = [gaussian_task(&[5, 3, 4], 2, 40), gaussian_task(&[3, 4], 1, 20)];
+        let mlps = [Activation::Relu, Activation::Gelu, Activation::Tanh].map(|activation| mlp_task(7, 5, activation));
+        for task in [modular_task(7, 5, 0)].into_iter().chain(linear).chain(mlps) {
+            for members in [1, 4] {
                 for loss in [Loss::Mse, Loss::CentredMse] {
                     for batch_size in [None, Some(6)] {
-                        compare(
-                            &TaskConfig { train: Train { loss, ..task.train.clone() }, ..task.clone() },
-                            members,
-                            batch_size,
-                        );
+                        compare(&with_loss(&task, loss), members, batch_size);
                     }
                 }
             }
         }
     }
 
+    #[test]
+    fn a_potential_has_the_gradient_of_autograd() {
+        let crossings = [[1, 0], [2, 0], [0, 1], [1, 1], [1, 2], [3, 2]].map(Potential::Powers);
+        for shape in [Potential::Curvatures(vec![2.0, 0.1, 30.0])].into_iter().chain(crossings) {
+            for members in [1, 3] {
+                compare(&with_loss(&potential_task(shape.clone()), Loss::Mse), members, None);
+                compare(&with_loss(&potential_task(shape.clone()), Loss::Mse), members, Some(1));
+            }
+        }
+    }
+
+    fn with_loss(task: &TaskConfig, loss: Loss) -> TaskConfig {
+        TaskConfig { train: Train { loss, ..task.train.clone() }, ..task.clone() }
+    }
+
+    /// Members have different seeds and, but for the first two, numbers of examples.
     fn compare(task: &TaskConfig, members: u64, batch_size: Option<usize>) {
-        let all: Vec<_> = (0..members).map(|seed| Examples::of(&TaskConfig { seed, ..task.clone() })).collect();
+        let own = |seed: u64| {
+            let mut task = TaskConfig { seed, ..task.clone() };
+            match &mut task.data {
+                Data::Modular { train_fraction, .. } => *train_fraction += 0.1 * (seed / 2) as f64,
+                Data::Gaussian { samples, .. } => *samples += seed / 2,
+                Data::Origin => {}
+            }
+            Examples::of(&task)
+        };
+        let all: Vec<_> = (0..members).map(own).collect();
         let sets: Vec<_> = all.iter().map(|examples| &examples.train).collect();
         let objective = SquaredError::new(models::of(task), task.train.loss, &sets, Kind::Double, Device::Cpu);
         let mut weights = vec![0.0; objective.dimension() as usize * members as usize];
@@ -225,17 +325,47 @@ mod tests {
         let batch = batch_size.map(|size| {
             let mut batch = vec![0; size * members as usize];
             for (e, row) in batch.chunks_mut(size).enumerate() {
-                Subsets::new(Stream::derive(2, "test", &[e as u64]), sets[0].len()).draw(row);
+                Subsets::new(Stream::derive(2, "test", &[e as u64]), sets[e].len()).draw(row);
             }
             Tensor::from_slice(&batch).view([members as i64, -1])
         });
         let mut gradient = weights.full_like(f64::NAN); // whatever was there must not matter
         let loss = objective.loss_and_gradient(&weights, batch.as_ref(), &mut gradient);
+        assert_eq!(objective.loss(&weights, batch.as_ref()), loss);
         let (expected_loss, expected) = by_autograd(task, &sets, &weights, batch.as_ref());
         // Both round in double precision, in a different order of operations.
         let error = |a: &Tensor, b: &Tensor| f64::try_from((a - b).norm() / b.norm()).unwrap();
         assert!(error(&loss, &expected_loss) < 1e-12, "{task:?}, {members}, {batch_size:?}");
         assert!(error(&gradient, &expected) < 1e-12, "{task:?}, {members}, {batch_size:?}");
+    }
+
+    #[test]
+    fn in_host_memory_members_with_sets_of_different_sizes_are_to_the_bit_as_if_alone() {
+        let sizes = [0.4, 0.4, 0.6, 0.3];
+        let task = |(seed, size): (usize, &f64)| {
+            let mut task = modular_task(7, 5, seed as u64);
+            let Data::Modular { train_fraction, .. } = &mut task.data else { panic!("modular") };
+            *train_fraction = *size;
+            task
+        };
+        let tasks: Vec<_> = sizes.iter().enumerate().map(task).collect();
+        let all: Vec<_> = tasks.iter().map(Examples::of).collect();
+        let sets: Vec<_> = all.iter().map(|examples| &examples.train).collect();
+        let objective =
+            |sets: &[&Set]| SquaredError::new(models::of(&tasks[0]), Loss::CentredMse, sets, Kind::Float, Device::Cpu);
+        let rows: Vec<_> = tasks.iter().map(|task| Tensor::from_slice(&models::initial_weights(task))).collect();
+        let weights = Tensor::stack(&rows, 0);
+        let batches = Tensor::from_slice(&[3i64, 1, 0, 2, 5, 4, 6, 8]).view([4, 2]);
+        for batch in [None, Some(&batches)] {
+            let mut gradient = weights.zeros_like();
+            let losses = objective(&sets).loss_and_gradient(&weights, batch, &mut gradient);
+            for (e, set) in (0..).zip(&sets) {
+                let mut alone = weights.narrow(0, e, 1).zeros_like();
+                let batch = batch.map(|batch| batch.narrow(0, e, 1));
+                let loss = objective(&[set]).loss_and_gradient(&weights.narrow(0, e, 1), batch.as_ref(), &mut alone);
+                assert_eq!((losses.get(e), gradient.get(e)), (loss.get(0), alone.get(0)));
+            }
+        }
     }
 
     #[test]

@@ -1,148 +1,171 @@
-//! Stochastic gradient Langevin dynamics (SGLD) around weights w*: chains that wander where the loss is low, near w*.
+//! Chains that wander where the loss is low, near weights w*: Langevin dynamics under the potential
 //!
-//! w ← w − (ε/2)·(nβ·∇L_batch(w) + γ(w−w*)) + √ε·N(0,I)
+//! U(w) = nβ·L(w) + (γ/2)·‖w−w*‖²
 //!
 //! ε `step_size`, γ `localization`, nβ `nbeta`: inverse temperature times dataset size. The loss that a draw records is
-//! the one before that step's update. E chains of one program, D parameters.
+//! the one before that step's move. Letters: R rows, one a chain of a program; D parameters, M of them moving.
 //!
-//! Every chain has a stream of noise and one of minibatches of its own, so that its draws are the same (to rounding)
-//! whichever chains run beside it, in its program or on other threads.
+//! An [`Origin`] is a w* with its settings. [`run`] puts the chains of all origins into programs (`stacking`) and the
+//! programs on threads (`spread`). A `program` is a loop: the objective says loss and gradient at all rows, the `ledger`
+//! keeps the losses, one of the `dynamics` moves the rows by gradient and `randomness`.
+//!
+//! Every chain has random streams of its own, so that its draws are the same whichever chains run beside it, in its
+//! program or on other threads: to the bit on a CPU, to rounding on an accelerator.
 
-mod chain;
 mod curvature;
+mod dynamics;
+mod ledger;
+mod program;
+mod randomness;
+mod spread;
+mod stacking;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::ops::Range;
 
-use tch::{Device, Tensor};
+use phasegrid_proto::task::Method;
+use tch::{Device, Kind};
 
-pub use curvature::greatest_curvature;
+pub(crate) use curvature::{PowerIteration, greatest_curvatures};
+pub(crate) use randomness::Chance;
+pub(crate) use spread::spread;
+pub(crate) use stacking::Stacking;
 
 use crate::estimate::Failure;
 use crate::objective::Objective;
 use crate::permits::Permits;
-use crate::random::{Normals, Subsets};
 
 /// Settings of chains, every value resolved.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Settings {
+    /// The dynamics.
+    pub(crate) method: Method,
     /// ε.
-    pub step_size: f64,
+    pub(crate) step_size: f64,
     /// γ.
-    pub localization: f64,
+    pub(crate) localization: f64,
     /// nβ.
-    pub nbeta: f64,
+    pub(crate) nbeta: f64,
     /// Number of chains.
-    pub chains: usize,
+    pub(crate) chains: usize,
     /// Steps before the first draw.
-    pub burn_in: usize,
+    pub(crate) burn_in: usize,
     /// Draws of each chain.
-    pub draws: usize,
+    pub(crate) draws: usize,
     /// Examples behind one gradient; `None` is the full set.
-    pub batch_size: Option<usize>,
+    pub(crate) batch_size: Option<usize>,
+    /// The weights that move while all others stay at w*; `None` is all.
+    pub(crate) moving: Option<Range<usize>>,
+    /// Whether what a draw records is its loss minus that of w* on the same minibatch.
+    pub(crate) paired: bool,
 }
 
 impl Settings {
     /// Steps of one chain.
-    #[must_use]
-    pub fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         self.burn_in + self.draws
     }
 }
 
-/// The randomness of one chain.
-#[derive(Clone, Debug)]
-pub struct Chance {
-    /// Its noise.
-    pub noise: Normals,
-    /// Its minibatches.
-    pub batches: Subsets,
+/// Where chains start and stay near, and how they move.
+pub(crate) trait Origin: Sync {
+    /// w*, D numbers.
+    fn start(&self) -> &[f32];
+
+    /// How chains move.
+    fn settings(&self) -> &Settings;
+
+    /// The randomness of the chain of this number.
+    fn chance(&self, chain: usize) -> Chance;
+
+    /// N, the number of examples behind the full loss.
+    fn examples(&self) -> usize;
+
+    /// About how many numbers a chain takes in memory: its weights, its share of the examples, its activations.
+    fn numbers(&self) -> usize {
+        self.start().len()
+    }
+
+    /// Whether nobody wants these chains any more.
+    fn stopped(&self) -> bool {
+        false
+    }
 }
 
 /// What one chain recorded.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chain {
-    /// The loss of each draw.
-    pub losses: Vec<f64>,
+pub(crate) struct Chain {
+    /// The loss of each draw; its excess over that of w* if [`Settings::paired`].
+    pub(crate) losses: Vec<f64>,
     /// Distance from w* at the last draw.
-    pub distance: f64,
+    pub(crate) distance: f64,
+    /// Share of the proposals that were accepted while drawing, of dynamics that reject and had the chance.
+    pub(crate) acceptance: Option<f64>,
 }
 
-/// Runs all chains from `start` `[D]`, on the device and in the precision of `start`, and returns them in order; a chain
-/// whose loss became non-finite ends there and says where. `None` if `stopped` said so on the way.
-///
-/// `objective` makes the loss for a number of stacked chains, `chance` the randomness of a chain. The caller's thread
-/// holds a permit; chains that do not fit into one program take idle ones for threads of their own.
-pub fn run<O: Objective>(
-    objective: &(impl Fn(usize) -> O + Sync),
-    start: &Tensor,
-    settings: &Settings,
-    chance: &(impl Fn(usize) -> Chance + Sync),
-    permits: &Permits,
-    stopped: &(dyn Fn() -> bool + Sync),
-) -> Option<Vec<Result<Chain, Failure>>> {
-    let examples = settings.batch_size.unwrap_or_else(|| objective(1).examples() as usize);
-    let stacked = chains_a_program(start.numel(), examples, settings.chains, start.device());
-    let programs = settings.chains / stacked;
-    let next = AtomicUsize::new(0);
-    let finished = Mutex::new(Vec::with_capacity(programs));
-    // Takes programs until none is left. One objective serves them all: they are of the same size.
-    let work = |start: &Tensor, recruit: &mut dyn FnMut(usize)| {
-        tch::set_num_threads(1); // a permit is the right to one thread
-        let objective = objective(stacked);
-        loop {
-            let program = next.fetch_add(1, Ordering::Relaxed);
-            if program >= programs {
-                return;
-            }
-            if stopped() {
-                finished.lock().unwrap_or_else(PoisonError::into_inner).push((program, None));
-                return;
-            }
-            recruit(programs - program - 1);
-            let chains = program * stacked..(program + 1) * stacked;
-            let mut chances: Vec<Chance> = chains.clone().map(chance).collect();
-            let sampled = tch::no_grad(|| chain::sample(&objective, start, settings, chains, &mut chances, stopped));
-            finished.lock().unwrap_or_else(PoisonError::into_inner).push((program, sampled));
-        }
-    };
-    std::thread::scope(|scope| {
-        let mut helpers = Vec::new();
-        work(start, &mut |left| {
-            while helpers.len() < left {
-                let Some(permit) = permits.try_acquire() else { break };
-                let start = start.copy();
-                let work = &work;
-                helpers.push(scope.spawn(move || {
-                    work(&start, &mut |_| ());
-                    drop(permit);
-                }));
-            }
-        });
-        for helper in helpers {
-            // The scope would panic with words of its own, and libtorch's reason would be lost.
-            helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        }
-    });
-    let mut finished = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
-    finished.sort_unstable_by_key(|(program, _)| *program);
-    let programs: Option<Vec<_>> = finished.into_iter().map(|(_, chains)| chains).collect();
-    programs.map(|programs| programs.into_iter().flatten().collect())
+/// The chains of one origin in order, where one whose loss became non-finite says so; `None` if it was stopped.
+pub(crate) type Outcome = Option<Vec<Result<Chain, Failure>>>;
+
+/// The form of a computation. Which it is makes no difference to a chain but for the numbers that its randomness consists
+/// of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) stacking: Stacking,
+    /// Random numbers are made where the rows are, and losses stay there until someone looks.
+    pub(crate) on_device: bool,
 }
 
-/// How many of the chains are stacked into one program: a divisor of their number, and a function of shapes and device
-/// alone.
-///
-/// On the CPU a stacked program is no faster than its members one after the other, but for the cost of the calls into
-/// libtorch, some 50 µs a step: chains are stacked until their arithmetic (about 6 operations for each of D·n) takes as
-/// long. On an accelerator everything is stacked.
-fn chains_a_program(dimension: usize, examples: usize, chains: usize, device: Device) -> usize {
-    const ARITHMETIC_WORTH_THE_CALLS: usize = 1 << 20;
-    if device != Device::Cpu {
-        return chains;
+impl Form {
+    /// Numbers in memory of one program on an accelerator: 4 GB of them.
+    const MOST_NUMBERS: usize = 1 << 30;
+
+    /// The one that suits a device.
+    pub(crate) fn of(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self { stacking: Stacking::OfOneOrigin, on_device: false },
+            _ => Self { stacking: Stacking::OfAll { numbers: Self::MOST_NUMBERS }, on_device: true },
+        }
     }
-    let most = (ARITHMETIC_WORTH_THE_CALLS / (dimension * examples).max(1)).clamp(1, chains);
-    (1..=most).rev().find(|stacked| chains.is_multiple_of(*stacked)).unwrap_or(1)
+}
+
+/// Runs all chains of all origins, which share the shapes of their networks, in this precision and on this device.
+///
+/// `objective` makes the loss of a program's rows, given the origin of each. The caller's thread holds a permit; on a CPU
+/// idle ones are taken for threads of their own.
+pub(crate) fn run<W: Origin, O: Objective>(
+    origins: &[&W],
+    objective: &(impl Fn(&[&W]) -> O + Sync),
+    options: (Kind, Device),
+    form: Form,
+    permits: &Permits,
+) -> Vec<Outcome> {
+    let programs = stacking::programs(origins, form.stacking);
+    // An accelerator is filled by stacking: programs side by side would only take more of its memory.
+    let permits = Some(permits).filter(|_| options.1 == Device::Cpu);
+    let sampled = spread(programs.len(), permits, &|kept: &mut Option<(Vec<usize>, O)>, number| {
+        let rows = &programs[number];
+        let of_rows: Vec<usize> = rows.iter().map(|row| row.origin).collect();
+        let (_, objective) = match kept.take() {
+            Some((of, objective)) if of == of_rows => kept.insert((of, objective)),
+            _ => {
+                let at: Vec<&W> = of_rows.iter().map(|origin| origins[*origin]).collect();
+                kept.insert((of_rows, objective(&at)))
+            }
+        };
+        program::sample(origins, rows, objective, options, form.on_device)
+    });
+    let mut outcomes: Vec<Outcome> = origins.iter().map(|_| Some(Vec::new())).collect();
+    for (rows, chains) in programs.iter().zip(sampled) {
+        match chains {
+            // The chains of an origin come in order, be they in one program or in several.
+            Some(chains) => {
+                for (row, chain) in rows.iter().zip(chains) {
+                    outcomes[row.origin].iter_mut().for_each(|outcome| outcome.push(chain.clone()));
+                }
+            }
+            None => rows.iter().for_each(|row| outcomes[row.origin] = None),
+        }
+    }
+    outcomes
 }
 
 #[cfg(test)]

@@ -29,9 +29,10 @@ impl Embedded {
         Ok(Settings::load(None, defaults.into_iter().chain(environment), [])?)
     }
 
-    /// Opens the database in `data` and serves it.
+    /// Opens the database in `data` and serves it; snapshots go beside it, unless the environment says otherwise.
     pub(super) async fn start(data: &Path, settings: Settings) -> Result<Self, Failure> {
-        let coordinator = Coordinator::open(data, settings.leasing).await?;
+        let snapshots = settings.snapshots_beside(data);
+        let coordinator = Coordinator::open(data, settings.leasing).await?.with_snapshots(&snapshots)?;
         let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let (stopper, stopping) = Stopper::new();
         let url = server.url();

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::config::SNAPSHOTS;
 use crate::plot::Drawing;
 use crate::results::format::Format;
 use crate::results::{Layout, Table};
@@ -15,7 +16,7 @@ use super::super::plot::{drawn, png};
 use super::super::table::rendered;
 
 /// A folder that is ours as long as this lives.
-pub(super) struct Folder {
+pub(in crate::cli) struct Folder {
     path: PathBuf,
     /// Locked. A folder's own lock leaves no file behind and ends with the process, however that ends.
     _lock: File,
@@ -53,7 +54,7 @@ impl Folder {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::cli) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -64,10 +65,12 @@ impl Folder {
 
     /// Throws the database away.
     pub(super) fn clear(&self) -> Result<(), Failure> {
-        match std::fs::remove_dir_all(self.data()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::file("remove", &self.data())(error)),
-            _ => Ok(()),
-        }
+        remove(&self.data())
+    }
+
+    /// Throws the snapshots away, of which a run that is complete needs none.
+    pub(in crate::cli) fn clear_snapshots(&self) -> Result<(), Failure> {
+        remove(&self.data().join(SNAPSHOTS))
     }
 
     /// Writes everything that a run leaves behind.
@@ -84,6 +87,14 @@ impl Folder {
             ("diagram.svg", svg.into_bytes()),
         ];
         files.iter().try_for_each(|(name, data)| write_file(&self.path.join(name), data))
+    }
+}
+
+/// Removes a folder with all that is in it, if it is there.
+fn remove(folder: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::file("remove", folder)(error)),
+        _ => Ok(()),
     }
 }
 

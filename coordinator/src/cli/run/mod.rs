@@ -27,10 +27,12 @@ use super::input::SweepFile;
 use super::output::{print, talk};
 use super::progress::{View, ticks};
 use super::serve::{environment, stop_signal};
+use super::text::counted;
 use super::watch::{End, Events};
 use crew::Crew;
 use embedded::Embedded;
-use folder::{Folder, Tables};
+pub(super) use folder::Folder;
+use folder::Tables;
 
 /// Run a whole sweep on this machine and leave tables and diagrams in a folder
 ///
@@ -43,6 +45,20 @@ use folder::{Folder, Tables};
 pub(super) struct Run {
     #[command(flatten)]
     file: SweepFile,
+    #[command(flatten)]
+    here: Here,
+}
+
+/// A sweep that is run on this machine.
+pub(super) struct Local<'a> {
+    pub(super) file: &'a SweepFile,
+    pub(super) source: String,
+    pub(super) spec: &'a Spec,
+}
+
+/// How and where it is run.
+#[derive(Debug, Args)]
+pub(super) struct Here {
     /// Worker processes, which share the cores [default: 2, or 1 on a single core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
@@ -61,11 +77,27 @@ impl Run {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let source = self.file.read()?;
         let spec = self.file.parse(&source)?;
+        let local = Local { file: &self.file, source, spec: &spec };
+        let report =
+            async |client: &mut Client, id: &str, folder: &Arc<Folder>| report(client, id, &spec, folder).await;
+        let ((), end, folder) = self.here.run(local, report).await?;
+        let tasks = folder.path().join("tasks.csv");
+        end.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))
+    }
+}
+
+impl Here {
+    /// Runs a sweep to its end, and has its results reported.
+    pub(super) async fn run<T>(
+        &self,
+        sweep: Local<'_>,
+        report: impl AsyncFnOnce(&mut Client, &str, &Arc<Folder>) -> Result<T, Failure>,
+    ) -> Result<(T, End, Arc<Folder>), Failure> {
         let settings = Embedded::settings(environment())?;
         let worker = crew::worker_binary()?;
         // From here on a signal means: leave in order.
         let mut stop = pin!(stop_signal()?);
-        let folder = Folder::open(self.out.clone().unwrap_or_else(|| folder::default_path(spec.name())))?;
+        let folder = Folder::open(self.out.clone().unwrap_or_else(|| folder::default_path(sweep.spec.name())))?;
         let folder = Arc::new(folder);
         if self.force {
             folder.clear()?;
@@ -74,35 +106,32 @@ impl Run {
         let crew = Crew::new(worker, coordinator.url().to_owned(), self.workers, folder.path());
         let ended = async {
             let mut client = Client::connect(coordinator.url()).await?;
-            let id = self.sweep(&mut client, &spec, source, &folder).await?;
+            let id = self.sweep(&mut client, sweep, &folder).await?;
             let end = follow(client.clone(), &id, crew, stop.as_mut()).await?;
-            tokio::select! {
-                reported = report(&mut client, &id, &spec, &folder) => reported?,
+            let reported = tokio::select! {
+                reported = report(&mut client, &id, &folder) => reported?,
                 () = stop => return Err(Failure::Interrupted("the same command writes the results".to_owned())),
-            }
-            Ok::<_, Failure>(end)
+            };
+            Ok::<_, Failure>((reported, end))
         };
         // Whatever happened, what was acknowledged is made durable; what happened first is what is told.
         let ended = ended.await;
         let stopped = coordinator.stop().await;
-        let end = ended?;
+        let (reported, end) = ended?;
         stopped?;
-        let tasks = folder.path().join("tasks.csv");
-        end.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))
+        if end.is_complete() {
+            folder.clear_snapshots()?;
+        }
+        Ok((reported, end, folder))
     }
 
     /// The folder's sweep: a new one, or the same that an earlier run began.
-    async fn sweep(
-        &self,
-        client: &mut Client,
-        spec: &Spec,
-        source: String,
-        folder: &Folder,
-    ) -> Result<String, Failure> {
+    async fn sweep(&self, client: &mut Client, sweep: Local<'_>, folder: &Folder) -> Result<String, Failure> {
+        let Local { file, source, spec } = sweep;
         let path = folder.path().display();
         let Some(sweep) = client.list().await?.pop() else {
-            talk(&format!("{}: {} points, into {path}", spec.name(), spec.size()));
-            return Ok(client.create(&self.file, "run".to_owned(), source).await?.id);
+            talk(&format!("{}: {}, into {path}", spec.name(), extent(spec)));
+            return Ok(client.create(file, "run".to_owned(), source).await?.id);
         };
         let (sweep, _) = client.sweep(&sweep.id).await?;
         let way_out = "choose another folder with --out, or throw it away with --force";
@@ -112,11 +141,20 @@ impl Run {
         if sweep.state() == v1::SweepState::Cancelled {
             return Err(Failure::Refused(format!("the sweep in {path} was cancelled: {way_out}")));
         }
-        talk(&format!("{}: {} points, going on in {path}", spec.name(), spec.size()));
+        talk(&format!("{}: {}, going on in {path}", spec.name(), extent(spec)));
         if self.retry {
             client.retry(&sweep.id).await?;
         }
         Ok(sweep.id)
+    }
+}
+
+/// How large a sweep is.
+fn extent(spec: &Spec) -> String {
+    let points = counted(spec.size(), "point");
+    match spec.shards() {
+        shards if shards.of_each() == 1 => points,
+        shards => format!("{points} in {} shards", shards.count()),
     }
 }
 

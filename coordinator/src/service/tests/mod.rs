@@ -3,10 +3,12 @@
 mod failing;
 mod people;
 mod restarts;
+mod shards;
 mod workers;
 
 use std::time::Duration;
 
+use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::{NUMERICS_VERSION, v1};
 
 use super::*;

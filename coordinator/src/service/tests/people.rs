@@ -120,7 +120,8 @@ async fn failed_points_are_shown_and_can_be_retried() {
     coordinator.finish(&held.token, vec![(0, failed)]).await.unwrap();
     let (view, failures) = coordinator.sweep(&id).await.unwrap();
     assert_eq!(view.state, SweepState::Completed);
-    let expected = FailedPoint { point: 0, attempts: 1, error: "the loss is not finite at step 3".to_owned() };
+    let expected =
+        FailedPoint { point: 0, shard: 0, attempts: 1, error: "the loss is not finite at step 3".to_owned() };
     assert_eq!(failures, [expected]);
     assert_eq!(coordinator.retry(&id).await, Ok(1));
     work_off(&coordinator).await;

@@ -71,3 +71,42 @@ async fn a_second_coordinator_on_the_same_folder_is_refused_in_a_sentence() {
     let Err(error) = Coordinator::open(folder.path(), patient()).await else { panic!("two coordinators") };
     assert!(error.to_string().contains("is in use by another coordinator"), "{error}");
 }
+
+#[tokio::test]
+async fn a_stored_sweep_that_cannot_be_read_is_shown_and_left_alone_and_stops_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, strange) = with_sweep(&folder, 10).await;
+    let fine = coordinator.create_sweep("another wish", &map(3), &[]).await.unwrap().id;
+    coordinator.shutdown().await;
+    // As a later release might have written it.
+    let database = rusqlite::Connection::open(folder.path().join("phasegrid.db")).unwrap();
+    let changed = "UPDATE sweep SET source = replace(source, 'quadratic', 'cubic') WHERE id = ?";
+    assert_eq!(database.execute(changed, [&strange]).unwrap(), 1);
+    drop(database);
+
+    let coordinator = open(&folder).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    work_off(&coordinator).await;
+    assert_eq!(coordinator.sweep(&fine).await.unwrap().0.state, SweepState::Completed);
+    let view = coordinator.sweep(&strange).await.unwrap().0;
+    assert_eq!((view.state, view.progress.pending), (SweepState::Running, 10));
+    assert!(view.problem.unwrap().contains("\"cubic\" is not accepted"));
+    let refused = |refusal| matches!(refusal, Refusal::FailedPrecondition(_));
+    assert!(refused(coordinator.spec(&strange).await.unwrap_err()));
+    assert!(refused(coordinator.retry(&strange).await.unwrap_err()));
+    assert_eq!(coordinator.cancel(&strange).await.unwrap().state, SweepState::Cancelled);
+}
+
+#[tokio::test]
+async fn an_orderly_stop_leaves_one_file_that_holds_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_sweep(&folder, 10).await;
+    work_off(&coordinator).await;
+    coordinator.results(&id, 0, 10).await.unwrap();
+    coordinator.shutdown().await;
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<_> = files.collect();
+    files.sort();
+    assert_eq!(files, ["lock", "phasegrid.db"]);
+    assert!(matches!(coordinator.results(&id, 0, 10).await, Err(Refusal::Unavailable(_))));
+}

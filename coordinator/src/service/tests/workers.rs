@@ -23,7 +23,7 @@ async fn tasks_carry_their_configuration() {
     assert_eq!(held.tasks.len(), 2);
     for (point, task) in (0..).zip(&held.tasks) {
         assert_eq!((task.point, task.attempt), (point, 1));
-        assert_eq!(task.config, spec.task(point).unwrap().to_json());
+        assert_eq!(task.config, spec.shard(point).unwrap().to_json());
     }
 }
 
@@ -139,4 +139,20 @@ async fn a_step_that_cannot_be_stored_is_a_defect_of_the_worker() {
     let refused = coordinator.report(&held.token, vec![(0, vec![record(1 << 63)])]).await;
     assert!(matches!(&refused, Err(Refusal::InvalidArgument(message)) if message.contains("point 0")), "{refused:?}");
     assert_eq!(complete(&coordinator, &held).await, Verdict::Accepted);
+}
+
+#[tokio::test]
+async fn a_worker_is_told_where_to_keep_snapshots_and_the_folder_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open(&folder).await;
+    assert_eq!(coordinator.register(worker("w", 1)).await.unwrap().snapshots, "");
+    let place = folder.path().join("two words/snapshots");
+    let coordinator = coordinator.with_snapshots(&Place::folder(&place)).unwrap();
+    let url = coordinator.register(worker("w", 1)).await.unwrap().snapshots;
+    assert!(url.starts_with("file:///") && url.ends_with("/two%20words/snapshots"), "{url}");
+    assert!(place.is_dir());
+
+    let below_a_file = Place::folder(&folder.path().join("lock/snapshots"));
+    let Err(error) = coordinator.with_snapshots(&below_a_file) else { panic!("a folder in a file") };
+    assert!(error.to_string().contains("lock/snapshots cannot be made: "), "{error}");
 }

@@ -1,8 +1,10 @@
 //! Sweep files, good and bad.
 
 mod axes;
+mod known;
 mod refusals;
 mod resolved;
+mod shards;
 
 use super::Spec;
 

@@ -16,7 +16,7 @@ fn lines() -> impl Strategy<Value = String> {
     let llc = pick(&[
         "",
         "[task.llc]\npreset = \"authors_code\"\nbatch_size = 16\nbaselines = [\"zero\"]",
-        "[task.llc]\npreset = \"population\"\ncheckpoints = { log = 3 }",
+        "[task.llc]\npreset = \"population\"\ncheckpoints = { log = 3 }\nshards = 1",
         "[task.llc]\nlocalization = 5\nchains = 2\nburn_in = 10\ndraws = 20\nbatch_size = \"full\"\n[axes]\nllc.preset = [\"population\", \"lau_2023\"]\nllc.step_size = [1e-4, { stable = 0.2 }]",
         "[axes]\nllc.preset = [\"population\", \"paper_text\"]\n\"llc.batch_size\" = [16, \"full\"]",
     ]);
@@ -85,12 +85,16 @@ loss = "mse"
 preset = "authors_code"
 step_size = 1e-7
 batch_size = 16
+method = "sgld"
 localization = 5.0
 nbeta = "batch_over_log_batch"
 chains = 3
 burn_in = 100
 draws = 500
+initial_loss = "whole"
+sensitivity = false
 baselines = []
+shards = 1
 
 [task.checkpoints]
 log = 60

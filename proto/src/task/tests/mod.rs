@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Activation, Baseline, BatchSize, Checkpoints, Data, Geometry, Init, InitialLoss, Llc, Loss, Method, Model, Nbeta,
-    NbetaRule, Operation, Optimizer, Preset, Sampler, Shard, StepSize, Stop, TaskConfig, Train,
+    NbetaRule, Operation, Optimizer, Potential, Preset, Sampler, Shard, StepSize, Stop, TaskConfig, Train,
 };
 
 /// A small table that resolves.
@@ -58,7 +58,8 @@ fn data() -> impl Strategy<Value = Data> {
         (operations, any::<u32>(), real(), real()).prop_map(|(operation, modulus, train_fraction, label_noise)| {
             Data::Modular { operation, modulus, train_fraction, label_noise }
         }),
-        any::<u64>().prop_map(|samples| Data::Gaussian { samples }),
+        any::<(u64, bool)>().prop_map(|(samples, whiten)| Data::Gaussian { samples, whiten }),
+        Just(Data::Origin),
     ]
 }
 
@@ -74,6 +75,14 @@ fn model() -> impl Strategy<Value = Model> {
             init
         }),
         (widths, any::<u32>(), inits()).prop_map(|(widths, rank, init)| Model::DeepLinear { widths, rank, init }),
+        (potential(), inits()).prop_map(|(shape, init)| Model::Potential { shape, init }),
+    ]
+}
+
+fn potential() -> impl Strategy<Value = Potential> {
+    prop_oneof![
+        proptest::collection::vec(real(), 0..5).prop_map(Potential::Curvatures),
+        any::<[u32; 2]>().prop_map(Potential::Powers),
     ]
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    Baseline, BatchSize, KEYS, Nbeta, NbetaRule, Override, Preset, SELECTORS, StepSize, TaskConfig, key, resolve,
+    Baseline, BatchSize, Init, KEYS, Nbeta, NbetaRule, Override, Preset, SELECTORS, StepSize, TaskConfig, key, resolve,
 };
 use super::table;
 
@@ -45,7 +45,8 @@ fn all_problems_are_told_at_once() {
         told,
         [
             "task.data.modulus: \"many\" is not accepted; accepted: a whole number from 2 to 4096",
-            "task.model.wdth: unknown key, did you mean width?; accepted: kind, width, widths, activation, rank, init",
+            "task.model.wdth: unknown key, did you mean width?; accepted: kind, width, widths, activation, \
+             rank, curvatures, powers, init",
             "task.train.steps: -1 is not accepted; accepted: a whole number from 0 to 1000000000",
             "task.llc.chains: 0 is not accepted; accepted: a whole number from 1 to 4096",
         ]
@@ -58,7 +59,7 @@ fn refusal_names_what_is_accepted() {
         (
             "data.kind",
             json!("modulr"),
-            "task.data.kind: \"modulr\" is not accepted; accepted: \"modular\" or \"gaussian\"",
+            "task.data.kind: \"modulr\" is not accepted; accepted: \"modular\", \"gaussian\" or \"origin\"",
         ),
         ("data.samples", json!(5), "task.data.samples: does not belong to data.kind = \"modular\"; leave it out"),
         (
@@ -120,6 +121,11 @@ fn refusal_names_what_is_accepted() {
         ("llc.layer", json!(3), "task.llc.layer: 3 is not a layer of this model; accepted: \"all\" or 1 to 2"),
         ("llc.shards", json!(0), "task.llc.shards: 0 is not accepted; accepted: a whole number from 1 to 1000"),
         (
+            "llc.shards",
+            json!(100),
+            "task.llc.shards: a task estimates at 40 checkpoints, each by one shard; accepted: up to 40",
+        ),
+        (
             "model.activation",
             json!("tanh"),
             "task.model.activation: does not belong to model.kind = \"quadratic\"; leave it out",
@@ -148,6 +154,107 @@ fn refusal_names_what_is_accepted() {
     for (path, value, told) in cases {
         assert_eq!(refusals(path, value), [told]);
     }
+}
+
+#[test]
+fn a_potential_takes_what_has_a_meaning_at_its_minimum_and_nothing_else() {
+    let table = |path: &str, value: Value| {
+        let mut table = json!({
+            "data": { "kind": "origin" },
+            "model": { "kind": "potential", "curvatures": [1, 0.5] },
+            "train": { "steps": 0 },
+            "llc": { "preset": "population", "nbeta": 100 },
+        });
+        Override { path: path.to_owned(), value }.apply(&mut table);
+        resolve(&table, &[])
+    };
+    let config = table("seed", json!(1)).unwrap();
+    assert_eq!(config.model.init(), Init::Teacher, "what else should it be");
+    assert_eq!(config.data.train_examples(), 1);
+    assert_eq!(TaskConfig::from_json(&config.to_json()), Ok(config));
+    assert!(table("model", json!({ "kind": "potential", "powers": [2, 0] })).is_ok());
+    let cases = [
+        ("data.samples", json!(5), "task.data.samples: does not belong to data.kind = \"origin\"; leave it out"),
+        (
+            "data",
+            json!({ "kind": "gaussian", "samples": 5 }),
+            "task.model.kind: a potential takes no inputs; accepted with it: data.kind = \"origin\"",
+        ),
+        (
+            "model.powers",
+            json!([1, 1]),
+            "task.model.curvatures: does not belong to a potential with `powers`; leave it out",
+        ),
+        ("model.width", json!(5), "task.model.width: does not belong to model.kind = \"potential\"; leave it out"),
+        (
+            "model",
+            json!({ "kind": "potential" }),
+            "task.model.curvatures: is missing; a potential without `powers` needs it",
+        ),
+        (
+            "model.curvatures",
+            json!([1, 0]),
+            "task.model.curvatures: [1.0,0.0] is not accepted; accepted: a list of 1 to 4096 numbers above 0",
+        ),
+        (
+            "model",
+            json!({ "kind": "potential", "powers": [0, 0] }),
+            "task.model.powers: [0,0] is not accepted; accepted: a list of two whole numbers from 0 to 8, not both 0",
+        ),
+        (
+            "model",
+            json!({ "kind": "potential", "powers": [1, 1, 1] }),
+            "task.model.powers: [1,1,1] is not accepted; accepted: a list of two whole numbers from 0 to 8, not both 0",
+        ),
+        (
+            "model.init",
+            json!("normal"),
+            "task.model.init: a potential starts at its minimum; accepted with it: \"teacher\" or \"zero\", which are the same",
+        ),
+        (
+            "train",
+            json!({ "steps": 10, "learning_rate": 0.1 }),
+            "task.train.steps: a potential starts at its minimum, where nothing is left to train; accepted with it: 0",
+        ),
+        (
+            "llc.nbeta",
+            json!("n_over_log_n"),
+            "task.llc.nbeta: \"n_over_log_n\" has no value for a single example; accepted with it: a number above 0",
+        ),
+        (
+            "llc.baselines",
+            json!(["zero"]),
+            "task.llc.baselines: a potential has no weights that know nothing; accepted with it: none",
+        ),
+        (
+            "model",
+            json!({ "kind": "quadratic", "width": 3 }),
+            "task.model.kind: a quadratic network takes pairs; accepted with it: data.kind = \"modular\"",
+        ),
+    ];
+    for (path, value, told) in cases {
+        let problems = table(path, value).unwrap_err();
+        assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [told]);
+    }
+    let problems = table("train.loss", json!("centred_mse")).unwrap_err();
+    assert!(problems.iter().all(|problem| problem.message.contains("a single residual is its own mean")));
+}
+
+#[test]
+fn too_few_vectors_cannot_be_whitened() {
+    let table = |samples: u64, whiten: bool| {
+        json!({
+            "data": { "kind": "gaussian", "samples": samples, "whiten": whiten },
+            "model": { "kind": "deep_linear", "widths": [5, 3, 2], "rank": 1 },
+            "train": { "steps": 0 },
+        })
+    };
+    assert!(resolve(&table(4, false), &[]).is_ok() && resolve(&table(5, true), &[]).is_ok());
+    let problems = resolve(&table(4, true), &[]).unwrap_err();
+    assert_eq!(
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["task.data.samples: 4 vectors of 5 numbers cannot be whitened; accepted: 5 or more"]
+    );
 }
 
 #[test]

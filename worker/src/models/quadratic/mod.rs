@@ -1,8 +1,6 @@
-//! The quadratic network f(x) = V·(Wᵀx)² on pairs: x = [e_a; e_b] in R^{2p}, elementwise square, no biases.
+//! The quadratic network f(x) = V·(Wᵀx)² on pairs of residues, elementwise square; [`Layout`] says where its weights lie.
 //!
-//! Flat weights are U′ and U″ (the halves of W, p×K each) and Vᵀ (K×p). For one-hot vectors Wᵀx is the sum of two rows,
-//! z = U′[a] + U″[b], and the gradient adds to two rows. Letters: E members, n examples, K width, p modulus.
-
+//! Letters: E members, n examples, K width, p modulus.
 //!
 //! In single precision on a CPU, [`forward`] and [`backward`] do it in loops that leave no intermediate results; the tensor
 //! program is the reference and serves everything else.
@@ -21,36 +19,25 @@ use self::backward::Backward;
 use self::forward::Forward;
 use self::moments::Moments;
 use self::pairs::Pairs;
+use super::pairs::Layout;
 use super::{Layer, Model, WholeLoss};
-use crate::data::{Inputs, Set};
+use crate::data::Set;
 use crate::host;
 
 #[derive(Debug)]
 pub(super) struct Quadratic {
-    p: i64,
-    width: i64,
+    layout: Layout,
 }
 
 impl Quadratic {
     pub(super) fn new(modulus: u32, width: u32) -> Self {
-        Self { p: i64::from(modulus), width: i64::from(width) }
-    }
-
-    /// The rows of all members' matrices, [E·3p, K].
-    fn rows(&self, flat: &Tensor) -> Tensor {
-        flat.view([-1, self.width])
-    }
-
-    /// Vᵀ of all members, [E, K, p].
-    fn vt(&self, flat: &Tensor) -> Tensor {
-        let size = self.p * self.width;
-        flat.narrow(1, 2 * size, size).view([-1, self.width, self.p])
+        Self { layout: Layout::new(modulus, width) }
     }
 
     /// Room for intermediate values, kept from call to call.
     fn scratch<'a>(&self, saved: &'a mut Vec<Tensor>) -> &'a mut [f32] {
         if saved.is_empty() {
-            let (p, width) = (self.p as usize, self.width as usize);
+            let (p, width) = (self.layout.p as usize, self.layout.width as usize);
             let size = forward::scratch(p, width).max(backward::scratch(p));
             saved.push(Tensor::zeros(size as i64, (Kind::Float, Device::Cpu)));
         }
@@ -59,45 +46,33 @@ impl Quadratic {
 
     /// The examples of each member.
     fn pairs<'a>(&self, inputs: &'a [Tensor]) -> impl Iterator<Item = Pairs<'a>> {
-        let [first, second] = inputs else { unreachable!("two tensors of row numbers") };
-        let examples = first.size()[1] as usize;
-        Pairs::of_members(host::slice(first), host::slice(second), examples, 3 * self.p as usize)
+        let super::pairs::Pairs { first, second, examples } = super::pairs::Pairs::of(inputs);
+        Pairs::of_members(first, second, examples, 3 * self.layout.p as usize)
     }
 }
 
 impl Model for Quadratic {
     fn dimension(&self) -> i64 {
-        3 * self.p * self.width
+        self.layout.dimension()
     }
 
     fn outputs(&self) -> i64 {
-        self.p
+        self.layout.p
     }
 
     fn layers(&self) -> Vec<Layer> {
-        let (p, width) = (self.p as usize, self.width as usize);
-        vec![Layer { weights: 2 * p * width, inputs: 2 * p }, Layer { weights: p * width, inputs: width }]
+        self.layout.layers()
     }
 
-    /// For each example the numbers of its two rows among those of all members: two index tensors [E, n].
     fn inputs(&self, sets: &[&Set], _kind: Kind, device: Device) -> Vec<Tensor> {
-        let index = |half: usize| {
-            let mut rows = Vec::new();
-            for (member, set) in sets.iter().enumerate() {
-                let Inputs::Pairs(pairs) = &set.inputs else { unreachable!("a quadratic network is given pairs") };
-                let start = (3 * member as i64 + half as i64) * self.p;
-                rows.extend(pairs.iter().map(|pair| start + i64::from(pair[half])));
-            }
-            Tensor::from_slice(&rows).view([sets.len() as i64, -1]).to_device(device)
-        };
-        vec![index(0), index(1)]
+        self.layout.inputs(sets, device)
     }
 
     fn forward(&self, weights: &Tensor, inputs: &[Tensor], saved: &mut Vec<Tensor>) -> Tensor {
         if host::applies(weights) {
             let size = inputs[0].size();
-            let (p, width, n) = (self.p as usize, self.width as usize, size[1] as usize);
-            let mut outputs = Tensor::empty([size[0], size[1], self.p], (Kind::Float, Device::Cpu));
+            let (p, width, n) = (self.layout.p as usize, self.layout.width as usize, size[1] as usize);
+            let mut outputs = Tensor::empty([size[0], size[1], self.layout.p], (Kind::Float, Device::Cpu));
             let scratch = self.scratch(saved);
             let members = host::slice(weights).chunks_exact(3 * p * width);
             let of_members = host::slice_mut(&mut outputs).chunks_exact_mut(n * p);
@@ -106,11 +81,9 @@ impl Model for Quadratic {
             }
             return outputs;
         }
-        let rows = self.rows(weights);
-        let mut z = rows.index_select(0, &inputs[0].flatten(0, 1));
-        z += rows.index_select(0, &inputs[1].flatten(0, 1)); // [E·n, K]
-        let h = z.square().view([weights.size()[0], -1, self.width]); // [E, n, K]
-        let outputs = h.bmm(&self.vt(weights)); // [E, n, p]
+        let z = self.layout.hidden(weights, inputs);
+        let h = z.square();
+        let outputs = self.layout.outputs(weights, &h);
         saved.clear();
         saved.extend([z, h]);
         outputs
@@ -125,7 +98,8 @@ impl Model for Quadratic {
         gradient: &mut Tensor,
     ) {
         if host::applies(weights) {
-            let (p, width, n) = (self.p as usize, self.width as usize, inputs[0].size()[1] as usize);
+            let (p, width) = (self.layout.p as usize, self.layout.width as usize);
+            let n = inputs[0].size()[1] as usize;
             let scratch = self.scratch(saved);
             let members = host::slice(weights).chunks_exact(3 * p * width).zip(self.pairs(inputs));
             let gradients = host::slice_mut(gradient).chunks_exact_mut(3 * p * width);
@@ -136,38 +110,23 @@ impl Model for Quadratic {
             return;
         }
         let [z, h] = saved.as_slice() else { unreachable!("forward leaves two tensors") };
-        let _ = gradient.zero_();
-        self.vt(gradient).copy_(&h.mt().bmm(cotangent)); // ∂Vᵀ = hᵀ·cotangent
-        let mut dz = cotangent.bmm(&self.vt(weights).mt()).flatten(0, 1); // ∂h = cotangent·V, [E·n, K]
-        dz *= z;
-        dz *= 2.0; // ∂z = 2z·∂h
-        let mut rows = self.rows(gradient);
-        let _ = rows.index_add_(0, &inputs[0].flatten(0, 1), &dz);
-        let _ = rows.index_add_(0, &inputs[1].flatten(0, 1), &dz);
+        // ∂z = 2z·∂h
+        self.layout.backward(weights, inputs, h, cotangent, gradient, |mut dh| {
+            dh *= z;
+            dh *= 2.0;
+            dh
+        });
     }
 
     fn whole_loss(&self, loss: Loss, sets: &[&Set]) -> Option<Box<dyn WholeLoss>> {
-        if !moments::pay(self.p, self.width) {
+        if !moments::pay(self.layout.p, self.layout.width) {
             return None;
         }
-        Moments::of(self.p, self.width, loss, sets).map(|moments| Box::new(moments) as _)
+        Moments::of(self.layout.p, self.layout.width, loss, sets).map(|moments| Box::new(moments) as _)
     }
 
-    /// Of the columns of U′, U″ and V (a neuron's weights over residues): with q_j the share of the column's Fourier power
-    /// at frequency j = 0 … ⌊p/2⌋ (j and −j together), Σ_j q_j². It is 1 for a single frequency and 1/(⌊p/2⌋+1) where power
-    /// is the same at all of them. Columns without power do not count.
     fn inverse_participation_ratio(&self, weights: &Tensor) -> Option<Tensor> {
-        let half = |index: i64| self.rows(weights).view([-1, 3, self.p, self.width]).select(1, index);
-        let columns = Tensor::stack(&[half(0), half(1), self.vt(weights).mt()], 1).to_kind(Kind::Double); // [E, 3, p, K]
-        let power = columns.fft_rfft(None, 2, "backward").abs().square(); // [E, 3, ⌊p/2⌋+1, K]
-        // All frequencies but 0, and p/2 of an even p, stand for their negative too.
-        let _ = power.narrow(2, 1, (self.p - 1) / 2).g_mul_scalar_(2.0);
-        let total = power.sum_dim_intlist(2, true, None);
-        let shares = &power / total.clamp_min(f64::MIN_POSITIVE);
-        let ratio = shares.square().sum_dim_intlist(2, false, None); // [E, 3, K]
-        let live = total.squeeze_dim(2).gt(0.0).to_kind(Kind::Double);
-        let sum = |x: Tensor| x.sum_dim_intlist([1, 2].as_slice(), false, None);
-        Some(sum(ratio * &live) / sum(live))
+        Some(self.layout.inverse_participation_ratio(weights))
     }
 }
 
@@ -240,25 +199,5 @@ mod tests {
                 assert!(f64::try_from((vectors - plain).norm() / plain.norm()).unwrap() < 1e-6);
             }
         }
-    }
-
-    #[test]
-    fn the_participation_ratio_tells_waves_from_noise() {
-        let (p, width) = (11, 4);
-        let model = Quadratic::new(11, 4);
-        let residues = Tensor::arange(p, (Kind::Double, Device::Cpu));
-        let ratio = |row: Tensor| {
-            // Every neuron has these weights over residues, in all three matrices.
-            let rows = row.unsqueeze(1).repeat([1, width]);
-            let flat = Tensor::cat(&[rows.flatten(0, 1), rows.flatten(0, 1), rows.tr().flatten(0, 1)], 0);
-            model.inverse_participation_ratio(&flat.unsqueeze(0)).unwrap().double_value(&[0])
-        };
-        let wave = |frequency: f64| (&residues * (std::f64::consts::TAU * frequency / p as f64) + 0.3).cos();
-        assert!((ratio(wave(3.0)) - 1.0).abs() < 1e-12);
-        assert!((ratio(residues.ones_like()) - 1.0).abs() < 1e-12, "a constant is the frequency 0");
-        assert!((ratio(wave(1.0) + wave(4.0)) - 0.5).abs() < 1e-12);
-        // A single residue has the same power at 0, ±1, …, ±5: shares 1/11, 2/11, ….
-        assert!((ratio(residues.eq(2.0).to_kind(Kind::Double)) - 21.0 / 121.0).abs() < 1e-12);
-        assert!(ratio(residues.zeros_like()).is_nan(), "there is no power to share");
     }
 }

@@ -1,7 +1,12 @@
+//! Estimates at checkpoints: what stands in them, and that they depend on nothing that they should not.
+
+mod diagnostics;
+mod layers;
+mod together;
+
 use super::*;
-use crate::models;
 use crate::models::tests::{gaussian_task, modular_task};
-use phasegrid_proto::task::{BatchSize, Init, InitialLoss, Llc, Method, Nbeta, Preset};
+use phasegrid_proto::task::{BatchSize, Init, InitialLoss, Llc, Loss, Method, Nbeta, NbetaRule, Preset, StepSize};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
