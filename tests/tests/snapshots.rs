@@ -23,15 +23,16 @@ fn worker(cluster: &Cluster) -> Process {
     cluster.worker_with(["--snapshot-interval", "0"])
 }
 
-/// Whether a snapshot is kept in this folder, or below it.
-fn holds_snapshots(folder: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    let mut paths = entries.flatten().map(|entry| entry.path());
-    paths.any(|path| if path.is_dir() { holds_snapshots(&path) } else { path.extension().is_none() })
+/// The steps of the snapshots in this folder and below it, which are named STEP-WRITER, and with a # while they are written.
+fn kept(folder: &Path) -> Vec<u64> {
+    let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let whole = |path: &Path| path.file_name()?.to_str().filter(|name| !name.contains('#')).map(str::to_owned);
+    let step = |path: &Path| whole(path)?.split_once('-')?.0.parse().ok();
+    paths.flat_map(|path| if path.is_dir() { kept(&path) } else { step(&path).into_iter().collect() }).collect()
 }
 
-fn until_a_snapshot_is_kept(folder: &Path) {
-    wait::until("a snapshot is kept", || holds_snapshots(folder).then_some(()));
+fn until_a_snapshot_of_some_training_is_kept(folder: &Path) {
+    wait::until("a snapshot is kept", || kept(folder).into_iter().any(|step| step > 0).then_some(()));
 }
 
 /// The steps from which the worker with this log resumed the sweep's task.
@@ -57,7 +58,7 @@ fn another_worker_goes_on_where_one_was_killed_and_no_number_changes() {
     let snapshots = cluster.data() + "/snapshots";
     let mut first = worker(&cluster);
     let sweep = cluster.submit(&sweep());
-    until_a_snapshot_is_kept(snapshots.as_ref());
+    until_a_snapshot_of_some_training_is_kept(snapshots.as_ref());
     first.kill();
     let second = worker(&cluster);
     cluster.until_complete(&sweep);
@@ -66,7 +67,7 @@ fn another_worker_goes_on_where_one_was_killed_and_no_number_changes() {
     assert!(resumed(&first.stderr()).is_empty());
     assert_resumed(&second.stderr());
     Tables::of(&cluster, &sweep).assert_equal(&Tables::of(&quiet, &undisturbed));
-    wait::until("nothing is left of it", || (!holds_snapshots(snapshots.as_ref())).then_some(()));
+    wait::until("nothing is left of it", || kept(snapshots.as_ref()).is_empty().then_some(()));
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn a_killed_run_goes_on_from_its_snapshots_and_keeps_none_when_it_is_complete() 
     let snapshots = killed.clone() + "/.phasegrid/snapshots";
 
     let mut process = run(&killed).start(folder.path());
-    until_a_snapshot_is_kept(snapshots.as_ref());
+    until_a_snapshot_of_some_training_is_kept(snapshots.as_ref());
     process.kill();
     assert_eq!(run(&killed).output().code, 0);
     assert_resumed(&read(killed.clone() + "/worker-1.log"));
