@@ -25,7 +25,7 @@ pub(super) fn dense<'a>(point: &'a Point<'a>) -> Option<Jacobian<'a>> {
     let model = point.objective.model();
     let examples = singles(&point.subject.examples.train);
     let (p, d, device) = (model.outputs(), model.dimension(), point.weights.device());
-    let matrix = Tensor::empty([examples.len() as i64, p, d], (Kind::Double, device));
+    let mut matrix = Tensor::empty([examples.len() as i64, p, d], (Kind::Double, device));
     let together = (BLOCK / (p * d)).max(1);
     for (block, examples) in examples.chunks(together as usize).enumerate() {
         if (point.stopped)() {
@@ -42,7 +42,6 @@ pub(super) fn dense<'a>(point: &'a Point<'a>) -> Option<Jacobian<'a>> {
         model.backward(&weights, &inputs, &mut saved, &one_hot, &mut rows);
         matrix.narrow(0, block as i64 * together, examples.len() as i64).copy_(&rows.view([-1, p, d]));
     }
-    let mut matrix = matrix;
     point.centre(&mut matrix);
     Some(Jacobian { point, matrix: matrix.view([-1, d]) })
 }
