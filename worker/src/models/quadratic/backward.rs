@@ -7,8 +7,8 @@
 use pulp::{Simd, WithSimd};
 
 use super::forward::LONGEST_VECTOR;
-use super::pairs::Pairs;
 use super::tile::{self, MOST_ROWS, OfSize};
+use crate::models::pairs::Pairs;
 
 /// Neurons of a panel.
 const PANEL: usize = 64;

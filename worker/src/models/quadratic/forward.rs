@@ -2,8 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::pairs::Pairs;
 use super::tile::{self, MOST_ROWS, OfSize};
+use crate::models::pairs::Pairs;
 
 /// One member's way forward.
 pub(super) struct Forward<'a> {

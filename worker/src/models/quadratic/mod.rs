@@ -8,7 +8,6 @@
 mod backward;
 mod forward;
 mod moments;
-mod pairs;
 mod tile;
 
 use phasegrid_proto::task::Loss;
@@ -18,7 +17,6 @@ use tch::{Device, Kind, Tensor};
 use self::backward::Backward;
 use self::forward::Forward;
 use self::moments::Moments;
-use self::pairs::Pairs;
 use super::pairs::Layout;
 use super::{Layer, Model, WholeLoss};
 use crate::data::Set;
@@ -42,12 +40,6 @@ impl Quadratic {
             saved.push(Tensor::zeros(size as i64, (Kind::Float, Device::Cpu)));
         }
         host::slice_mut(&mut saved[0])
-    }
-
-    /// The examples of each member.
-    fn pairs<'a>(&self, inputs: &'a [Tensor]) -> impl Iterator<Item = Pairs<'a>> {
-        let super::pairs::Pairs { first, second, examples } = super::pairs::Pairs::of(inputs);
-        Pairs::of_members(first, second, examples, 3 * self.layout.p as usize)
     }
 }
 
@@ -76,7 +68,7 @@ impl Model for Quadratic {
             let scratch = self.scratch(saved);
             let members = host::slice(weights).chunks_exact(3 * p * width);
             let of_members = host::slice_mut(&mut outputs).chunks_exact_mut(n * p);
-            for ((weights, outputs), pairs) in members.zip(of_members).zip(self.pairs(inputs)) {
+            for ((weights, outputs), pairs) in members.zip(of_members).zip(self.layout.pairs(inputs)) {
                 Arch::new().dispatch(Forward { p, width, weights, pairs, scratch, outputs });
             }
             return outputs;
@@ -101,7 +93,7 @@ impl Model for Quadratic {
             let (p, width) = (self.layout.p as usize, self.layout.width as usize);
             let n = inputs[0].size()[1] as usize;
             let scratch = self.scratch(saved);
-            let members = host::slice(weights).chunks_exact(3 * p * width).zip(self.pairs(inputs));
+            let members = host::slice(weights).chunks_exact(3 * p * width).zip(self.layout.pairs(inputs));
             let gradients = host::slice_mut(gradient).chunks_exact_mut(3 * p * width);
             let cotangents = host::slice(cotangent).chunks_exact(n * p);
             for (((weights, pairs), gradient), cotangent) in members.zip(gradients).zip(cotangents) {
