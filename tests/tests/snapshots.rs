@@ -45,7 +45,7 @@ fn resumed(log: &str) -> Vec<u64> {
 /// The task went on once, from one of its records.
 fn assert_resumed(log: &str) {
     let [step] = resumed(log)[..] else { panic!("not resumed once: {log}") };
-    assert!(step >= EVERY && step < STEPS && step % EVERY == 0, "resumed at step {step}");
+    assert!((EVERY..STEPS).contains(&step) && step % EVERY == 0, "resumed at step {step}");
 }
 
 #[test]

@@ -97,7 +97,6 @@ impl Calibrate {
         let (records, end, folder) =
             self.here.run(local, async |client, id, _| client.table(id, Level::Records).await).await?;
         end.into_result("the workers' logs are in the folder, `--retry` gives them another go")?;
-        folder.clear_snapshots()?;
         self.conclude(&source, &spec, &scan, records, &folder)
     }
 

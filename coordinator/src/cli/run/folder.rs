@@ -69,7 +69,7 @@ impl Folder {
     }
 
     /// Throws the snapshots away, of which a run that is complete needs none.
-    pub(in crate::cli) fn clear_snapshots(&self) -> Result<(), Failure> {
+    pub(super) fn clear_snapshots(&self) -> Result<(), Failure> {
         remove(&self.data().join(SNAPSHOTS))
     }
 

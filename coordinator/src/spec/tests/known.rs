@@ -42,8 +42,10 @@ fn every_estimate_of_the_known_answers_has_a_known_answer() {
             let task = spec.task(point).unwrap();
             for sampler in &task.llc.as_ref().unwrap().samplers {
                 let finite = theory::llc_finite(&task, &settings(sampler, task.data.train_examples()));
-                let known = finite.or_else(|| theory::llc_exact(&task, sampler.layer));
-                assert!(known.is_some_and(f64::is_finite), "{}, point {point}: {sampler:?}", file.display());
+                let known = finite.or_else(|| theory::llc_exact(&task, sampler.layer)).is_some_and(f64::is_finite);
+                // Elsewhere the worker computes what it should find.
+                let measured = task.geometry.as_ref().is_some_and(|geometry| geometry.gauss_newton);
+                assert!(known || measured, "{}, point {point}: {sampler:?}", file.display());
             }
         }
     }

@@ -7,8 +7,8 @@
 use pulp::{Simd, WithSimd};
 
 use super::forward::LONGEST_VECTOR;
-use super::pairs::Pairs;
 use super::tile::{self, MOST_ROWS, OfSize};
+use crate::models::pairs::Pairs;
 
 /// Neurons of a panel.
 const PANEL: usize = 32;
@@ -180,6 +180,7 @@ struct Inner<'a, 'b, S: Simd> {
 
 impl<S: Simd> OfSize<S> for Inner<'_, '_, S> {
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "an iterator would take the sums out of their registers")]
     fn run<const R: usize, const V: usize>(self, simd: S) {
         let Self { panel: Panel { place, vectors, u, v, du, .. }, cotangent, pairs, at } = self;
         let rows: [&[f32]; R] = std::array::from_fn(|r| &cotangent[r * place.p..][..place.p]);

@@ -2,8 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::pairs::Pairs;
 use super::tile::{self, MOST_ROWS, OfSize};
+use crate::models::pairs::Pairs;
 
 /// One member's way forward.
 pub(super) struct Forward<'a> {
@@ -74,6 +74,7 @@ struct Outputs<'a, S: Simd> {
 
 impl<S: Simd> OfSize<S> for Outputs<'_, S> {
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "an iterator would take the sums out of their registers")]
     fn run<const R: usize, const V: usize>(self, simd: S) {
         let Self { p, h, vt, vectors, at, outputs } = self;
         let width = vt.len() / vectors;

@@ -8,7 +8,6 @@
 mod backward;
 mod forward;
 mod moments;
-mod pairs;
 mod tile;
 
 use phasegrid_proto::task::Loss;
@@ -18,7 +17,6 @@ use tch::{Device, Kind, Tensor};
 use self::backward::Backward;
 use self::forward::Forward;
 use self::moments::Moments;
-use self::pairs::Pairs;
 use super::pairs::Layout;
 use super::{Layer, Model, WholeLoss};
 use crate::data::Set;
@@ -43,12 +41,6 @@ impl Quadratic {
         }
         host::slice_mut(&mut saved[0])
     }
-
-    /// The examples of each member.
-    fn pairs<'a>(&self, inputs: &'a [Tensor]) -> impl Iterator<Item = Pairs<'a>> {
-        let super::pairs::Pairs { first, second, examples } = super::pairs::Pairs::of(inputs);
-        Pairs::of_members(first, second, examples, 3 * self.layout.p as usize)
-    }
 }
 
 impl Model for Quadratic {
@@ -72,11 +64,11 @@ impl Model for Quadratic {
         if host::applies(weights) {
             let size = inputs[0].size();
             let (p, width, n) = (self.layout.p as usize, self.layout.width as usize, size[1] as usize);
-            let mut outputs = Tensor::empty([size[0], size[1], self.layout.p], (Kind::Float, Device::Cpu));
+            let mut outputs = Tensor::zeros([size[0], size[1], self.layout.p], (Kind::Float, Device::Cpu));
             let scratch = self.scratch(saved);
             let members = host::slice(weights).chunks_exact(3 * p * width);
             let of_members = host::slice_mut(&mut outputs).chunks_exact_mut(n * p);
-            for ((weights, outputs), pairs) in members.zip(of_members).zip(self.pairs(inputs)) {
+            for ((weights, outputs), pairs) in members.zip(of_members).zip(self.layout.pairs(inputs)) {
                 Arch::new().dispatch(Forward { p, width, weights, pairs, scratch, outputs });
             }
             return outputs;
@@ -101,7 +93,7 @@ impl Model for Quadratic {
             let (p, width) = (self.layout.p as usize, self.layout.width as usize);
             let n = inputs[0].size()[1] as usize;
             let scratch = self.scratch(saved);
-            let members = host::slice(weights).chunks_exact(3 * p * width).zip(self.pairs(inputs));
+            let members = host::slice(weights).chunks_exact(3 * p * width).zip(self.layout.pairs(inputs));
             let gradients = host::slice_mut(gradient).chunks_exact_mut(3 * p * width);
             let cotangents = host::slice(cotangent).chunks_exact(n * p);
             for (((weights, pairs), gradient), cotangent) in members.zip(gradients).zip(cotangents) {
@@ -177,9 +169,9 @@ mod tests {
             values
         };
         let (weights, cotangent) = (numbers(3 * p * width, 0), numbers(n * p, 1));
-        let first: Vec<i64> = (0..n as i64).map(|i| i * i % 11).collect();
-        let second: Vec<i64> = (0..n as i64).map(|i| 11 + i * 7 % 11).collect();
-        let pairs = Pairs::of_members(&first, &second, n, 3 * p).next().unwrap();
+        let rows = |row: fn(i64) -> i64| Tensor::from_slice(&(0..n as i64).map(row).collect::<Vec<_>>()).unsqueeze(0);
+        let inputs = [rows(|i| i * i % 11), rows(|i| 11 + i * 7 % 11)];
+        let pairs = Layout::new(11, 37).pairs(&inputs).next().unwrap();
         let (weights, cotangent) = (weights.as_slice(), cotangent.as_slice());
         let mut scratch = Tensor::zeros((1 << 16) as i64, (Kind::Float, Device::Cpu));
         let scratch = host::slice_mut(&mut scratch);

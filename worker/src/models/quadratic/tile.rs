@@ -15,9 +15,8 @@ pub(super) const fn most_vectors<S: Simd>() -> usize {
 
 /// Σ_t a_t·b_tᵀ
 ///
-/// Here and wherever sums are used, loops count: iterators over arrays would have the sums in memory.
+/// Here and wherever sums are used, loops count: an iterator would take the sums out of their registers.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "an iterator would take the sums out of their registers")]
 pub(super) fn tile<'b, S: Simd, const R: usize, const V: usize>(
     simd: S,
     steps: impl Iterator<Item = ([f32; R], &'b [S::f32s; V])>,
