@@ -5,7 +5,7 @@ PHASEGRID = $(CARGO) run --quiet --release --bin phasegrid --
 # libtorch for CUDA in place of the CPU's: make demo DEVICE=cuda
 DEVICE ?= cpu
 
-.PHONY: help demo test paper known-answers build check
+.PHONY: help demo test paper known-answers bench-engine build check
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,10 @@ paper: build ## The paper's trajectory (minutes), held against independent value
 
 known-answers: build ## Estimates beside exact values, as sweeps
 	for sweep in sweeps/known-answers/*.toml; do $(PHASEGRID) run $$sweep || exit; done
+
+bench-engine: build ## Training and sampling beside PyTorch with devinterp (10 to 15 minutes; DEVICE=cuda on a card)
+	peer=$$(worker/bench/environment.sh $(DEVICE)) && \
+	$(CARGO) run --release -p phasegrid-worker --example engine -- "$$peer" --device $(DEVICE:cuda=cuda:0)
 
 build: .libtorch ## Both binaries, optimised
 	$(CARGO) build --release --workspace --bins

@@ -2,8 +2,8 @@
 //!
 //! The modules stand in the order in which data flows: a sweep file becomes a [`spec`], the spec a lazily indexed
 //! [`space`]; the [`scheduler`] leases ranges of it, the [`store`] keeps what workers report, the [`service`] joins the
-//! two, [`rpc`] opens them to the network. On reading, [`results`] turn records into cells and phases, and [`plot`] draws
-//! them. [`cli`] is how people get at it all.
+//! two, [`rpc`] opens them to the network. On reading, [`results`] turn records into cells and phases,
+//! [`calibration`] those of a scan into a choice of sampler, and [`plot`] draws them. [`cli`] is how people get at it all.
 
 pub mod spec;
 

@@ -33,11 +33,14 @@ impl Cost {
         let model = ModelCost::of(config);
         let examples = config.data.train_examples();
         let step = |batch: u64| STEP_OVERHEAD + 6.0 * batch as f64 * model.products;
-        let training = config.train.steps as f64 * step(config.train.batch_size.resolve(examples));
+        let records = config.record_steps();
+        // Nobody would see what comes after the last record: training ends there.
+        let steps = records.last().copied().unwrap_or_default();
+        let training = steps as f64 * step(config.train.batch_size.resolve(examples));
         let chains = |sampler: &Sampler| sampler.steps() as f64 * step(sampler.batch_size.resolve(examples));
         let samplers = config.llc.as_ref().map_or(&[][..], |llc| &llc.samplers);
         let estimates = config.llc_steps().len() as f64;
-        let records = config.record_steps().len() as f64;
+        let records = records.len() as f64;
         Self {
             flops: training
                 + records * (STEP_OVERHEAD + 2.0 * model.metric_examples * model.products)
@@ -48,16 +51,11 @@ impl Cost {
         }
     }
 
-    /// The cost of all shards of a task: that of the whole, and of its training once more for each shard but one.
+    /// The cost of all shards of a task together.
     #[must_use]
     pub fn of_all_shards(config: &TaskConfig) -> Self {
-        let mut whole = config.clone();
-        if let Some(llc) = &mut whole.llc {
-            llc.shard = None;
-        }
-        let cost = Self::of(&whole);
-        let repeated = cost.training * f64::from(config.shards() - 1);
-        Self { flops: cost.flops + repeated, training: cost.training + repeated, ..cost }
+        let shards = (0..config.shards()).map(|index| Self::of(&config.clone().with_shard(index)));
+        shards.fold(Self::default(), Self::add)
     }
 }
 

@@ -68,9 +68,16 @@ impl Cluster {
     /// A worker with one slot joins, under the name `worker-N`.
     #[must_use]
     pub fn worker(&self) -> Process {
+        self.worker_with([])
+    }
+
+    /// A worker like any other, that has also been given these arguments.
+    #[must_use]
+    pub fn worker_with<const N: usize>(&self, arguments: [&str; N]) -> Process {
         let name = self.name("worker");
         let mut command = Command::new(binaries::path("phasegrid-worker"));
         command.args(["--coordinator", &self.url, "--device", "cpu", "--slots", "1", "--name", &name]);
+        command.args(arguments);
         Process::start(command, &name, self.folder.path())
     }
 

@@ -23,7 +23,7 @@ const CASES: [Case; 17] = [
         name: "an unknown table",
         replace: "[diagram]",
         by: "[diagramm]",
-        needs: &["line 37", "diagramm", "diagram"],
+        needs: &["line 43", "diagramm", "diagram"],
     },
     Case {
         name: "a wrong type",
@@ -50,12 +50,12 @@ const CASES: [Case; 17] = [
         by: "\"data.modulus\" = [11, 1]",
         needs: &["data.modulus", "2 to 4096"],
     },
-    Case { name: "an empty axis", replace: "[0.0, 1.0]", by: "[]", needs: &["line 34", "train.weight_decay"] },
+    Case { name: "an empty axis", replace: "[0.0, 1.0]", by: "[]", needs: &["line 40", "train.weight_decay"] },
     Case {
         name: "an axis on an unknown path",
         replace: "\"train.weight_decay\" = [0.0",
         by: "\"train.wait_decay\" = [0.0",
-        needs: &["line 34", "train.wait_decay", "weight_decay"],
+        needs: &["line 40", "train.wait_decay", "weight_decay"],
     },
     Case {
         name: "a model that contradicts itself",
@@ -93,13 +93,13 @@ const CASES: [Case; 17] = [
         name: "a diagram of an axis that there is not",
         replace: "y = \"train.weight_decay\"",
         by: "y = \"model.width\"",
-        needs: &["line 39", "diagram.y", "train.weight_decay"],
+        needs: &["line 45", "diagram.y", "train.weight_decay"],
     },
     Case {
         name: "a phase rule that there is not",
         replace: "[diagram]",
         by: "[diagram]\nphases = \"of the moon\"",
-        needs: &["line 38", "diagram.phases", "liu_2022"],
+        needs: &["line 44", "diagram.phases", "liu_2022"],
     },
     Case { name: "text that is not TOML", replace: "width = 16", by: "width 16", needs: &["line 10"] },
 ];

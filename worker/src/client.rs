@@ -78,11 +78,14 @@ pub struct Client {
 }
 
 /// What registering brought.
-#[derive(Clone, Copy, Debug)]
-struct Terms {
+#[derive(Clone, Debug)]
+pub struct Terms {
     /// How often this worker has registered: of several calls that find it forgotten, one registers it again.
     registered: u64,
-    heartbeat_interval: Duration,
+    /// How often the coordinator wants a heartbeat.
+    pub heartbeat_interval: Duration,
+    /// Where the coordinator would have snapshots kept; empty if nowhere.
+    pub snapshots: String,
 }
 
 impl Client {
@@ -111,16 +114,26 @@ impl Client {
             service: WorkerServiceClient::new(channel).max_decoding_message_size(64 << 20),
             url: url.to_owned(),
             registration,
-            terms: watch::Sender::new(Terms { registered: 0, heartbeat_interval: Duration::from_secs(1) }),
+            terms: watch::Sender::new(Terms {
+                registered: 0,
+                heartbeat_interval: Duration::from_secs(1),
+                snapshots: String::new(),
+            }),
             joining: Mutex::new(()),
             outage: Outage::new(url),
         })
     }
 
-    /// How often the coordinator wants a heartbeat.
+    /// The worker's id at the coordinator.
     #[must_use]
-    pub fn heartbeat_interval(&self) -> Duration {
-        self.terms().heartbeat_interval
+    pub fn name(&self) -> &str {
+        &self.registration.worker_id
+    }
+
+    /// What the last registration brought.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        self.terms.borrow().clone()
     }
 
     /// Makes this worker known to the coordinator, waiting for it if need be.
@@ -142,11 +155,12 @@ impl Client {
             match self.service.clone().register(self.registration.clone()).await {
                 Ok(answer) => {
                     self.outage.ended();
-                    let interval: Option<Duration> =
-                        answer.into_inner().heartbeat_interval.and_then(|span| span.try_into().ok());
+                    let answer = answer.into_inner();
+                    let interval: Option<Duration> = answer.heartbeat_interval.and_then(|span| span.try_into().ok());
                     self.terms.send_modify(|terms| {
                         terms.registered += 1;
                         terms.heartbeat_interval = interval.unwrap_or(terms.heartbeat_interval).max(SHORTEST_HEARTBEAT);
+                        terms.snapshots = answer.snapshots;
                     });
                     return Ok(());
                 }
@@ -263,7 +277,7 @@ impl Client {
 
     /// How often this worker has registered; to be asked before a call that is to be recovered from.
     pub(crate) fn registered(&self) -> u64 {
-        self.terms().registered
+        self.terms.borrow().registered
     }
 
     /// Does what helps after a failure. The call is then to be repeated.
@@ -283,10 +297,6 @@ impl Client {
     async fn wait(&self, status: &Status, backoff: &mut Backoff) {
         self.outage.noticed(status, backoff.failures());
         tokio::time::sleep(backoff.next(chance())).await;
-    }
-
-    fn terms(&self) -> Terms {
-        *self.terms.borrow()
     }
 
     fn refused(&self, status: &Status) -> ClientError {

@@ -4,15 +4,23 @@
 //! refused before anything runs; all problems are reported at once, each with its key and what is accepted.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use config::{Environment, File, FileFormat, Value};
+use phasegrid_proto::place::{PLACES, Place};
 use phasegrid_proto::task::Problem;
 use tonic::transport::Uri;
 
+use crate::cuda::{DEVICES, DeviceChoice};
 use crate::identity;
+use crate::snapshots::SnapshotSettings;
+
+/// Everything that can be set.
+const KEYS: &str = "coordinator, device, slots, name, snapshots, snapshot_interval, log, log_format";
+/// A snapshot less often than this saves nobody any work.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The flags, which win over the environment and the file.
 #[derive(Clone, Debug, Default, clap::Parser)]
@@ -22,7 +30,9 @@ use crate::identity;
     about = "Pulls tasks from a phasegrid coordinator, trains the networks and estimates their local learning coefficients",
     after_help = "\
 Settings are taken from the file, then the environment, then the flags; the later wins.
-Environment: PHASEGRID_COORDINATOR, and PHASEGRID_WORKER_DEVICE, _SLOTS, _NAME, _LOG, _LOG_FORMAT.
+Environment: PHASEGRID_COORDINATOR, and PHASEGRID_WORKER_DEVICE, _SLOTS, _NAME, _SNAPSHOTS, _SNAPSHOT_INTERVAL, _LOG, \
+_LOG_FORMAT. CUDA_VISIBLE_DEVICES chooses and numbers the GPUs that there are. Snapshots in s3:// take endpoint, region \
+and credentials from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and their like.
 
 A worker may be started before its coordinator and rides out the coordinator's absence. SIGTERM or ctrl-c makes it \
 stop its tasks, give back what it holds and leave; a second one ends it at once. `phasegrid drain` makes it finish \
@@ -42,15 +52,22 @@ pub struct Args {
     /// Where the coordinator listens [default: http://127.0.0.1:7700]
     #[arg(long, value_name = "URL")]
     pub coordinator: Option<String>,
-    /// Where to compute: auto, cpu or cuda:N; auto is cuda:0 if there is one, else cpu [default: auto]
+    /// Where to compute: auto, cpu, cuda (every GPU) or cuda:N,…; auto is every GPU, or cpu if there is none [default: auto]
     #[arg(long)]
     pub device: Option<String>,
-    /// Points to advance at once; on cpu no more than cores [default: the number of cores on cpu, 1 on cuda]
+    /// Points to advance at once, on all devices together [default: the number of cores on cpu, 64 a GPU]
     #[arg(long, value_name = "N")]
     pub slots: Option<String>,
     /// The worker's id at the coordinator, unique to the process [default: HOST-PID-RANDOM]
     #[arg(long)]
     pub name: Option<String>,
+    /// Where to keep snapshots of long tasks: a folder, file:///FOLDER, s3://BUCKET/PREFIX or none [default: where the
+    /// coordinator says]
+    #[arg(long, value_name = "PLACE")]
+    pub snapshots: Option<String>,
+    /// Time between two snapshots of a task, at least; 0 is one a checkpoint [default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    pub snapshot_interval: Option<String>,
     /// What to log on stderr, as LEVEL or MODULE=LEVEL,… [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -70,21 +87,12 @@ pub struct Settings {
     pub slots: Option<u32>,
     /// The worker's id at the coordinator.
     pub name: String,
+    /// Where snapshots are kept, and how often one is taken.
+    pub snapshots: SnapshotSettings,
     /// What is logged.
     pub log: String,
     /// How it is logged.
     pub log_format: LogFormat,
-}
-
-/// Where to compute, as it was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The first GPU if there is one, else the CPU.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// This GPU and no other.
-    Cuda(usize),
 }
 
 /// How log lines look.
@@ -128,6 +136,8 @@ impl Settings {
             .set_override_option("device", args.device)?
             .set_override_option("slots", args.slots)?
             .set_override_option("name", args.name)?
+            .set_override_option("snapshots", args.snapshots)?
+            .set_override_option("snapshot_interval", args.snapshot_interval)?
             .set_override_option("log", args.log)?
             .set_override_option("log_format", args.log_format)?
             .build()?
@@ -138,9 +148,18 @@ impl Settings {
         let settings = Self {
             coordinator: keys
                 .read("coordinator", "http://HOST:PORT", coordinator, || "http://127.0.0.1:7700".to_owned()),
-            device: keys.read("device", "auto, cpu or cuda:N", |text| text.parse().ok(), || DeviceChoice::Auto),
+            device: keys.read("device", DEVICES, |text| text.parse().ok(), || DeviceChoice::Auto),
             slots: keys.read("slots", "1 to 65536", slots, || None),
             name: keys.read("name", "1 to 100 characters of A-Z a-z 0-9 . _ -", name, identity::default_name),
+            snapshots: SnapshotSettings {
+                place: keys.read("snapshots", PLACES, |text| text.parse::<Place>().ok().map(Some), || None),
+                interval: keys.read(
+                    "snapshot_interval",
+                    "a duration up to 365 days as in \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds",
+                    duration,
+                    || Duration::from_secs(10),
+                ),
+            },
             log: keys.read(
                 "log",
                 "LEVEL or MODULE=LEVEL,… with LEVEL off, error, warn, info, debug or trace",
@@ -181,8 +200,7 @@ impl Keys {
         let mut unknown: Vec<_> = self.values.iter().collect();
         unknown.sort_by_key(|(key, _)| key.as_str());
         self.problems.extend(unknown.into_iter().map(|(key, value)| {
-            let message = "there is no such key; accepted: coordinator, device, slots, name, log, log_format";
-            Problem::new(key, format!("{message} (it stands {})", origin(value)))
+            Problem::new(key, format!("there is no such key; accepted: {KEYS} (it stands {})", origin(value)))
         }));
         if self.problems.is_empty() { Ok(settings) } else { Err(SettingsError::Refused(self.problems)) }
     }
@@ -207,30 +225,22 @@ fn name(text: &str) -> Option<String> {
     identity::is_name(text).then(|| text.to_owned())
 }
 
+/// A number with a unit, or seconds.
+fn duration(text: &str) -> Option<Duration> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[number.len()..] {
+        "ms" => 1e-3,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    let seconds: f64 = number.parse().ok()?;
+    Duration::try_from_secs_f64(seconds * unit).ok().filter(|duration| *duration <= LONGEST_INTERVAL)
+}
+
 fn log(text: &str) -> Option<String> {
     tracing_subscriber::EnvFilter::try_new(text).is_ok().then(|| text.to_owned())
-}
-
-impl FromStr for DeviceChoice {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            text => text.strip_prefix("cuda:").and_then(|n| n.parse().ok()).map(Self::Cuda).ok_or(()),
-        }
-    }
-}
-
-impl fmt::Display for DeviceChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(n) => write!(f, "cuda:{n}"),
-        }
-    }
 }
 
 impl FromStr for LogFormat {
@@ -246,107 +256,4 @@ impl FromStr for LogFormat {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use super::*;
-
-    fn load(file: &str, environment: &[(&str, &str)], args: Args) -> Result<Settings, SettingsError> {
-        let mut settings = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-        settings.write_all(file.as_bytes()).unwrap();
-        let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Settings::load(Args { config: Some(settings.path().to_owned()), ..args }, environment)
-    }
-
-    fn problems(file: &str, environment: &[(&str, &str)]) -> String {
-        load(file, environment, Args::default()).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn nothing_set_is_a_worker_of_this_machine() {
-        let settings = Settings::load(Args::default(), HashMap::new()).unwrap();
-        assert_eq!(settings.coordinator, "http://127.0.0.1:7700");
-        assert_eq!((settings.device, settings.slots), (DeviceChoice::Auto, None));
-        assert!(identity::is_name(&settings.name));
-    }
-
-    #[test]
-    fn flags_win_over_the_environment_and_that_over_the_file() {
-        let file = "slots = 1\ndevice = \"cuda:1\"\nname = \"file\"\nlog = \"debug\"\n";
-        let environment = [
-            ("PHASEGRID_WORKER_SLOTS", "2"),
-            ("PHASEGRID_WORKER_NAME", "environment"),
-            ("PHASEGRID_COORDINATOR", "http://there:1"),
-            ("PHASEGRID_SOMETHING_ELSE", "is not the worker's"),
-        ];
-        let args = Args { slots: Some("3".into()), log_format: Some("json".into()), ..Args::default() };
-        let settings = load(file, &environment, args).unwrap();
-        let expected = Settings {
-            coordinator: "http://there:1".into(),
-            device: DeviceChoice::Cuda(1),
-            slots: Some(3),
-            name: "environment".into(),
-            log: "debug".into(),
-            log_format: LogFormat::Json,
-        };
-        assert_eq!(settings, expected);
-    }
-
-    #[test]
-    fn the_sample_names_every_key_with_its_default() {
-        let sample = include_str!("../../deploy/worker.toml");
-        assert!(load(sample, &[], Args::default()).is_ok());
-        // Keys whose default depends on the machine are commented out.
-        let uncommented: String =
-            sample.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
-        let settings = load(&uncommented, &[], Args::default()).unwrap();
-        let defaults = Settings::load(Args::default(), HashMap::new()).unwrap();
-        assert_eq!(Settings { slots: None, name: defaults.name.clone(), ..settings }, defaults);
-        for key in ["coordinator", "device", "slots", "name", "log", "log_format"] {
-            assert!(uncommented.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
-        }
-    }
-
-    #[test]
-    fn all_problems_are_named_at_once_with_key_origin_and_what_is_accepted() {
-        let file = "slots = 0\ndevice = \"gpu\"\ncoordinator = [1]\nslot = 1\nlog = \"a=b=c\"\n";
-        let problems = problems(file, &[("PHASEGRID_WORKER_LOG_FORMAT", "xml"), ("PHASEGRID_WORKER_SPEED", "1")]);
-        for part in [
-            "coordinator: this in ",
-            "device: \"gpu\" in ",
-            "accepted: auto, cpu or cuda:N",
-            "slots: \"0\" in ",
-            "accepted: 1 to 65536",
-            "log: \"a=b=c\"",
-            "log_format: \"xml\" in the environment is not accepted; accepted: human or json",
-            "slot: there is no such key; accepted: coordinator, device,",
-            "speed: there is no such key",
-        ] {
-            assert!(problems.contains(part), "{part:?} is missing in:\n{problems}");
-        }
-    }
-
-    #[test]
-    fn only_plain_urls_with_a_host_are_coordinators() {
-        for url in ["", "localhost:7700", "https://host:1", "http://", "http://host/path", "ftp://host", "http://a b"] {
-            assert_eq!(coordinator(url), None, "{url:?}");
-        }
-        assert!(coordinator("http://[::1]:7700").is_some());
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let args = Args { config: Some("no-such-file.toml".into()), ..Args::default() };
-        assert!(Settings::load(args, HashMap::new()).unwrap_err().to_string().contains("no-such-file.toml"));
-    }
-
-    #[test]
-    fn help_explains_every_flag() {
-        let help = <Args as clap::CommandFactory>::command().render_long_help().to_string();
-        for flag in
-            ["--config", "--coordinator", "--device", "--slots", "--name", "--log", "--log-format", "Exit codes"]
-        {
-            assert!(help.contains(flag), "{flag}");
-        }
-    }
-}
+mod tests;

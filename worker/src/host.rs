@@ -1,7 +1,7 @@
 //! Loops over tensors in host memory, where torch would need a pass for each operation.
 //!
 //! [`slice`] and [`slice_mut`] lend a tensor's memory; [`widest!`] compiles a loop for several instruction sets and picks
-//! one at run time. Rust never fuses a product with an addition by itself, so that all give the same bits.
+//! one at run time. Rust fuses a product with an addition only where `mul_add` is written, so that all give the same bits.
 
 use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
@@ -58,15 +58,17 @@ macro_rules! widest {
             fn plain($($arg: $type),*) $body
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
                 fn avx512($($arg: $type),*) {
                     plain($($arg),*);
                 }
-                #[target_feature(enable = "avx2")]
+                #[target_feature(enable = "avx2,fma")]
                 fn avx2($($arg: $type),*) {
                     plain($($arg),*);
                 }
-                if is_x86_feature_detected!("avx512f")
+                let fused = is_x86_feature_detected!("fma");
+                if fused
+                    && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
@@ -74,7 +76,7 @@ macro_rules! widest {
                     // SAFETY: the processor has just said that it has these instructions.
                     return unsafe { avx512($($arg),*) };
                 }
-                if is_x86_feature_detected!("avx2") {
+                if fused && is_x86_feature_detected!("avx2") {
                     // SAFETY: as above.
                     return unsafe { avx2($($arg),*) };
                 }

@@ -2,11 +2,11 @@
 //!
 //! The modules stand in the order in which work flows: the [`process`] is what `main` starts, [`config`] says where the
 //! coordinator is ([`identity`], [`cuda`] and [`telemetry`] settle who speaks, on which device and where it logs),
-//! [`client`] talks to it, the [`runner`] turns leases into ensembles on slots, the [`engine`] runs an ensemble. Below the
-//! engine there is no network and no clock, only numerics: [`data`] and [`models`] make an [`objective`], which is
-//! minimised ([`train`], [`optimizer`], [`metrics`]), sampled ([`sampler`], [`estimate`], [`llc`]) and looked at closely
-//! ([`geometry`]). Numerics tell and ask through [`surroundings`] and compute with [`permits`]; all chance comes from [`random`]; `host` lends tensors' memory to
-//! plain loops.
+//! [`client`] talks to it, the [`runner`] turns leases into ensembles on slots and keeps [`snapshots`] of long tasks,
+//! the [`engine`] runs an ensemble. Below the engine there is no network and no clock, only numerics: [`data`] and
+//! [`models`] make an [`objective`], which is minimised ([`train`], [`optimizer`], [`metrics`]), sampled ([`sampler`],
+//! [`estimate`], [`llc`]) and looked at closely ([`geometry`]). Numerics tell and ask through [`surroundings`] and
+//! compute with [`permits`]; all chance comes from [`random`]; `host` lends tensors' memory to plain loops.
 
 pub mod process;
 
@@ -22,6 +22,8 @@ pub mod client;
 
 pub mod runner;
 
+pub mod snapshots;
+
 pub mod engine;
 
 pub mod data;
@@ -36,7 +38,7 @@ pub mod train;
 
 pub mod metrics;
 
-pub mod sampler;
+mod sampler;
 
 pub mod estimate;
 

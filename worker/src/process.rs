@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tch::Device;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::{Client, ClientError};
@@ -10,6 +11,11 @@ use crate::config::{Args, Settings, SettingsError};
 use crate::cuda::DeviceError;
 use crate::runner::{self, Capacity, RunError};
 use crate::{cuda, telemetry};
+
+/// A step of one small network takes a GPU about as long as that of many stacked ones: what it waits for is the launch of
+/// its kernels. 64 is enough to hide that at the sizes of phase diagrams, and little enough that the points of a lease
+/// end in good time; where they do not fit into its memory together, fewer are stacked.
+const SLOTS_A_GPU: usize = 64;
 
 /// Ended by a second signal, as a shell would say it of the first.
 const INTERRUPTED: i32 = 130;
@@ -57,9 +63,9 @@ pub fn main() -> ExitCode {
 fn work(args: Args) -> Result<(), ProcessError> {
     let settings = Settings::load(args, std::env::vars().collect())?;
     telemetry::init(&settings);
-    let device = cuda::resolve(settings.device)?;
-    let capacity = capacity(settings.slots, device)?;
-    let device_name = cuda::name(device);
+    let devices = cuda::resolve(&settings.device)?;
+    let device_name = cuda::name(&devices);
+    let capacity = capacity(settings.slots, devices)?;
     tracing::info!(
         worker = settings.name,
         coordinator = settings.coordinator,
@@ -73,25 +79,30 @@ fn work(args: Args) -> Result<(), ProcessError> {
         let slots = u32::try_from(capacity.slots).unwrap_or(u32::MAX);
         let client = Client::new(&settings.coordinator, &settings.name, slots, &device_name)?;
         let leave = first_signal()?;
-        runner::run(client, device, capacity, leave).await?;
+        runner::run(client, capacity, settings.snapshots, leave).await?;
         tracing::info!("the worker leaves");
         Ok(())
     })
 }
 
-/// What suits the device: on a CPU one thread a slot and no more slots than cores, as points are not stacked there; on a
-/// GPU one thread that stacks its slots.
-fn capacity(wanted: Option<u32>, device: tch::Device) -> Result<Capacity, std::io::Error> {
+/// What suits the devices. On a CPU one thread a slot, and no more slots than cores, as points are not stacked there; on
+/// GPUs one thread each, which stacks its share of the slots.
+fn capacity(wanted: Option<u32>, mut devices: Vec<Device>) -> Result<Capacity, std::io::Error> {
     let wanted = wanted.map(|slots| slots as usize);
-    if device.is_cuda() {
-        return Ok(Capacity { slots: wanted.unwrap_or(1), threads: 1 });
+    if devices.iter().all(|device| device.is_cuda()) {
+        let slots = wanted.unwrap_or(SLOTS_A_GPU * devices.len());
+        if slots < devices.len() {
+            tracing::warn!(slots, gpus = devices.len(), "a GPU needs a slot; the others are not used");
+            devices.truncate(slots);
+        }
+        return Ok(Capacity { slots, devices });
     }
     let cores = std::thread::available_parallelism()?.get();
     let slots = wanted.unwrap_or(cores).min(cores);
     if let Some(wanted) = wanted.filter(|wanted| *wanted > slots) {
         tracing::warn!(wanted, slots, "on a CPU every slot takes a core; the others are not offered");
     }
-    Ok(Capacity { slots, threads: slots })
+    Ok(Capacity { slots, devices: vec![Device::Cpu; slots] })
 }
 
 /// Ready at the first TERM or INT. The second ends the process at once.
@@ -115,22 +126,25 @@ fn first_signal() -> Result<impl Future<Output = ()>, std::io::Error> {
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
-
     use super::*;
 
     #[test]
-    fn a_gpu_has_one_thread_that_stacks_its_slots() {
-        assert_eq!(capacity(None, Device::Cuda(0)).unwrap(), Capacity { slots: 1, threads: 1 });
-        assert_eq!(capacity(Some(64), Device::Cuda(0)).unwrap(), Capacity { slots: 64, threads: 1 });
+    fn every_gpu_has_one_thread_that_stacks_its_share_of_the_slots() {
+        let gpus = |count| (0..count).map(Device::Cuda).collect::<Vec<_>>();
+        let of = |wanted, count| capacity(wanted, gpus(count)).unwrap();
+        assert_eq!(of(None, 2), Capacity { slots: 128, devices: gpus(2) });
+        assert_eq!(of(Some(7), 2), Capacity { slots: 7, devices: gpus(2) });
+        assert_eq!(of(Some(1), 2), Capacity { slots: 1, devices: gpus(1) });
     }
 
     #[test]
     fn a_cpu_has_a_thread_a_slot_and_no_more_of_both_than_cores() {
         let cores = std::thread::available_parallelism().unwrap().get();
-        assert_eq!(capacity(None, Device::Cpu).unwrap(), Capacity { slots: cores, threads: cores });
-        assert_eq!(capacity(Some(1), Device::Cpu).unwrap(), Capacity { slots: 1, threads: 1 });
-        assert_eq!(capacity(Some(65_536), Device::Cpu).unwrap(), Capacity { slots: cores, threads: cores });
+        let of = |wanted| capacity(wanted, vec![Device::Cpu]).unwrap();
+        let expected = |slots| Capacity { slots, devices: vec![Device::Cpu; slots] };
+        assert_eq!(of(None), expected(cores));
+        assert_eq!(of(Some(1)), expected(1));
+        assert_eq!(of(Some(65_536)), expected(cores));
     }
 
     #[test]
@@ -138,6 +152,6 @@ mod tests {
         let unwelcome = || ClientError::Unwelcome { url: String::new(), message: String::new() };
         assert_eq!(ProcessError::Run(RunError::Client(unwelcome())).exit_code(), 3);
         assert_eq!(ProcessError::Client(ClientError::Address { url: String::new() }).exit_code(), 2);
-        assert_eq!(ProcessError::Device(DeviceError::Absent { wanted: 0, found: 0 }).exit_code(), 2);
+        assert_eq!(ProcessError::Device(DeviceError::Absent { wanted: 0, found: 1 }).exit_code(), 2);
     }
 }

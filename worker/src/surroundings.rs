@@ -16,6 +16,9 @@ pub struct Start {
 /// What a running ensemble tells and asks; by itself nobody listens and nobody answers. Members are numbered in the order in
 /// which they were given: those of the call that started it first, newcomers after them.
 pub trait Surroundings: Sync {
+    /// The member starts from its snapshot, after so many steps. A snapshot that does not fit is dropped instead.
+    fn resumed(&self, _member: usize, _step: u64) {}
+
     /// A checkpoint's measurements, complete; in rising steps within a member. A member that starts from a snapshot tells
     /// those that it brings along first.
     fn record(&self, _member: usize, _record: v1::Record) {}

@@ -79,7 +79,7 @@ impl Scan {
     /// # Errors
     /// If the sweep has no sampler or varies its settings itself, or the request does not suit it.
     pub fn new(spec: &Spec, request: Request) -> Result<Self, ScanError> {
-        if let Some(varied) = spec.sampler_axes().iter().find(|path| is_scanned(path)) {
+        if let Some(varied) = spec.sampler_axes().iter().find(|path| SCANNED.contains(&path.as_str())) {
             return Err(ScanError::Varied(varied.clone()));
         }
         let points = points(spec, request.points);
@@ -120,11 +120,6 @@ fn last(path: &str) -> &str {
 /// A value without the quotes of a word.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Whether an axis sets one of the scanned keys, or part of one.
-fn is_scanned(path: &str) -> bool {
-    SCANNED.iter().any(|scanned| path == *scanned)
 }
 
 /// So many points that differ as much as may be, at the first seed: even steps along all axes at once, from the first

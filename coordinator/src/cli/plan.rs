@@ -78,13 +78,8 @@ fn shards(shards: Shards, cost: &Cost) -> String {
     if of == 1 {
         return String::new();
     }
-    let repeated = cost.training * f64::from(of - 1) / f64::from(of);
-    let share = 100.0 * repeated / cost.flops;
-    let count = shards.count();
-    format!(
-        "{of} of each point, {count} in all; to repeat the training is {}FLOP, {share:.0}% of the work",
-        metric(repeated)
-    )
+    let (count, training, share) = (shards.count(), metric(cost.training), 100.0 * cost.training / cost.flops);
+    format!("{of} of each point, {count} in all; all train, which takes {training}FLOP, {share:.0}% of the work")
 }
 
 /// An axis with how many values it has, as far as they are listed.
@@ -122,8 +117,8 @@ mod tests {
         let overrides = ["task.checkpoints={ every = 100 }", "task.llc.shards=4"].map(str::to_owned);
         let spec = Spec::parse(&std::fs::read_to_string(paper).unwrap(), &overrides).unwrap();
         let summary = Plan { file: SweepFile::at(paper), rate: 1e9, cores: Some(1), verbose: false }.summary(&spec);
-        // Training is 1 part in 19 of the work of a whole, and 4 in 22 of that of four shards, of which 3 are repeated.
-        let shards = "shards    4 of each point, 12 in all; to repeat the training is ";
-        assert!(summary.contains(shards) && summary.contains("FLOP, 14% of the work\n"), "{summary}");
+        // Beside 18 parts of sampling, each shard is a part of training.
+        let shards = "shards    4 of each point, 12 in all; all train, which takes ";
+        assert!(summary.contains(shards) && summary.contains("FLOP, 18% of the work\n"), "{summary}");
     }
 }

@@ -76,6 +76,11 @@ impl End {
         Some(Self { cancelled, progress: event.progress.unwrap_or_default() })
     }
 
+    /// Every point is finished.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.cancelled && self.progress.failed == 0
+    }
+
     fn sentence(&self) -> String {
         let how = if self.cancelled { "cancelled" } else { "completed" };
         format!("{how}: {}", summary(&self.progress))

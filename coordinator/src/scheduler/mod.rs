@@ -2,7 +2,8 @@
 //!
 //! A [`Scheduler`] is plain synchronous state. Each of its functions is named for what happened, takes the time as an
 //! argument, and returns a [`Decision`]: the [`Change`]s that must be durable, and the reply that may be given once they
-//! are. It knows neither network nor database, and what a task computes is to it a number of operations.
+//! are. It knows neither network nor database, and what a task computes is to it a number of operations. A point is to it
+//! a number below the sweep's size: whether a whole task stands behind it or a shard of one, it need not know.
 //!
 //! ```text
 //! pending ──lease──▶ leased ──completed──▶ finished

@@ -35,7 +35,7 @@ use crate::work::{self, Cost};
 use axes::Group;
 use axis::Axis;
 
-/// The most points whose cost is summed up one by one; of more, a sample is.
+/// The most shards whose cost is summed up one by one; of more, a sample of the points is.
 const MOST_SUMMED: u64 = 100_000;
 
 /// A sweep. Cheap to clone and to hold, whatever its size.
@@ -183,8 +183,8 @@ impl Spec {
         self.0.axis(path).map_or(Scale::Categories, Axis::scale)
     }
 
-    /// What the whole sweep is expected to cost. Exact unless the axes that decide about it have more than 10⁵
-    /// combinations; then it is the mean of 1000 evenly spread points, times the size.
+    /// What the whole sweep is expected to cost. Summed up unless the axes that decide about it have more than 10⁵
+    /// combinations, counted in shards; then it is the mean of 1000 evenly spread points, times the size.
     #[must_use]
     pub fn total_cost(&self) -> Cost {
         *self.0.total.get_or_init(|| self.sum_up())
@@ -208,7 +208,8 @@ impl Spec {
         let digits: Vec<_> =
             outer.iter().map(|group| (group.pace(), if matters(group) { group.count } else { 1 })).collect();
         let Ok(deciding) = Space::new(&digits) else { return Cost::default() };
-        let sampled = if deciding.size() <= MOST_SUMMED { deciding.size() } else { 1000 };
+        let few = MOST_SUMMED / u64::from(self.shards().of_each());
+        let sampled = if deciding.size() <= few { deciding.size() } else { 1000 };
         let point = |i: u64| {
             let evenly = u128::from(i) * u128::from(deciding.size()) / u128::from(sampled);
             let digits = deciding.unrank(u64::try_from(evenly).unwrap_or_default());

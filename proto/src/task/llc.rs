@@ -76,7 +76,7 @@ pub enum Method {
     #[default]
     Sgld,
     /// SGLD preconditioned by G = 1/(√V + 0.1), V a running mean of (∇L_batch)² with decay 0.99:
-    /// w ← w − (ε/2)·G·g + √(ε·G)·N(0,1).
+    /// w ← w − (ε/2)·G·g + √(ε·G)·N(0,1). Its law is approximate: the term Σ ∂G/∂w is left out, as in the literature's code.
     RmspropSgld,
     /// SGLD's step on the full batch as a proposal, which is accepted or rejected so that the draws are exact at any ε
     /// (Metropolis-adjusted Langevin).

@@ -6,7 +6,7 @@ pub fn crossing(powers: [u32; 2]) -> f64 {
     0.5 / f64::from(powers[0].max(powers[1]))
 }
 
-/// nβ·E[L] under the density exp(−nβ·L − (γ/2)·‖w‖²), which exact draws around w* = 0 find.
+/// nβ·E(L) under the density exp(−nβ·L − (γ/2)·‖w‖²), which exact draws around w* = 0 find.
 ///
 /// Quadrature over the logarithms of |w_1| and |w_2|, where integrands fall off so fast at both ends that equally spaced
 /// points converge like a spectral method. `None` without localisation: the valleys w_i = 0 have no end.

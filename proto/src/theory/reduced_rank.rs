@@ -6,7 +6,7 @@
 /// Eigenvalues beyond which powers up to their number are too much alike for double precision.
 const MOST_EIGENVALUES: u32 = 6;
 
-/// nβ·E[L] under the density exp(−nβ·L − (γ/2)·(‖A‖² + ‖B‖²)), for `widths` = [N, H, M]; `None` for narrowest layers of
+/// nβ·E(L) under the density exp(−nβ·L − (γ/2)·(‖A‖² + ‖B‖²)), for `widths` = [N, H, M]; `None` for narrowest layers of
 /// N and H beyond six.
 ///
 /// Given A, the rows of B are Gaussian, and integrating them out leaves, over the q = min(N, H) eigenvalues x of A·Aᵀ or

@@ -21,7 +21,7 @@ use crate::data::{Examples, Set};
 use crate::models;
 use crate::objective::SquaredError;
 use crate::permits::Permits;
-use crate::sampler;
+use crate::sampler::{self, Form};
 use crate::surroundings::Surroundings;
 use case::Case;
 use walk::Walk;
@@ -51,7 +51,7 @@ pub fn estimates(
     permits: &Permits,
     surroundings: &dyn Surroundings,
 ) -> Vec<Vec<v1::Estimate>> {
-    let laboratory = Laboratory { device, permits, surroundings };
+    let laboratory = Laboratory { device, form: Form::of(device), permits, surroundings };
     let sites: Vec<Site> = subjects.iter().map(Site::of).collect();
     let found = laboratory.estimate(&sites);
     let complete = |(site, estimates): (&Site, Option<_>)| laboratory.complete(site, estimates?);
@@ -103,6 +103,7 @@ impl<'a> Site<'a> {
 #[derive(Clone, Copy)]
 struct Laboratory<'a> {
     device: Device,
+    form: Form,
     permits: &'a Permits,
     surroundings: &'a dyn Surroundings,
 }
@@ -122,7 +123,8 @@ impl Laboratory<'_> {
             Site::objective(&sites, Kind::Float, self.device)
         };
         let all: Vec<&Walk> = walks.iter().flatten().collect();
-        let mut outcomes = sampler::run(&all, &objective, (Kind::Float, self.device), self.permits).into_iter();
+        let options = (Kind::Float, self.device);
+        let mut outcomes = sampler::run(&all, &objective, options, self.form, self.permits).into_iter();
 
         let concluded = cases.iter().zip(&walks).map(|(case, walks)| {
             let own: Vec<_> = outcomes.by_ref().take(walks.len()).collect();

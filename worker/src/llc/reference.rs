@@ -9,7 +9,7 @@ use super::{Laboratory, Site};
 use crate::models;
 use crate::objective::{Objective, SquaredError};
 use crate::random::Normals;
-use crate::sampler::{self, PowerIteration, spread};
+use crate::sampler::{self, PowerIteration, Stacking, spread};
 
 /// Power iterations for a step size that is a share of what curvature allows.
 const ITERATIONS_TO_SETTLE: usize = 200;
@@ -20,9 +20,6 @@ const ITERATIONS_TO_LOOK: usize = 10;
 /// Share of an estimate's arithmetic that looking may cost. Where it would cost more an unstable step size shows as
 /// divergence only.
 const SHARE_FOR_LOOKING: f64 = 0.02;
-
-/// Numbers in memory that the sites which are measured together may take: 2 GB, in double precision.
-const MOST_NUMBERS: usize = 1 << 28;
 
 /// What is known of a w*. All is in double precision: at low temperature the draws' excess over L(w*) is small.
 #[derive(Clone, Debug)]
@@ -64,19 +61,22 @@ fn asked(site: &Site, sampler: &Sampler) -> Option<PowerIteration> {
     Some(PowerIteration { moving: sampler.layer.map(|layer| moving(site, layer)), iterations })
 }
 
-/// The references of all sites: on a CPU one by one and on as many threads as there are idle permits, on an accelerator
-/// stacked. Those of a site that is stopped meanwhile are of no use.
+/// The references of all sites, stacked or one by one as chains are. Those of a site that is stopped meanwhile are of no
+/// use.
 pub(super) fn measure(sites: &[Site], laboratory: &Laboratory) -> Vec<Reference> {
-    let cpu = laboratory.device == Device::Cpu;
     let numbers = sites.iter().map(|site| site.numbers(site.examples.train.len())).max().unwrap_or(1);
-    let together = if cpu { 1 } else { (MOST_NUMBERS / numbers).max(1) };
+    let together = match laboratory.form.stacking {
+        Stacking::OfOneOrigin => 1,
+        // Double precision takes twice the memory.
+        Stacking::OfAll { numbers: most } => (most / 2 / numbers).max(1),
+    };
     let groups: Vec<&[Site]> = sites.chunks(together).collect();
-    let permits = cpu.then_some(laboratory.permits);
+    let permits = Some(laboratory.permits).filter(|_| laboratory.device == Device::Cpu);
     spread(groups.len(), permits, &|(): &mut (), group| measure_together(groups[group], laboratory)).concat()
 }
 
 /// The references of sites that are stacked.
-pub(super) fn measure_together(sites: &[Site], laboratory: &Laboratory) -> Vec<Reference> {
+fn measure_together(sites: &[Site], laboratory: &Laboratory) -> Vec<Reference> {
     let stopped = || sites.iter().all(|site| laboratory.stopped(site));
     let all: Vec<&Site> = sites.iter().collect();
     let objective = Site::objective(&all, Kind::Double, laboratory.device);

@@ -8,7 +8,7 @@ mod pairs;
 mod potential;
 mod quadratic;
 
-use phasegrid_proto::task::{Data, Init, Model as Config, TaskConfig};
+use phasegrid_proto::task::{Data, Init, Loss, Model as Config, TaskConfig};
 use tch::{Device, Kind, Tensor};
 
 use crate::data::Set;
@@ -57,11 +57,23 @@ pub trait Model: Send + Sync {
         gradient: &mut Tensor,
     );
 
+    /// The squared error over all of these sets by a form of the model's own, if it has one that is cheaper than by its
+    /// outputs and no less exact than they are in single precision, on a CPU.
+    fn whole_loss(&self, _loss: Loss, _sets: &[&Set]) -> Option<Box<dyn WholeLoss>> {
+        None
+    }
+
     /// Inverse participation ratio of the weights' Fourier power, mean over neurons `[E]`; `None` where weights have no
     /// cyclic order.
     fn inverse_participation_ratio(&self, _weights: &Tensor) -> Option<Tensor> {
         None
     }
+}
+
+/// A loss over the whole set, made by [`Model::whole_loss`].
+pub trait WholeLoss: Send {
+    /// Writes ∇L into `gradient` [E, D], and returns L `[E]`, both at `weights` [E, D].
+    fn loss_and_gradient(&self, weights: &Tensor, gradient: &mut Tensor) -> Tensor;
 }
 
 /// One layer of a network.
@@ -115,7 +127,7 @@ pub fn initial_weights(task: &TaskConfig) -> Vec<f32> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use phasegrid_proto::task::{Activation, BatchSize, Checkpoints, Loss, Operation, Optimizer, Potential, Train};
+    use phasegrid_proto::task::{Activation, BatchSize, Checkpoints, Operation, Optimizer, Potential, Train};
 
     pub(crate) fn modular_task(p: u32, width: u32, seed: u64) -> TaskConfig {
         TaskConfig {

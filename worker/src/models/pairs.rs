@@ -16,20 +16,35 @@ pub(super) struct Layout {
     pub(super) width: i64,
 }
 
-/// The examples of all members in host memory: the numbers of their two rows.
-#[derive(Clone, Copy)]
+/// Examples of one member in host memory: each looks up one row of U′ and one of U″.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Pairs<'a> {
-    pub(super) first: &'a [i64],
-    pub(super) second: &'a [i64],
-    /// n, examples a member.
-    pub(super) examples: usize,
+    first: &'a [i64],
+    second: &'a [i64],
+    /// The number of the member's first row among those of all members, which is how rows are numbered here.
+    base: i64,
 }
 
 impl<'a> Pairs<'a> {
-    /// What [`Layout::inputs`] made, where that lies in host memory.
-    pub(super) fn of(inputs: &'a [Tensor]) -> Self {
-        let [first, second] = inputs else { unreachable!("two tensors of row numbers") };
-        Self { first: host::slice(first), second: host::slice(second), examples: first.size()[1] as usize }
+    pub(super) fn len(self) -> usize {
+        self.first.len()
+    }
+
+    /// The same examples, so many at a time.
+    pub(super) fn chunks(self, size: usize) -> impl Iterator<Item = Self> {
+        self.first.chunks(size).zip(self.second.chunks(size)).map(move |(first, second)| Self { first, second, ..self })
+    }
+
+    /// The numbers of this example's rows among the member's own.
+    #[inline(always)]
+    pub(super) fn rows_of(self, example: usize) -> [usize; 2] {
+        [self.first[example], self.second[example]].map(|row| (row - self.base) as usize)
+    }
+
+    /// [`Self::rows_of`] each example.
+    #[inline(always)]
+    pub(super) fn rows(self) -> impl Iterator<Item = [usize; 2]> {
+        (0..self.len()).map(move |example| self.rows_of(example))
     }
 }
 
@@ -60,6 +75,14 @@ impl Layout {
             Tensor::from_slice(&rows).view([sets.len() as i64, -1]).to_device(device)
         };
         vec![index(0), index(1)]
+    }
+
+    /// The examples of each member, of what [`Layout::inputs`] made in host memory.
+    pub(super) fn pairs<'a>(&self, inputs: &'a [Tensor]) -> impl Iterator<Item = Pairs<'a>> + use<'a> {
+        let [first, second] = inputs else { unreachable!("two tensors of row numbers") };
+        let (rows, examples) = (3 * self.p, first.size()[1] as usize);
+        let members = host::slice(first).chunks(examples).zip(host::slice(second).chunks(examples)).zip(0..);
+        members.map(move |((first, second), e)| Pairs { first, second, base: e * rows })
     }
 
     /// The rows of all members' matrices, [E·3p, K].

@@ -14,13 +14,15 @@ use super::Objective;
 use super::stacked::{Padding, Stacked, Stacks};
 use crate::data::{Examples, Set};
 use crate::host::{self, widest};
-use crate::models::{self, Model};
+use crate::models::{self, Model, WholeLoss};
 
 /// Half the squared error, summed over outputs, mean over examples: of one model with E sets of examples.
 pub struct SquaredError {
     model: Box<dyn Model>,
     loss: Loss,
     examples: Stacks,
+    /// The model's own form of the full loss, where it has one.
+    whole: Option<Box<dyn WholeLoss>>,
     /// For each stack of examples.
     buffers: RefCell<Vec<Buffers>>,
 }
@@ -39,8 +41,9 @@ impl SquaredError {
     #[must_use]
     pub fn new(model: Box<dyn Model>, loss: Loss, sets: &[&Set], kind: Kind, device: Device) -> Self {
         let examples = Stacks::new(model.as_ref(), sets, kind, device);
+        let whole = model.whole_loss(loss, sets);
         let buffers = examples.parts().iter().map(|_| Buffers::default()).collect();
-        Self { model, loss, examples, buffers: RefCell::new(buffers) }
+        Self { model, loss, examples, whole, buffers: RefCell::new(buffers) }
     }
 
     /// The training loss of `task`, for `members` weight vectors that share its examples.
@@ -189,6 +192,9 @@ impl Objective for SquaredError {
     }
 
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor {
+        if let (None, Some(whole), true) = (batch, &self.whole, host::applies(weights)) {
+            return whole.loss_and_gradient(weights, gradient);
+        }
         self.evaluate(weights, batch, Some(gradient))
     }
 

@@ -26,7 +26,7 @@ pub struct Stacked {
     pub targets: Tensor,
     /// [E, N]; `None` for regression.
     pub classes: Option<Tensor>,
-    /// Each member's own number of examples, in double precision [E].
+    /// Each member's own number of examples, in double precision `[E]`.
     pub counts: Tensor,
     /// `None` where all members have N examples.
     pub padding: Option<Padding>,

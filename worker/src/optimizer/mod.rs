@@ -75,13 +75,13 @@ impl Optimizer {
         }
     }
 
-    /// The moments of one member, each [D].
+    /// The moments of one member, each `[D]`.
     #[must_use]
     pub fn moments_of(&self, member: usize) -> Vec<Tensor> {
         self.moments.iter().map(|moment| moment.get(member as i64)).collect()
     }
 
-    /// Lets a member go on where it had taken so many steps and had these moments, each [D].
+    /// Lets a member go on where it had taken so many steps and had these moments, each `[D]`.
     pub fn resume(&mut self, member: usize, steps: u64, moments: &[Tensor]) {
         self.members[member].steps = steps;
         for (own, moment) in self.moments.iter().zip(moments) {

@@ -1,8 +1,8 @@
 //! Standard normal numbers at the rate of SGLD: each step needs one for every weight of every chain.
 //!
 //! Sixteen xoshiro128++ generators side by side, and the transform of Box and Muller with polynomials in place of libm's
-//! functions, so that the compiler turns the loop over lanes into vector instructions. Products are never fused with
-//! additions: every instruction set gives the same bits.
+//! functions, so that the compiler turns the loop over lanes into vector instructions. Products are fused with additions where
+//! that is written and nowhere else: every instruction set gives the same bits.
 
 use super::derive;
 use crate::host::widest;
@@ -120,10 +120,10 @@ fn radius_of(bits: u32) -> f32 {
         -2.499_999_4e-1,
         3.333_333e-1,
     ] {
-        p = p * x + coefficient;
+        p = p.mul_add(x, coefficient);
     }
     let square = x * x;
-    let ln = x - 0.5 * square + p * x * square + e * std::f32::consts::LN_2;
+    let ln = e.mul_add(std::f32::consts::LN_2, (p * x).mul_add(square, square.mul_add(-0.5, x)));
     (-2.0 * ln.min(0.0)).sqrt()
 }
 
@@ -134,9 +134,10 @@ fn direction_of(bits: u32) -> (f32, f32) {
     let quarter = bits.wrapping_add(1 << 29) >> 30;
     let x = (bits << 2) as i32 as f32 * (std::f32::consts::FRAC_PI_4 * 2f32.powi(-31));
     let square = x * x;
-    let sin = x + x * square * (-1.666_665_5e-1 + square * (8.332_161e-3 - square * 1.951_529_6e-4));
-    let cos =
-        1.0 - 0.5 * square + square * square * (4.166_664_6e-2 + square * (-1.388_731_6e-3 + square * 2.443_315_7e-5));
+    let sin = square.mul_add(square.mul_add(-1.951_529_6e-4, 8.332_161e-3), -1.666_665_5e-1);
+    let sin = (x * square).mul_add(sin, x);
+    let cos = square.mul_add(square.mul_add(2.443_315_7e-5, -1.388_731_6e-3), 4.166_664_6e-2);
+    let cos = (square * square).mul_add(cos, square.mul_add(-0.5, 1.0));
     // Turned by quarters: (c, s), (−s, c), (−c, −s), (s, −c).
     let (a, b) = if quarter & 1 == 0 { (cos, sin) } else { (sin, cos) };
     let sign = |value: f32, negative: u32| f32::from_bits(value.to_bits() ^ (negative << 31));

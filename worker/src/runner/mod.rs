@@ -2,19 +2,25 @@
 //!
 //! One loop takes in everything that happens, one event after the other, and then starts whatever the new situation calls
 //! for. What is held is decided in `held` and what is to be reported in `outbox`, both pure; around them are `compute`,
-//! the threads that run ensembles, `reporter`, the stream of records, and calls to the coordinator, of each kind at most
-//! one at a time. The engine reaches out through `compute` alone.
+//! the threads that run ensembles and take them from what is held at the `desk`, `reporter`, the stream of records, and
+//! calls to the coordinator, of each kind at most one at a time. The engine reaches out through `ensemble` alone; a
+//! point's snapshots are on its `shelf`.
 
 mod baselines;
 mod compute;
+mod desk;
+mod ensemble;
 mod held;
 mod outbox;
 mod reporter;
+mod shelf;
 
+use std::collections::HashSet;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use phasegrid_proto::v1;
 use tch::Device;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -22,13 +28,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
 
 use self::baselines::Baselines;
-use self::compute::{Bench, Compute};
-use self::held::{Ended, Held};
+use self::compute::{Bench, Compute, Engine};
+use self::desk::Desk;
+use self::held::Held;
 use self::reporter::{Mail, Reporter};
+use self::shelf::{Library, Shelf};
 use crate::client::{Client, ClientError, Directives, Leased, Token, Verdict};
-use crate::engine;
 use crate::permits::Permits;
-use crate::surroundings::TaskEnd;
+use crate::snapshots::{SnapshotSettings, Snapshots};
 
 /// How long a worker that is told to leave may take to stop its tasks and give back its leases. Schedulers send KILL
 /// some seconds after TERM, and leases that are not given back expire.
@@ -37,12 +44,12 @@ const GRACE: Duration = Duration::from_secs(5);
 const GULP: usize = 1024;
 
 /// What a worker can do at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// Points that may be started at once, at least 1.
+    /// Points that may be started at once, at least as many as there are threads.
     pub slots: usize,
-    /// Threads that compute, at least 1 and at most `slots`.
-    pub threads: usize,
+    /// The device of each thread that computes, at least one. Threads have equal shares of the slots.
+    pub devices: Vec<Device>,
 }
 
 /// Why a worker ends before it was asked to.
@@ -59,8 +66,12 @@ pub enum RunError {
 /// Something that happened.
 #[derive(Debug)]
 enum Event {
-    /// A request for work was answered.
-    Leased(Option<Leased>, Directives),
+    /// A request for work was answered. With a lease come the digests of which there are snapshots.
+    Leased(Option<Leased>, Directives, HashSet<String>),
+    /// A lease's snapshots were looked for.
+    Found(Token, Vec<(u64, v1::Snapshot)>),
+    /// Snapshots that nobody needs any more were deleted.
+    Cleared,
     /// A heartbeat was answered.
     Beaten(Directives),
     /// Outcomes of a lease were answered.
@@ -71,10 +82,6 @@ enum Event {
     Durable { token: Token, points: Vec<(u64, u64)> },
     /// The coordinator says that a lease has ended.
     Dropped(Token),
-    /// A running point got further.
-    Progress { token: Token, point: u64, work_done: f64 },
-    /// An ensemble has ended.
-    Ended { token: Token, ended: Vec<Ended> },
     /// The coordinator will not go on with this worker.
     Refused(ClientError),
 }
@@ -92,9 +99,10 @@ enum Aim {
 
 struct Runner {
     client: Arc<Client>,
-    device: Device,
-    held: Held,
-    compute: Compute,
+    desk: Arc<Desk>,
+    /// Kept for the threads, which end with it.
+    _compute: Compute,
+    snapshots: Option<Arc<Snapshots>>,
     mail: UnboundedSender<Mail>,
     /// Calls on the way; dropping them with the runner ends them.
     calls: JoinSet<Event>,
@@ -102,6 +110,7 @@ struct Runner {
     leasing: bool,
     finishing: bool,
     releasing: usize,
+    clearing: usize,
     beating: bool,
     next_beat: Pin<Box<Sleep>>,
 }
@@ -113,8 +122,8 @@ struct Runner {
 /// If the coordinator refuses the worker or a call, or there are no threads.
 pub async fn run(
     client: Client,
-    device: Device,
     capacity: Capacity,
+    snapshots: SnapshotSettings,
     leave: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let mut leave = pin!(leave);
@@ -123,7 +132,8 @@ pub async fn run(
         () = &mut leave => return Ok(()),
     }
     let (events, mut inbox) = unbounded_channel();
-    let mut runner = Runner::start(client, device, capacity, events)?;
+    let mut runner = Runner::start(client, &capacity, snapshots, events)?;
+    let desk = Arc::clone(&runner.desk);
     let mut grace = pin!(None::<Sleep>);
     let mut happened = Vec::new();
     loop {
@@ -140,13 +150,14 @@ pub async fn run(
                     runner.on(event)?;
                 }
             }
+            () = desk.changed() => {}
             () = &mut runner.next_beat, if !runner.beating => runner.beat(),
             () = &mut leave, if runner.aim != Aim::Leave => {
                 runner.leave();
                 grace.set(Some(sleep(GRACE)));
             }
             () = async { if let Some(grace) = grace.as_mut().as_pin_mut() { grace.await } }, if runner.aim == Aim::Leave => {
-                tracing::warn!(leases = runner.held.leases(), "leaving without having given back every lease; they will expire");
+                tracing::warn!(leases = desk.held().leases(), "leaving without having given back every lease; they will expire");
                 return Ok(());
             }
         }
@@ -156,18 +167,24 @@ pub async fn run(
 impl Runner {
     fn start(
         client: Client,
-        device: Device,
-        capacity: Capacity,
+        capacity: &Capacity,
+        snapshots: SnapshotSettings,
         events: UnboundedSender<Event>,
     ) -> Result<Self, RunError> {
         let client = Arc::new(client);
+        let interval = snapshots.interval;
+        let snapshots = snapshots.open(&client.terms().snapshots, client.name()).map(Arc::new);
+        let library = |snapshots| Library { snapshots, interval, runtime: Handle::current() };
+        let desk = Arc::new(Desk::new(Held::new(capacity.slots)));
         let (mail, letters) = unbounded_channel();
         let bench = Bench {
-            device,
-            permits: Permits::new(capacity.threads),
+            engine: Engine::default(),
+            width: capacity.slots / capacity.devices.len(),
+            permits: Permits::new(capacity.devices.len()),
+            desk: Arc::clone(&desk),
             baselines: Baselines::new(Arc::clone(&client), Handle::current()),
+            library: snapshots.clone().map(library),
             mail: mail.clone(),
-            events: events.clone(),
         };
         let mut calls = JoinSet::new();
         let reporter = Reporter::new(Arc::clone(&client), letters, events);
@@ -178,18 +195,19 @@ impl Runner {
                 Ok(()) => std::future::pending().await,
             }
         });
-        let next_beat = Box::pin(sleep(client.heartbeat_interval()));
+        let next_beat = Box::pin(sleep(client.terms().heartbeat_interval));
         Ok(Self {
             client,
-            device,
-            held: Held::new(capacity),
-            compute: Compute::start(capacity, bench)?,
+            desk,
+            _compute: Compute::start(capacity, bench)?,
+            snapshots,
             mail,
             calls,
             aim: Aim::Work,
             leasing: false,
             finishing: false,
             releasing: 0,
+            clearing: 0,
             beating: false,
             next_beat,
         })
@@ -197,28 +215,23 @@ impl Runner {
 
     /// Nothing is left to be done here.
     fn may_leave(&self) -> bool {
-        self.aim != Aim::Work && self.held.is_empty() && self.releasing == 0
+        self.aim != Aim::Work && self.desk.held().is_empty() && self.releasing == 0 && self.clearing == 0
     }
 
     /// Starts whatever the situation calls for.
     fn act(&mut self) {
-        if self.aim == Aim::Leave {
-            while let Some(token) = self.held.give_back() {
-                self.release(token);
-            }
-        } else {
-            while let Some(assignment) = self.held.start() {
-                self.compute.run(assignment);
-            }
+        while self.aim == Aim::Leave
+            && let Some(token) = self.give_back()
+        {
+            self.release(token);
         }
-        if self.aim == Aim::Work && !self.leasing && self.held.wants_lease() {
+        if self.aim == Aim::Work && !self.leasing && self.desk.held().wants_lease() {
             self.leasing = true;
-            self.ask(|client| async move { client.lease().await.map(|(lease, told)| Event::Leased(lease, told)) });
+            self.lease();
         }
         // Outcomes gather while others are on the way.
-        if !self.finishing
-            && let Some((token, outcomes)) = self.held.outcomes()
-        {
+        let outcomes = if self.finishing { None } else { self.desk.held().outcomes() };
+        if let Some((token, outcomes)) = outcomes {
             self.finishing = true;
             self.ask(|client| async move {
                 client.finish(&token, outcomes).await.map(|verdict| Event::Finished(token, verdict))
@@ -228,44 +241,55 @@ impl Runner {
 
     fn on(&mut self, event: Event) -> Result<(), RunError> {
         match event {
-            Event::Leased(lease, directives) => self.on_lease(lease, directives),
+            Event::Leased(lease, directives, digests) => self.on_lease(lease, directives, &digests),
+            Event::Found(token, snapshots) => {
+                self.desk.held().found(&token, snapshots);
+                self.desk.wake();
+            }
+            Event::Cleared => self.clearing -= 1,
             Event::Beaten(directives) => {
                 self.beating = false;
-                self.next_beat = Box::pin(sleep(self.client.heartbeat_interval()));
+                self.next_beat = Box::pin(sleep(self.client.terms().heartbeat_interval));
                 self.on_directives(directives);
             }
             Event::Finished(token, verdict) => {
                 self.finishing = false;
                 match verdict {
-                    Verdict::Accepted => self.held.finished(&token),
+                    Verdict::Accepted => self.on_finished(&token),
                     Verdict::Stale => self.drop_lease(&token),
                 }
             }
             Event::Released => self.releasing -= 1,
             Event::Durable { token, points } => {
+                let mut held = self.desk.held();
                 for (point, records) in points {
-                    self.held.acknowledge(&token, point, records);
+                    held.acknowledge(&token, point, records);
                 }
             }
             Event::Dropped(token) => self.drop_lease(&token),
-            Event::Progress { token, point, work_done } => self.held.progress(&token, point, work_done),
-            Event::Ended { token, ended } => self.on_ended(&token, ended),
             Event::Refused(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    fn on_lease(&mut self, lease: Option<Leased>, directives: Directives) {
+    fn on_lease(&mut self, lease: Option<Leased>, directives: Directives, digests: &HashSet<String>) {
         self.leasing = false;
         self.on_directives(directives);
         let Some(lease) = lease else { return };
-        if self.aim == Aim::Work {
-            tracing::debug!(lease = %lease.token, sweep = lease.sweep, tasks = lease.tasks.len(), "leased");
-            let device = self.device;
-            self.held.take(lease, |tasks| engine::ensembles(tasks, device));
-        } else {
+        if self.aim != Aim::Work {
             // It was granted while this worker was told to leave.
-            self.release(lease.token);
+            return self.release(lease.token);
+        }
+        tracing::debug!(lease = %lease.token, sweep = lease.sweep, tasks = lease.tasks.len(), "leased");
+        let begun = begun(&lease, digests);
+        let token = lease.token.clone();
+        self.desk.held().take(lease, !begun.is_empty());
+        match &self.snapshots {
+            Some(snapshots) if !begun.is_empty() => {
+                let snapshots = Arc::clone(snapshots);
+                self.calls.spawn(async move { Event::Found(token, snapshots.newest_of(begun).await) });
+            }
+            _ => self.desk.wake(),
         }
     }
 
@@ -279,17 +303,15 @@ impl Runner {
         }
     }
 
-    fn on_ended(&mut self, token: &Token, ended: Vec<Ended>) {
-        for Ended { point, end, .. } in &ended {
-            if let TaskEnd::Failed { error, permanent } = end {
-                tracing::warn!(lease = %token, point, permanent, error, "a task failed");
-            }
+    fn on_finished(&mut self, token: &Token) {
+        let shelves = self.desk.held().finished(token);
+        for shelf in shelves {
+            self.clear(shelf);
         }
-        self.held.end(token, ended);
     }
 
     fn drop_lease(&mut self, token: &Token) {
-        if self.held.drop_lease(token) {
+        if self.desk.held().drop_lease(token) {
             tracing::info!(lease = %token, "the lease has ended; its work is dropped");
         }
         // The reporter lives as long as the runner.
@@ -298,14 +320,39 @@ impl Runner {
 
     fn beat(&mut self) {
         self.beating = true;
-        let running = self.held.running();
+        let running = self.desk.held().running();
         self.ask(|client| async move { client.heartbeat(running).await.map(Event::Beaten) });
     }
 
     fn leave(&mut self) {
-        tracing::info!(leases = self.held.leases(), "leaving: running tasks are stopped and leases given back");
+        tracing::info!(leases = self.desk.held().leases(), "leaving: running tasks are stopped and leases given back");
         self.aim = Aim::Leave;
-        self.held.stop();
+        self.desk.leave();
+    }
+
+    /// Asks for work, and for the digests of which there are snapshots: one look a lease, however many points it has.
+    fn lease(&mut self) {
+        let snapshots = self.snapshots.clone();
+        self.ask(|client| async move {
+            let (lease, directives) = client.lease().await?;
+            let digests = match snapshots.filter(|_| lease.is_some()) {
+                Some(snapshots) => snapshots.digests().await,
+                None => HashSet::new(),
+            };
+            Ok(Event::Leased(lease, directives, digests))
+        });
+    }
+
+    fn give_back(&self) -> Option<Token> {
+        self.desk.held().give_back()
+    }
+
+    fn clear(&mut self, shelf: Arc<Shelf>) {
+        self.clearing += 1;
+        self.calls.spawn(async move {
+            shelf.clear().await;
+            Event::Cleared
+        });
     }
 
     fn release(&mut self, token: Token) {
@@ -321,4 +368,13 @@ impl Runner {
         let call = call(Arc::clone(&self.client));
         self.calls.spawn(async move { call.await.unwrap_or_else(Event::Refused) });
     }
+}
+
+/// The points of a lease that some worker has begun, as their digests are among those with snapshots.
+fn begun(lease: &Leased, digests: &HashSet<String>) -> Vec<(u64, String)> {
+    if digests.is_empty() {
+        return Vec::new();
+    }
+    let tasks = lease.tasks.iter().filter_map(|(point, task)| Some((*point, task.as_ref().ok()?.digest())));
+    tasks.filter(|(_, digest)| digests.contains(digest)).collect()
 }

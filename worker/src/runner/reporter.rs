@@ -18,7 +18,7 @@ const GULP: usize = 1024;
 #[derive(Debug)]
 pub(super) enum Mail {
     /// A record to be carried.
-    Record { token: Token, point: u64, record: v1::Record },
+    Record { token: Token, point: u64, record: Box<v1::Record> },
     /// A lease whose records nobody wants any more.
     Drop(Token),
 }
@@ -106,7 +106,7 @@ async fn collect(mail: &mut UnboundedReceiver<Mail>, outbox: &mut Outbox) -> boo
     let open = !messages.is_empty();
     for message in messages {
         match message {
-            Mail::Record { token, point, record } => outbox.push(token, point, record),
+            Mail::Record { token, point, record } => outbox.push(token, point, *record),
             Mail::Drop(token) => outbox.drop_lease(&token),
         }
     }

@@ -13,11 +13,11 @@ const FLAT: f64 = 1e-10;
 
 /// What is asked for, and how much may be spent on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PowerIteration {
+pub(crate) struct PowerIteration {
     /// The weights whose block of the Hessian is meant; `None` is all.
-    pub moving: Option<Range<usize>>,
+    pub(crate) moving: Option<Range<usize>>,
     /// Iterations at most, each two gradients; a value that has not settled by then is a lower bound.
-    pub iterations: usize,
+    pub(crate) iterations: usize,
 }
 
 /// For each of R networks the eigenvalue of the Hessian of its full loss at `weights` [R, D] that is largest in absolute
@@ -26,8 +26,7 @@ pub struct PowerIteration {
 /// A network's iteration ends when it changes the value by less than a thousandth. `None` where the loss is flat, and
 /// everywhere if `stopped` said so on the way. The same `normals` give a network the same value, to rounding, whichever
 /// networks are beside it.
-#[must_use]
-pub fn greatest_curvatures(
+pub(crate) fn greatest_curvatures(
     objective: &dyn Objective,
     weights: &Tensor,
     normals: &mut [Normals],

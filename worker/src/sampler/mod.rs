@@ -25,50 +25,49 @@ use std::ops::Range;
 use phasegrid_proto::task::Method;
 use tch::{Device, Kind};
 
-pub use curvature::{PowerIteration, greatest_curvatures};
-pub use randomness::Chance;
+pub(crate) use curvature::{PowerIteration, greatest_curvatures};
+pub(crate) use randomness::Chance;
 pub(crate) use spread::spread;
+pub(crate) use stacking::Stacking;
 
 use crate::estimate::Failure;
 use crate::objective::Objective;
 use crate::permits::Permits;
-use stacking::Stacking;
 
 /// Settings of chains, every value resolved.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The dynamics.
-    pub method: Method,
+    pub(crate) method: Method,
     /// ε.
-    pub step_size: f64,
+    pub(crate) step_size: f64,
     /// γ.
-    pub localization: f64,
+    pub(crate) localization: f64,
     /// nβ.
-    pub nbeta: f64,
+    pub(crate) nbeta: f64,
     /// Number of chains.
-    pub chains: usize,
+    pub(crate) chains: usize,
     /// Steps before the first draw.
-    pub burn_in: usize,
+    pub(crate) burn_in: usize,
     /// Draws of each chain.
-    pub draws: usize,
+    pub(crate) draws: usize,
     /// Examples behind one gradient; `None` is the full set.
-    pub batch_size: Option<usize>,
+    pub(crate) batch_size: Option<usize>,
     /// The weights that move while all others stay at w*; `None` is all.
-    pub moving: Option<Range<usize>>,
+    pub(crate) moving: Option<Range<usize>>,
     /// Whether what a draw records is its loss minus that of w* on the same minibatch.
-    pub paired: bool,
+    pub(crate) paired: bool,
 }
 
 impl Settings {
     /// Steps of one chain.
-    #[must_use]
-    pub fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         self.burn_in + self.draws
     }
 }
 
 /// Where chains start and stay near, and how they move.
-pub trait Origin: Sync {
+pub(crate) trait Origin: Sync {
     /// w*, D numbers.
     fn start(&self) -> &[f32];
 
@@ -94,45 +93,33 @@ pub trait Origin: Sync {
 
 /// What one chain recorded.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chain {
+pub(crate) struct Chain {
     /// The loss of each draw; its excess over that of w* if [`Settings::paired`].
-    pub losses: Vec<f64>,
+    pub(crate) losses: Vec<f64>,
     /// Distance from w* at the last draw.
-    pub distance: f64,
+    pub(crate) distance: f64,
     /// Share of the proposals that were accepted while drawing, of dynamics that reject and had the chance.
-    pub acceptance: Option<f64>,
+    pub(crate) acceptance: Option<f64>,
 }
 
 /// The chains of one origin in order, where one whose loss became non-finite says so; `None` if it was stopped.
-pub type Outcome = Option<Vec<Result<Chain, Failure>>>;
+pub(crate) type Outcome = Option<Vec<Result<Chain, Failure>>>;
 
-/// Runs all chains of all origins, which share the shapes of their networks, in this precision and on this device.
-///
-/// `objective` makes the loss of a program's rows, given the origin of each. The caller's thread holds a permit; on a CPU
-/// idle ones are taken for threads of their own.
-pub fn run<W: Origin, O: Objective>(
-    origins: &[&W],
-    objective: &(impl Fn(&[&W]) -> O + Sync),
-    options: (Kind, Device),
-    permits: &Permits,
-) -> Vec<Outcome> {
-    run_in(origins, objective, options, permits, Form::of(options.1))
-}
-
-/// The form of a computation that the device decides. Which it is makes no difference to a chain but for the numbers that
-/// its randomness consists of.
+/// The form of a computation. Which it is makes no difference to a chain but for the numbers that its randomness consists
+/// of.
 #[derive(Clone, Copy, Debug)]
-struct Form {
-    stacking: Stacking,
+pub(crate) struct Form {
+    pub(crate) stacking: Stacking,
     /// Random numbers are made where the rows are, and losses stay there until someone looks.
-    on_device: bool,
+    pub(crate) on_device: bool,
 }
 
 impl Form {
     /// Numbers in memory of one program on an accelerator: 4 GB of them.
     const MOST_NUMBERS: usize = 1 << 30;
 
-    fn of(device: Device) -> Self {
+    /// The one that suits a device.
+    pub(crate) fn of(device: Device) -> Self {
         match device {
             Device::Cpu => Self { stacking: Stacking::OfOneOrigin, on_device: false },
             _ => Self { stacking: Stacking::OfAll { numbers: Self::MOST_NUMBERS }, on_device: true },
@@ -140,12 +127,16 @@ impl Form {
     }
 }
 
-fn run_in<W: Origin, O: Objective>(
+/// Runs all chains of all origins, which share the shapes of their networks, in this precision and on this device.
+///
+/// `objective` makes the loss of a program's rows, given the origin of each. The caller's thread holds a permit; on a CPU
+/// idle ones are taken for threads of their own.
+pub(crate) fn run<W: Origin, O: Objective>(
     origins: &[&W],
     objective: &(impl Fn(&[&W]) -> O + Sync),
     options: (Kind, Device),
-    permits: &Permits,
     form: Form,
+    permits: &Permits,
 ) -> Vec<Outcome> {
     let programs = stacking::programs(origins, form.stacking);
     // An accelerator is filled by stacking: programs side by side would only take more of its memory.

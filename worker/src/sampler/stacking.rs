@@ -13,7 +13,7 @@ pub(super) struct Row {
 
 /// How chains are stacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stacking {
+pub(crate) enum Stacking {
     /// Chains of one origin, few in a program, which is best for a CPU.
     ///
     /// A stacked program is no faster there than its rows one after the other, but for the cost of the calls into libtorch,

@@ -42,7 +42,7 @@ impl Member {
             let step = snapshot.step;
             match snapshot::read(snapshot, &member.task, &member.course) {
                 Ok((saved, records)) => {
-                    tracing::info!(step, "a task goes on from a snapshot");
+                    place.surroundings.resumed(number, step);
                     member.at = saved.at;
                     member.saved = Some(saved);
                     records.into_iter().for_each(|record| member.tell(record, place.surroundings));

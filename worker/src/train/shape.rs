@@ -24,7 +24,7 @@ pub(super) fn of(task: &TaskConfig) -> TaskConfig {
         Data::Modular { operation, label_noise, train_fraction, modulus: _ } => {
             (*operation, *label_noise, *train_fraction) = (Operation::Add, 0.0, 0.0);
         }
-        Data::Gaussian { samples, .. } => *samples = 0,
+        Data::Gaussian { samples, whiten } => (*samples, *whiten) = (0, false),
         Data::Origin => {}
     }
     let (Optimizer::Adam { learning_rate, weight_decay, .. }

@@ -50,17 +50,22 @@ impl Case {
     pub(crate) fn agrees_with(self, expected: f64) -> Self {
         let (llc, error) = (self.estimate.llc.unwrap(), self.estimate.llc_se.unwrap());
         let z = (llc - expected) / error;
-        let show = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.5}"));
-        let (exact, name) = (show(self.exact), &self.name);
-        println!("{name:<40} exact {exact:>8}  expected {expected:>8.5}  estimate {llc:>8.5} ± {error:.5}  z {z:>5.2}");
-        assert!(z.abs() < 3.0, "{name}: {z}");
+        self.print(&format!("expected {expected:>8.5}  z {z:>5.2}"));
+        assert!(z.abs() < 3.0, "{}: {z}", self.name);
         self
     }
 
     /// Within this share of the learning coefficient.
     pub(crate) fn near_exact(self, share: f64) -> Self {
-        let (llc, exact) = (self.estimate.llc.unwrap(), self.exact.unwrap());
-        assert!((llc / exact - 1.0).abs() < share, "{}: {llc} and {exact}", self.name);
+        let off = self.estimate.llc.unwrap() / self.exact.unwrap() - 1.0;
+        self.print(&format!("{:+.1} % off the exact value", 100.0 * off));
+        assert!(off.abs() < share, "{}: {off}", self.name);
         self
+    }
+
+    fn print(&self, verdict: &str) {
+        let exact = self.exact.map_or("–".to_owned(), |exact| format!("{exact:.5}"));
+        let (llc, error) = (self.estimate.llc.unwrap(), self.estimate.llc_se.unwrap());
+        println!("{:<42} exact {exact:>8}  estimate {llc:>8.5} ± {error:.5}  {verdict}", self.name);
     }
 }

@@ -33,6 +33,17 @@ fn quadratics_have_their_discretised_value() {
 }
 
 #[test]
+fn exact_draws_know_no_step_size() {
+    // ε·a of 1 and 2, at which SGLD would find a third too much and twice the value.
+    for step_size in [0.01, 0.02] {
+        let llc = json!({ "method": "mala", "nbeta": 99, "localization": 1, "step_size": step_size, "chains": 64,
+            "burn_in": 200, "draws": 3000, "batch_size": "full" });
+        let case = Case::of(format!("quadratic potential, mala {step_size}"), &potential(&[1.0; 5], 1, llc)).agrees();
+        assert!((case.finite.unwrap() - 5.0 * 0.495).abs() < 1e-12);
+    }
+}
+
+#[test]
 fn a_step_size_from_the_curvature_is_known_too() {
     let llc =
         json!({ "preset": "population", "step_size": { "stable": 1 }, "chains": 64, "burn_in": 200, "draws": 1000 });

@@ -1,4 +1,4 @@
-//! Networks at random weights of which they are their own teacher, on the full grid of pairs modulo 3.
+//! Networks at random weights of which they are their own teacher, on the full grid of pairs modulo 3, and a linear one.
 //!
 //! Full batch, nβ = 1e6 and γ = 1: so cold the loss is a quadratic as far as chains go, and what discretisation adds is known.
 //! The estimate is compared within three standard errors with the exact value of that, and with the learning coefficient, half
@@ -11,37 +11,44 @@ use phasegrid_worker::models;
 use serde_json::{Value, json};
 
 use crate::case::Case;
-use crate::ranks::jacobian;
+use crate::ranks::{jacobian, of_layer};
 
 /// The positive eigenvalues of the loss's Hessian JᵀJ/N at the teacher.
 fn curvatures(task: &TaskConfig) -> Vec<f64> {
     let jacobian = jacobian(task);
+    // The weights that move.
+    let layer = task.llc.as_ref().unwrap().samplers[0].layer;
+    let jacobian = layer.map_or(jacobian.shallow_clone(), |layer| of_layer(task, &jacobian, layer));
     let (_, singular, _) = jacobian.svd(true, false);
     let squares = Vec::<f64>::try_from(singular.square() / task.data.train_examples() as f64).unwrap();
     let greatest = squares[0];
     squares.into_iter().filter(|h| *h > 1e-18 * greatest).collect()
 }
 
-fn check(name: &str, model: &Value, loss: &str, seed: u64, value: f64, length: u32) {
-    let table = json!({
+/// The estimate at the teacher of `table` against that of a quadratic with the loss's curvatures, and against `value`.
+fn check(name: &str, table: &Value, value: f64) {
+    let task = resolve(table, &[]).unwrap();
+    let curvatures = curvatures(&task);
+    assert_eq!(curvatures.len() as f64 / 2.0, value);
+    let ratio = curvatures[0] / curvatures[curvatures.len() - 1];
+    let weights = models::initial_weights(&task);
+    let mut case = Case::at(format!("{name}, h ratio {ratio:.0}"), task, &weights);
+    case.exact = Some(value);
+    let settings = case.estimate.settings.clone().unwrap();
+    let discretised = curvatures.iter().map(|h| theory::llc_of_curvature(*h, &settings).unwrap()).sum();
+    let case = case.agrees_with(discretised).near_exact(0.03);
+    assert_eq!(case.estimate.health(), v1::Health::Ok, "{}", case.estimate.health_reason);
+}
+
+fn on_pairs(model: &Value, loss: &str, seed: u64, length: u32) -> Value {
+    json!({
         "data": { "kind": "modular", "modulus": 3, "train_fraction": 1.0 },
         "model": model,
         "train": { "steps": 0, "loss": loss },
         "llc": { "preset": "population", "nbeta": 1e6, "step_size": { "stable": 0.1 }, "chains": 32,
             "burn_in": length, "draws": length },
         "seed": seed,
-    });
-    let task = resolve(&table, &[]).unwrap();
-    let curvatures = curvatures(&task);
-    assert_eq!(curvatures.len() as f64 / 2.0, value);
-    let ratio = curvatures[0] / curvatures[curvatures.len() - 1];
-    let mut case =
-        Case::at(format!("{name} {loss}, h ratio {ratio:.0}"), task.clone(), &models::initial_weights(&task));
-    case.exact = Some(value);
-    let settings = case.estimate.settings.clone().unwrap();
-    let discretised = curvatures.iter().map(|h| theory::llc_of_curvature(*h, &settings).unwrap()).sum();
-    let case = case.agrees_with(discretised).near_exact(0.03);
-    assert_eq!(case.estimate.health(), v1::Health::Ok, "{}", case.estimate.health_reason);
+    })
 }
 
 fn quadratic(width: u32) -> Value {
@@ -54,24 +61,47 @@ fn mlp(width: u32, activation: &str) -> Value {
 
 #[test]
 fn quadratic_teachers_have_half_the_rank_of_their_jacobian() {
-    check("quadratic teacher K 1", &quadratic(1), "mse", 9, 3.5, 30_000);
-    check("quadratic teacher K 2", &quadratic(2), "mse", 9, 7.0, 30_000);
+    check("quadratic teacher K 1", &on_pairs(&quadratic(1), "mse", 9, 30_000), 3.5);
+    check("quadratic teacher K 2", &on_pairs(&quadratic(2), "mse", 9, 30_000), 7.0);
 }
 
 #[test]
 fn wide_quadratic_teachers_have_half_the_number_of_outputs() {
-    check("quadratic teacher K 5", &quadratic(5), "mse", 9, 13.5, 25_000);
+    check("quadratic teacher K 5", &on_pairs(&quadratic(5), "mse", 9, 25_000), 13.5);
 }
 
 #[test]
 fn centring_takes_one_example_from_wide_quadratic_teachers() {
-    check("quadratic teacher K 5", &quadratic(5), "centred_mse", 9, 12.0, 15_000);
+    check("quadratic teacher K 5, centred", &on_pairs(&quadratic(5), "centred_mse", 9, 15_000), 12.0);
 }
 
 #[test]
 fn smooth_teachers_have_half_the_rank_of_their_jacobian() {
     for activation in ["tanh", "gelu"] {
-        check(&format!("{activation} teacher K 1"), &mlp(1, activation), "mse", 11, 4.0, 10_000);
-        check(&format!("{activation} teacher K 2"), &mlp(2, activation), "mse", 16, 8.0, 40_000);
+        check(&format!("{activation} teacher K 1"), &on_pairs(&mlp(1, activation), "mse", 11, 40_000), 4.0);
+        check(&format!("{activation} teacher K 2"), &on_pairs(&mlp(2, activation), "mse", 16, 40_000), 8.0);
     }
+}
+
+#[test]
+fn lazy_quadratic_teachers_have_their_second_layer_alone() {
+    // ½·p·min(K, N)
+    for (width, value) in [(2, 3.0), (5, 7.5)] {
+        let mut table = on_pairs(&quadratic(width), "mse", 9, 10_000);
+        table["llc"]["layer"] = json!(2);
+        check(&format!("quadratic teacher K {width}, layer 2"), &table, value);
+    }
+}
+
+#[test]
+fn a_deep_linear_teacher_of_full_rank_lies_in_the_one_stratum() {
+    let table = json!({
+        "data": { "kind": "gaussian", "samples": 2, "whiten": true },
+        "model": { "kind": "deep_linear", "widths": [2, 2, 2], "rank": 2, "init": "teacher" },
+        "train": { "steps": 0, "loss": "mse" },
+        "llc": { "preset": "population", "nbeta": 1e6, "localization": 100.0, "step_size": { "stable": 0.05 },
+            "chains": 32, "burn_in": 4000, "draws": 10_000 },
+        "seed": 1,
+    });
+    check("deep linear [2, 2, 2] rank 2", &table, 2.0);
 }

@@ -51,7 +51,7 @@ async fn of_many_calls_that_find_the_worker_forgotten_one_registers_it_again() {
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    assert_eq!(client.heartbeat_interval(), interval);
+    assert_eq!(client.terms().heartbeat_interval, interval);
     coordinator.heard_all();
 }
 
@@ -65,7 +65,7 @@ async fn heartbeats_are_sent_at_most_ten_times_a_second_whatever_the_coordinator
     });
     coordinator.register().await.answer(terms(Duration::ZERO));
     registered.await.unwrap().unwrap();
-    assert_eq!(client.heartbeat_interval(), Duration::from_millis(100));
+    assert_eq!(client.terms().heartbeat_interval, Duration::from_millis(100));
 }
 
 #[tokio::test]

@@ -5,3 +5,4 @@ mod harness;
 mod client;
 mod process;
 mod runner;
+mod snapshots;

@@ -10,12 +10,18 @@ use tonic::Status;
 use crate::harness::*;
 
 /// A running binary, ended with the test.
-struct Process(std::process::Child);
+pub(crate) struct Process(std::process::Child);
 
 impl Process {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// With further variables in its environment.
+    pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phasegrid-worker"));
-        command.args(arguments).env_remove("PHASEGRID_COORDINATOR").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments).env_remove("PHASEGRID_COORDINATOR").envs(environment.iter().copied());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command.spawn().expect("the binary is built"))
     }
 

@@ -27,6 +27,7 @@ preset = "authors_code"
 batch_size = 32
 baselines = ["zero"]
 sensitivity = true
+shards = 2
 [task.geometry]
 trace_probes = 8
 [axes]
@@ -113,7 +114,7 @@ fn further_axes_of_the_sampler_are_sites_of_their_own() {
 fn what_cannot_be_calibrated_is_refused_with_what_to_do() {
     let refused = |source: &str, request: Request| scan(source, request).unwrap_err().to_string();
     let untouched = SWEEP.replace(
-        "[task.llc]\npreset = \"authors_code\"\nbatch_size = 32\nbaselines = [\"zero\"]\nsensitivity = true\n",
+        "[task.llc]\npreset = \"authors_code\"\nbatch_size = 32\nbaselines = [\"zero\"]\nsensitivity = true\nshards = 2\n",
         "",
     );
     assert!(refused(&untouched, request(3)).starts_with("no [task.llc]: "));

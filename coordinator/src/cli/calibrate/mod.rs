@@ -197,6 +197,11 @@ fn explain(scan: &Scan, choice: &Choice, tolerance: f64) {
         end(first),
         end(last)
     ));
+    let (chosen, own) = (scan.grid.levels(choice.node)[2], &scan.grid.own[2]);
+    if chosen != own && scan.grid.nbetas.contains(own) {
+        let (own, nbeta) = (short(own.number), short(chosen.number));
+        talk(&format!("the file's nbeta {own} has no plateau; {nbeta} asks another question, at another temperature"));
+    }
     let slope = |slope: Slope| format!("{:.3} ± {:.3}", slope.value, slope.error);
     talk(&format!("∂ log LLC / ∂ log ε there: {}", slope(choice.step_size_slope)));
     match choice.localization_slope {

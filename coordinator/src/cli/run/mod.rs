@@ -82,8 +82,7 @@ impl Run {
             async |client: &mut Client, id: &str, folder: &Arc<Folder>| report(client, id, &spec, folder).await;
         let ((), end, folder) = self.here.run(local, report).await?;
         let tasks = folder.path().join("tasks.csv");
-        end.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))?;
-        folder.clear_snapshots()
+        end.into_result(&format!("{} has the errors, `--retry` gives them another go", tasks.display()))
     }
 }
 
@@ -120,6 +119,9 @@ impl Here {
         let stopped = coordinator.stop().await;
         let (reported, end) = ended?;
         stopped?;
+        if end.is_complete() {
+            folder.clear_snapshots()?;
+        }
         Ok((reported, end, folder))
     }
 

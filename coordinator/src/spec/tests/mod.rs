@@ -1,6 +1,7 @@
 //! Sweep files, good and bad.
 
 mod axes;
+mod known;
 mod refusals;
 mod resolved;
 mod shards;

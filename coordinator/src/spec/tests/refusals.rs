@@ -27,7 +27,7 @@ fn bad_keys_and_values_of_the_task() {
         (
             "width = 16",
             "width = 16\nwdth = 3",
-            "line 11: task.model.wdth: unknown key, did you mean width?; accepted: kind, width, widths, activation, rank, init",
+            "line 11: task.model.wdth: unknown key, did you mean width?; accepted: kind, width, widths, activation, rank, curvatures, powers, init",
         ),
         (
             "width = 16",
@@ -84,7 +84,7 @@ fn bad_axes() {
         ("seed = { from = 0, cuont = 3 }", "line 18: axes.seed.cuont: unknown key, did you mean count?; accepted: from, to, points, step, count, scale".to_owned()),
         ("seed = { from = 0, count = 0 }", "line 18: axes.seed.count: 0 is not accepted; accepted: a whole number, 1 or more".to_owned()),
         ("seed = { count = 3 }", "line 18: axes.seed.from: is missing; accepted: a number".to_owned()),
-        ("model.wdth = [1, 2]", "line 18: axes.model.wdth: unknown key, did you mean model.width?; accepted: model.kind, model.width, model.widths, model.activation, model.rank, model.init".to_owned()),
+        ("model.wdth = [1, 2]", "line 18: axes.model.wdth: unknown key, did you mean model.width?; accepted: model.kind, model.width, model.widths, model.activation, model.rank, model.curvatures, model.powers, model.init".to_owned()),
         ("\"llc.checkpoints\" = [[1], [2]]", "line 18: axes.llc.checkpoints: is the same for all samplers of a task; accepted as an axis: other keys of llc".to_owned()),
         ("model.width = [\n  8,\n  8,\n]", "line 20: axes.model.width[1]: 8 is there twice; accepted: each value once".to_owned()),
         ("train.weight_decay = [1, 1.0]", "line 18: axes.train.weight_decay[1]: 1.0 is there twice; accepted: each value once".to_owned()),

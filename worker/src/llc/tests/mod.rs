@@ -1,12 +1,12 @@
 //! Estimates at checkpoints: what stands in them, and that they depend on nothing that they should not.
-#![expect(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
 
 mod diagnostics;
 mod layers;
+mod together;
 
 use super::*;
 use crate::models::tests::{gaussian_task, modular_task};
-use phasegrid_proto::task::{BatchSize, Init, InitialLoss, Llc, Loss, Method, Nbeta, Preset, StepSize};
+use phasegrid_proto::task::{BatchSize, Init, InitialLoss, Llc, Loss, Method, Nbeta, NbetaRule, Preset, StepSize};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -115,61 +115,6 @@ fn several_samplers_give_an_estimate_each_in_order_and_as_if_alone() {
     assert_eq!(found.iter().map(|estimate| estimate.sampler).collect::<Vec<_>>(), [0, 1]);
     assert_eq!(found[1].llc, estimate_of(&task(8, other, &[])).llc);
     assert_ne!(found[0].llc, found[1].llc);
-}
-
-#[test]
-fn subjects_of_an_ensemble_have_the_estimates_that_they_have_alone() {
-    let samplers = [Method::Sgld, Method::RmspropSgld, Method::Mala].map(|method| Sampler { method, ..sampler() });
-    let task = |seed| {
-        let mut task = TaskConfig { seed, ..task(8, sampler(), &[]) };
-        task.llc.as_mut().unwrap().samplers = samplers.to_vec();
-        task
-    };
-    let tasks: Vec<_> = (0..3).map(task).collect();
-    let examples: Vec<_> = tasks.iter().map(Examples::of).collect();
-    let weights: Vec<_> = tasks.iter().map(|task| Tensor::from_slice(&models::initial_weights(task))).collect();
-    let subject = |number: usize| Subject {
-        number,
-        task: &tasks[number],
-        examples: &examples[number],
-        weights: &weights[number],
-        step: 5,
-    };
-    let subjects: Vec<_> = (0..3).map(subject).collect();
-    for idle in [0, 3] {
-        let together = estimates(&subjects, Device::Cpu, &Permits::new(idle), &Library::default());
-        let alone: Vec<_> = tasks.iter().map(|task| estimates_of(task, &Library::default(), 0)).collect();
-        assert_eq!(together, alone);
-        assert_ne!(together[0][0].llc, together[1][0].llc);
-    }
-}
-
-#[test]
-fn references_that_are_measured_together_are_those_of_each_alone() {
-    let tasks: Vec<_> = (0..3)
-        .map(|seed| {
-            let mut sampler = sampler();
-            sampler.step_size = StepSize::Stable { stable: 0.1 };
-            sampler.layer = Some(2);
-            TaskConfig { seed, ..task(8, sampler, &[]) }
-        })
-        .collect();
-    let examples: Vec<_> = tasks.iter().map(Examples::of).collect();
-    let sites: Vec<_> = (0..3)
-        .map(|number| {
-            let weights = models::initial_weights(&tasks[number]);
-            Site { number, task: &tasks[number], examples: &examples[number], step: 5, weights }
-        })
-        .collect();
-    let (permits, surroundings) = (Permits::new(0), Library::default());
-    let laboratory = Laboratory { device: Device::Cpu, permits: &permits, surroundings: &surroundings };
-    let together = reference::measure_together(&sites, &laboratory);
-    for ((site, together), alone) in sites.iter().zip(together).zip(reference::measure(&sites, &laboratory)) {
-        // Rounding of double precision; curvature is a difference over 1e-4 of gradients, up to 200 times over.
-        assert!((together.initial_loss / alone.initial_loss - 1.0).abs() < 1e-13);
-        let curvature = |reference: &reference::Reference| reference.curvature(site, &site.samplers()[0]).unwrap();
-        assert!((curvature(&together) / curvature(&alone) - 1.0).abs() < 1e-6);
-    }
 }
 
 #[test]

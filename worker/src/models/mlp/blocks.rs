@@ -1,10 +1,8 @@
 //! The MLP in host memory: look-ups, products and gradients block by block, so that what is needed of a block of examples
-//! stays in the cache. Nothing is kept of the way forward. A member's numbers do not depend on those beside it.
+//! stays in the cache. Nothing is kept of the way forward. Members are taken one by one, and none depends on another.
 //!
 //! With rows U′[a], U″[b] of an example and cotangent c (∂L/∂f, p numbers):
 //! z = U′[a] + U″[b]; f = V·φ(z); ∂V += c·φ(z)ᵀ; ∂U′[a] += φ′(z)·(Vᵀc) and ∂U″[b] the same.
-
-use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
@@ -33,20 +31,19 @@ impl Mlp {
         (BLOCK / self.layout.width as usize).clamp(8, 256)
     }
 
-    /// Fills `outputs` [E, n, p] at `weights` [E, D].
+    /// Fills one member's `outputs` [n, p] at its `weights` [D].
     pub(super) fn forward_blocks(&self, weights: &[f32], pairs: Pairs, scratch: &mut [f32], outputs: &mut [f32]) {
-        let p = self.layout.p as usize;
-        let (h, slope, _) = thirds(scratch);
-        for block in self.blocks(pairs) {
-            let (h, slope) = (&mut h[..block.size()], &mut slope[..block.size()]);
-            look_up(block.width, weights, block.first, block.second, h);
+        let (p, width, rows) = (self.layout.p as usize, self.layout.width as usize, self.block_rows());
+        let vt = &weights[2 * p * width..];
+        for (pairs, outputs) in pairs.chunks(rows).zip(outputs.chunks_mut(rows * p)) {
+            let [h, slope, _] = buffers(scratch, pairs.len() * width);
+            look_up(width, weights, pairs, h);
             activate(self.activation, h, slope);
-            let vt = Matrix::new(&weights[block.vt], p);
-            multiply(&mut outputs[block.outputs], false, Matrix::new(h, block.width), vt);
+            multiply(outputs, false, Matrix::new(h, width), Matrix::new(vt, p));
         }
     }
 
-    /// Overwrites `gradient` [E, D] with that of Σ cotangent·outputs.
+    /// Overwrites one member's `gradient` [D] with that of Σ cotangent·outputs.
     pub(super) fn backward_blocks(
         &self,
         weights: &[f32],
@@ -55,69 +52,35 @@ impl Mlp {
         cotangent: &[f32],
         gradient: &mut [f32],
     ) {
-        let p = self.layout.p as usize;
-        let (h, slope, dh) = thirds(scratch);
+        let (p, width, rows) = (self.layout.p as usize, self.layout.width as usize, self.block_rows());
+        let vt = Matrix::new(&weights[2 * p * width..], p);
         gradient.fill(0.0);
-        for block in self.blocks(pairs) {
-            let (h, slope, dh) = (&mut h[..block.size()], &mut slope[..block.size()], &mut dh[..block.size()]);
-            look_up(block.width, weights, block.first, block.second, h);
+        let (of_rows, of_vt) = gradient.split_at_mut(2 * p * width);
+        for (pairs, cotangent) in pairs.chunks(rows).zip(cotangent.chunks(rows * p)) {
+            let [h, slope, dh] = buffers(scratch, pairs.len() * width);
+            look_up(width, weights, pairs, h);
             activate(self.activation, h, slope);
-            let cotangent = Matrix::new(&cotangent[block.outputs], p);
-            multiply(&mut gradient[block.vt.clone()], true, Matrix::new(h, block.width).transposed(), cotangent);
-            multiply(dh, false, cotangent, Matrix::new(&weights[block.vt], p).transposed());
-            scatter(block.width, block.first, block.second, slope, dh, gradient);
+            let cotangent = Matrix::new(cotangent, p);
+            multiply(of_vt, true, Matrix::new(h, width).transposed(), cotangent);
+            multiply(dh, false, cotangent, vt.transposed());
+            scatter(width, pairs, slope, dh, of_rows);
         }
     }
-
-    /// The blocks of all members, one after the other.
-    fn blocks<'a>(&self, pairs: Pairs<'a>) -> impl Iterator<Item = Block<'a>> + use<'a> {
-        let (p, width, rows) = (self.layout.p as usize, self.layout.width as usize, self.block_rows());
-        let members = pairs.first.chunks(pairs.examples).zip(pairs.second.chunks(pairs.examples)).enumerate();
-        members.flat_map(move |(e, (first, second))| {
-            let vt = (3 * e + 2) * p * width..(3 * e + 3) * p * width;
-            first.chunks(rows).zip(second.chunks(rows)).enumerate().map(move |(i, (first, second))| {
-                let start = (e * pairs.examples + i * rows) * p;
-                Block { width, first, second, vt: vt.clone(), outputs: start..start + first.len() * p }
-            })
-        })
-    }
 }
 
-/// Some examples of one member.
-struct Block<'a> {
-    /// K.
-    width: usize,
-    /// The numbers of their rows.
-    first: &'a [i64],
-    second: &'a [i64],
-    /// Where the member's Vᵀ lies in the weights of all.
-    vt: Range<usize>,
-    /// Where their outputs lie in those of all.
-    outputs: Range<usize>,
-}
-
-impl Block<'_> {
-    /// Numbers in one buffer.
-    fn size(&self) -> usize {
-        self.first.len() * self.width
-    }
-}
-
-fn thirds(scratch: &mut [f32]) -> (&mut [f32], &mut [f32], &mut [f32]) {
-    let third = scratch.len() / BUFFERS;
-    let (first, rest) = scratch.split_at_mut(third);
-    let (second, third) = rest.split_at_mut(third);
-    (first, second, third)
+/// The buffers of a block of so many numbers each.
+fn buffers(scratch: &mut [f32], size: usize) -> [&mut [f32]; BUFFERS] {
+    let mut all = scratch.chunks_exact_mut(size);
+    [(); BUFFERS].map(|()| all.next().unwrap_or_default())
 }
 
 widest! {
     /// z = U′[a] + U″[b], example by example.
-    fn look_up(width: usize, weights: &[f32], first: &[i64], second: &[i64], z: &mut [f32]) {
-        for ((a, b), z) in first.iter().zip(second).zip(z.chunks_exact_mut(width)) {
-            let a = &weights[*a as usize * width..][..width];
-            let b = &weights[*b as usize * width..][..width];
-            for ((z, a), b) in z.iter_mut().zip(a).zip(b) {
-                *z = a + b;
+    fn look_up(width: usize, weights: &[f32], pairs: Pairs, z: &mut [f32]) {
+        for ([a, b], z) in pairs.rows().zip(z.chunks_exact_mut(width)) {
+            let (u, v) = (&weights[a * width..][..width], &weights[b * width..][..width]);
+            for ((z, u), v) in z.iter_mut().zip(u).zip(v) {
+                *z = u + v;
             }
         }
     }
@@ -125,12 +88,12 @@ widest! {
 
 widest! {
     /// ∂U′[a] and ∂U″[b] += φ′(z)·∂h, example by example.
-    fn scatter(width: usize, first: &[i64], second: &[i64], slope: &[f32], dh: &[f32], gradient: &mut [f32]) {
+    fn scatter(width: usize, pairs: Pairs, slope: &[f32], dh: &[f32], gradient: &mut [f32]) {
         let examples = slope.chunks_exact(width).zip(dh.chunks_exact(width));
-        for ((a, b), (slope, dh)) in first.iter().zip(second).zip(examples) {
+        for ([a, b], (slope, dh)) in pairs.rows().zip(examples) {
             // All of U′ lies before U″.
-            let (before, from_b) = gradient.split_at_mut(*b as usize * width);
-            let (du, dv) = (&mut before[*a as usize * width..][..width], &mut from_b[..width]);
+            let (before, from_b) = gradient.split_at_mut(b * width);
+            let (du, dv) = (&mut before[a * width..][..width], &mut from_b[..width]);
             for (((slope, dh), du), dv) in slope.iter().zip(dh).zip(du).zip(dv) {
                 let dz = slope * dh;
                 *du += dz;

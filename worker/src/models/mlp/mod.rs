@@ -8,7 +8,7 @@ mod blocks;
 use phasegrid_proto::task::Activation;
 use tch::{Device, Kind, Tensor};
 
-use super::pairs::{Layout, Pairs};
+use super::pairs::Layout;
 use super::{Layer, Model};
 use crate::data::Set;
 use crate::host;
@@ -62,10 +62,14 @@ impl Model for Mlp {
 
     fn forward(&self, weights: &Tensor, inputs: &[Tensor], saved: &mut Vec<Tensor>) -> Tensor {
         if host::applies(weights) {
-            let size = inputs[0].size();
-            let mut outputs = Tensor::zeros([size[0], size[1], self.layout.p], (Kind::Float, Device::Cpu));
+            let size = [inputs[0].size()[0], inputs[0].size()[1], self.layout.p];
+            let mut outputs = Tensor::zeros(size, (Kind::Float, Device::Cpu));
             let scratch = self.scratch(saved);
-            self.forward_blocks(host::slice(weights), Pairs::of(inputs), scratch, host::slice_mut(&mut outputs));
+            let members = host::slice(weights).chunks_exact(self.dimension() as usize).zip(self.layout.pairs(inputs));
+            let of_members = host::slice_mut(&mut outputs).chunks_exact_mut((size[1] * size[2]) as usize);
+            for ((weights, pairs), outputs) in members.zip(of_members) {
+                self.forward_blocks(weights, pairs, scratch, outputs);
+            }
             return outputs;
         }
         let z = self.layout.hidden(weights, inputs);
@@ -85,8 +89,14 @@ impl Model for Mlp {
         gradient: &mut Tensor,
     ) {
         if host::applies(weights) {
-            let (weights, gradient) = (host::slice(weights), host::slice_mut(gradient));
-            self.backward_blocks(weights, Pairs::of(inputs), self.scratch(saved), host::slice(cotangent), gradient);
+            let (d, size) = (self.dimension() as usize, cotangent.size());
+            let scratch = self.scratch(saved);
+            let members = host::slice(weights).chunks_exact(d).zip(self.layout.pairs(inputs));
+            let cotangents = host::slice(cotangent).chunks_exact((size[1] * size[2]) as usize);
+            let gradients = host::slice_mut(gradient).chunks_exact_mut(d);
+            for (((weights, pairs), cotangent), gradient) in members.zip(cotangents).zip(gradients) {
+                self.backward_blocks(weights, pairs, scratch, cotangent, gradient);
+            }
             return;
         }
         let [z, h] = saved.as_slice() else { unreachable!("forward leaves two tensors") };

@@ -58,7 +58,7 @@ impl Mala {
     /// [`Dynamics::settle`] in host memory.
     fn judge_rows(&mut self, place: &mut Place, loss: &mut [f32], counts: f64) {
         let moves = place.moves();
-        let [old_weights, old_gradient, noise] = self.from.each_ref().map(|from| host::slice::<f32>(from));
+        let [old_weights, old_gradient, noise] = self.from.each_ref().map(host::slice::<f32>);
         let old_loss = host::slice::<f32>(&self.loss);
         let accepted = host::slice_mut::<f64>(&mut self.accepted);
         for (row, (weights, start, gradient)) in place.rows().enumerate() {

@@ -52,7 +52,7 @@ fn check(method: Method, update: impl Fn(f64, f64, f64, f64, &mut f64, &Settings
     let noise = random(3, MOVING.len());
     for kind in [Kind::Float, Kind::Double] {
         let mut case = case(method, kind);
-        let mut kept = vec![0.0; ROWS * DIMENSION];
+        let mut kept = [0.0; ROWS * DIMENSION];
         let mut expected: Vec<f64> = weights.concat().into_iter().map(f64::from).collect();
         for _ in 0..2 {
             case.dynamics.step(&mut case.place, &case.noise);

@@ -9,23 +9,22 @@ use crate::random::{Normals, Stream, Subsets};
 
 /// The randomness of one chain: streams that know nothing of each other, so that what one is used for changes no other.
 #[derive(Clone, Debug)]
-pub struct Chance {
+pub(crate) struct Chance {
     /// Noise, where it is made on the host.
-    pub noise: Normals,
+    pub(super) noise: Normals,
     /// Minibatches, where they are drawn on the host.
-    pub batches: Subsets,
+    pub(super) batches: Subsets,
     /// What decides about proposals.
-    pub acceptance: Stream,
+    pub(super) acceptance: Stream,
     /// The keys of noise and of minibatches that an accelerator makes itself, one a step.
-    pub keys: [Stream; 2],
+    pub(super) keys: [Stream; 2],
     /// N, from which minibatches are drawn.
-    pub examples: usize,
+    pub(super) examples: usize,
 }
 
 impl Chance {
     /// The randomness of the chain that `seed` and `indices` name, with minibatches of so many examples.
-    #[must_use]
-    pub fn derive(seed: u64, indices: &[u64], examples: usize) -> Self {
+    pub(crate) fn derive(seed: u64, indices: &[u64], examples: usize) -> Self {
         Self {
             noise: Normals::derive(seed, "chain", indices),
             batches: Subsets::new(Stream::derive(seed, "chain batches", indices), examples),

@@ -1,5 +1,4 @@
 //! What the tests of samplers share: potentials without data, and origins on them.
-#![expect(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
 
 mod chains;
 mod curvature;
@@ -103,7 +102,7 @@ where
 {
     let objective = |rows: &[&At]| Potential { members: rows.len(), dimension: rows[0].start.len(), of: of.clone() };
     let origins: Vec<&At> = origins.iter().collect();
-    run_in(&origins, &objective, options, &Permits::new(idle), form)
+    run(&origins, &objective, options, form, &Permits::new(idle))
 }
 
 /// The summary of chains around w* = 0, where the potential is 0, in one program on the host.

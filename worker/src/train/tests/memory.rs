@@ -12,8 +12,10 @@ use crate::train::memory::most;
 #[derive(Default)]
 struct Cramped {
     notebook: Notebook,
-    /// So many can train at once; more of them are noticed in the middle of a stretch of steps.
+    /// So many can train at once.
     fits: usize,
+    /// More of them are noticed each time that so many more questions were asked, in the middle of a stretch of steps.
+    patience: usize,
     /// Memory is out as many times, whenever a baseline is to be sampled.
     samplings: AtomicUsize,
     /// Those that are training, as far as one has heard of them since memory was last out.
@@ -44,7 +46,7 @@ impl Surroundings for Cramped {
         let mut training = self.training.lock().unwrap();
         training.insert(member);
         let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        if training.len() > self.fits && asked.is_multiple_of(61) {
+        if training.len() > self.fits && asked.is_multiple_of(self.patience) {
             training.clear();
             drop(training);
             self.fail();
@@ -90,11 +92,12 @@ fn assert_all_told(tasks: &[TaskConfig], notebook: &Notebook) {
 #[test]
 fn an_ensemble_that_is_out_of_memory_in_a_step_goes_on_in_halves_and_the_next_starts_smaller() {
     let tasks = tasks(13, 5);
-    let cramped = Cramped { fits: 2, ..Cramped::default() }.run(&tasks);
+    // The first time between the steps 20 and 40 of five members.
+    let cramped = Cramped { fits: 2, patience: 151, ..Cramped::default() }.run(&tasks);
     assert_all_told(&tasks, &cramped.notebook);
     assert_eq!(cramped.out(), 2, "five halve to three and three to two");
     assert_eq!(most(&tasks[0], Device::Cpu), 2);
-    let again = Cramped { fits: 2, ..Cramped::default() }.run(&tasks);
+    let again = Cramped { fits: 2, patience: 1, ..Cramped::default() }.run(&tasks);
     assert_all_told(&tasks, &again.notebook);
     assert_eq!(again.out(), 0);
 }
@@ -113,7 +116,7 @@ fn an_ensemble_that_is_out_of_memory_between_steps_goes_on_where_it_is() {
 #[test]
 fn a_task_that_does_not_fit_alone_may_fit_elsewhere() {
     let tasks = tasks(15, 2);
-    let cramped = Cramped::default().run(&tasks);
+    let cramped = Cramped { patience: 61, ..Cramped::default() }.run(&tasks);
     for member in [0, 1] {
         let Some(TaskEnd::Failed { error, permanent: false }) = cramped.notebook.end(member) else { panic!("it fits") };
         assert!(error.starts_with("the device has too little memory for this task alone: Torch(\"CUDA"), "{error}");
@@ -125,7 +128,7 @@ fn a_task_that_does_not_fit_alone_may_fit_elsewhere() {
 fn newcomers_are_no_more_than_fit() {
     let tasks = tasks(16, 6);
     let notebook = Notebook { newcomers: Mutex::new(starts(&tasks[4..])), ..Notebook::default() };
-    let cramped = Cramped { notebook, fits: 2, ..Cramped::default() };
+    let cramped = Cramped { notebook, fits: 2, patience: 61, ..Cramped::default() };
     struct Open(Cramped);
     impl Surroundings for Open {
         fn stopped(&self, member: usize) -> bool {

@@ -2,6 +2,7 @@
 //! waiting for is an error, but for requests for work, heartbeats and new baselines, which a worker may send beside
 //! anything.
 
+pub(crate) mod s3;
 mod tasks;
 
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use phasegrid_proto::v1::worker_service_server::{WorkerService, WorkerServiceSer
 use phasegrid_proto::v1::*;
 use phasegrid_worker::client::Client;
 use phasegrid_worker::runner::{self, Capacity, RunError};
+use phasegrid_worker::snapshots::SnapshotSettings;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -57,10 +59,20 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
+    async fn request(&mut self) -> ReportRequest {
+        let next = tokio::time::timeout(PATIENCE, self.requests.next()).await.expect("no report came");
+        next.expect("the worker closed the stream").expect("the connection holds")
+    }
+
+    /// The records of the next request with their points.
+    pub(crate) async fn records(&mut self) -> Vec<(u64, Record)> {
+        let points = self.request().await.points.into_iter();
+        points.flat_map(|of| of.records.into_iter().map(move |record| (of.point, record))).collect()
+    }
+
     /// The next request: its lease, and each point's steps.
     pub(crate) async fn next(&mut self) -> (String, Vec<(u64, Vec<u64>)>) {
-        let next = tokio::time::timeout(PATIENCE, self.requests.next()).await.expect("no report came");
-        let request = next.expect("the worker closed the stream").expect("the connection holds");
+        let request = self.request().await;
         let steps = |of: PointRecords| (of.point, of.records.iter().map(|record| record.step).collect());
         (request.token, request.points.into_iter().map(steps).collect())
     }
@@ -145,8 +157,10 @@ impl Coordinator {
                 std::future::pending::<()>().await;
             }
         };
-        let capacity = Capacity { slots, threads: slots };
-        let run = tokio::spawn(runner::run(client, tch::Device::Cpu, capacity, left));
+        let capacity = Capacity { slots, devices: vec![tch::Device::Cpu; slots] };
+        // A snapshot at every checkpoint, where the coordinator says.
+        let snapshots = SnapshotSettings { place: None, interval: Duration::ZERO };
+        let run = tokio::spawn(runner::run(client, capacity, snapshots, left));
         Worker { leave: Some(leave), run }
     }
 

@@ -1,0 +1,169 @@
+//! Claims about running ensembles, with engines of the tests' own.
+
+use std::time::Duration;
+
+use phasegrid_proto::v1;
+use phasegrid_proto::v1::outcome::Outcome;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+use crate::client::{Client, Leased, Token};
+use crate::runner::held::Held;
+use crate::runner::held::tests::mixed;
+use crate::runner::shelf;
+use crate::surroundings::TaskEnd;
+
+/// An engine that stacks any tasks.
+fn engine(run: fn(Vec<Start>, Device, &Permits, &dyn Surroundings)) -> Engine {
+    #[expect(clippy::single_range_in_vec_init, reason = "one ensemble that spans all tasks")]
+    let ensembles = |tasks: &[TaskConfig], _: Device| vec![0..tasks.len()];
+    Engine { run, ensembles }
+}
+
+fn bench(engine: Engine, width: usize, leases: impl IntoIterator<Item = Leased>) -> (Bench, UnboundedReceiver<Mail>) {
+    let mut held = Held::new(width);
+    leases.into_iter().for_each(|lease| held.take(lease, false));
+    // Nobody is there: no baseline is asked for.
+    let client = Arc::new(Client::new("http://127.0.0.1:9", "w", 1, "cpu").unwrap());
+    let (mail, letters) = unbounded_channel();
+    let bench = Bench {
+        engine,
+        width,
+        permits: Permits::new(1),
+        desk: Arc::new(Desk::new(held)),
+        baselines: Baselines::new(client, Handle::current()),
+        library: None,
+        mail,
+    };
+    (bench, letters)
+}
+
+/// Runs the next ensemble on this thread.
+fn run_next(bench: &Bench) {
+    let ensemble = bench.desk.next(bench.width, |tasks| bench.stack(tasks, Device::Cpu)).expect("an ensemble waits");
+    bench.run(ensemble, Device::Cpu);
+}
+
+/// Points and outcomes of the first lease that has any.
+fn outcomes(bench: &Bench) -> Vec<(u64, Outcome)> {
+    let (token, outcomes) = bench.desk.held().outcomes().expect("a point has ended");
+    bench.desk.held().finished(&token);
+    outcomes.into_iter().map(|of| (of.point, of.outcome.unwrap())).collect()
+}
+
+fn completed(records: u64) -> Outcome {
+    Outcome::Completed(v1::Completed { records })
+}
+
+fn failed(error: &str) -> Outcome {
+    Outcome::Failed(v1::Failed { error: error.into(), permanent: false })
+}
+
+#[tokio::test]
+async fn a_panic_fails_those_that_have_not_ended_for_now_with_its_message() {
+    let engine = engine(|_, _, _, surroundings| {
+        surroundings.ended(1, TaskEnd::Completed);
+        panic!("out of memory on step {}", 7);
+    });
+    let (bench, _letters) = bench(engine, 3, [mixed("a", 0..3, |_| 0)]);
+    run_next(&bench);
+    let failure = || failed("the engine panicked: out of memory on step 7");
+    assert_eq!(outcomes(&bench), [(1, completed(0)), (0, failure()), (2, failure())]);
+    assert!(bench.desk.held().is_empty(), "the thread is free");
+}
+
+#[tokio::test]
+async fn an_engine_that_loses_a_task_fails_it_alone_and_an_end_counts_once() {
+    let engine = engine(|_, _, _, surroundings| {
+        surroundings.ended(0, TaskEnd::Completed);
+        surroundings.ended(0, TaskEnd::Stopped);
+    });
+    let (bench, _letters) = bench(engine, 2, [mixed("a", 0..2, |_| 0)]);
+    run_next(&bench);
+    assert_eq!(outcomes(&bench), [(0, completed(0)), (1, failed("the engine has lost the task"))]);
+}
+
+#[tokio::test]
+async fn waiting_points_take_the_places_of_those_that_have_left_whatever_their_lease() {
+    let engine = engine(|starts, _, _, surroundings| {
+        assert_eq!(starts.len(), 2);
+        assert!(surroundings.newcomers(9).is_empty(), "all places are taken");
+        surroundings.ended(1, TaskEnd::Completed);
+        assert!(surroundings.newcomers(0).is_empty());
+        let newcomers = surroundings.newcomers(9);
+        assert_eq!(newcomers.iter().map(|start| start.task.train.steps).collect::<Vec<_>>(), [2]);
+        surroundings.record(2, v1::Record::default());
+        surroundings.progress(2, 0.5);
+        surroundings.ended(0, TaskEnd::Completed);
+        surroundings.ended(2, TaskEnd::Stopped);
+        assert_eq!(surroundings.newcomers(9).len(), 1, "the last that waits");
+        surroundings.ended(3, TaskEnd::Completed);
+        assert!(surroundings.newcomers(9).is_empty());
+    });
+    let (bench, mut letters) = bench(engine, 2, [mixed("a", 0..3, |point| point), mixed("b", 7..8, |point| point)]);
+    run_next(&bench);
+    let Some(Mail::Record { token, point: 2, .. }) = letters.recv().await else { panic!("a record of point 2") };
+    assert_eq!(token, Token::new("a"));
+    assert_eq!(outcomes(&bench), [(1, completed(0)), (0, completed(0))]);
+    assert_eq!(outcomes(&bench), [(7, completed(0))]);
+    bench.desk.leave();
+    assert_eq!(bench.desk.held().give_back(), Some(Token::new("a")), "point 2 was stopped");
+}
+
+#[tokio::test]
+async fn a_dropped_lease_stops_its_members_alone() {
+    let engine = engine(|_, _, _, surroundings| {
+        assert!(surroundings.stopped(0) && !surroundings.stopped(1));
+        surroundings.ended(0, TaskEnd::Stopped);
+        surroundings.ended(1, TaskEnd::Completed);
+    });
+    let (bench, _letters) = bench(engine, 2, [mixed("a", 0..1, |_| 0), mixed("b", 7..8, |_| 0)]);
+    let ensemble = bench.desk.next(2, |tasks| tasks.len()).unwrap();
+    bench.desk.held().drop_lease(&Token::new("a"));
+    bench.run(ensemble, Device::Cpu);
+    assert_eq!(outcomes(&bench), [(7, completed(0))]);
+}
+
+/// A snapshot's bytes, as an engine would make them.
+fn snapshot(step: u64) -> v1::Snapshot {
+    v1::Snapshot { digest: "d".into(), step, ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_snapshot_is_kept_for_whoever_goes_on_and_deleted_once_the_point_is_finished() {
+    let engine = engine(|_, _, _, surroundings| {
+        assert!(surroundings.wants_snapshot(0));
+        surroundings.keep_snapshot(0, snapshot(5));
+        assert!(!surroundings.wants_snapshot(0), "one is on the way");
+        surroundings.ended(0, TaskEnd::Completed);
+        surroundings.ended(1, TaskEnd::Completed);
+    });
+    let (mut bench, _letters) = bench(engine, 2, [mixed("a", 0..2, |_| 0)]);
+    let (_folder, library) = shelf::tests::library(Duration::ZERO);
+    bench.library = Some(library.clone());
+    run_next(&bench);
+    let (token, _) = bench.desk.held().outcomes().unwrap();
+    let shelves = bench.desk.held().finished(&token);
+    assert_eq!(shelves.len(), 1, "the other took no snapshot");
+    shelves[0].clear().await;
+    assert_eq!(library.snapshots.newest("d").await, None);
+}
+
+#[tokio::test]
+async fn no_snapshot_is_wanted_where_none_are_kept() {
+    let engine = engine(|_, _, _, surroundings| {
+        assert!(!surroundings.wants_snapshot(0));
+        surroundings.keep_snapshot(0, snapshot(5));
+        surroundings.ended(0, TaskEnd::Completed);
+    });
+    let (bench, _letters) = bench(engine, 1, [mixed("a", 0..1, |_| 0)]);
+    run_next(&bench);
+    assert_eq!(outcomes(&bench), [(0, completed(0))]);
+}
+
+#[test]
+fn a_long_message_is_cut_and_a_strange_one_named() {
+    assert_eq!(message(&"é".repeat(5000)).chars().count(), MESSAGE_LENGTH);
+    assert_eq!(message(&7_u8), "without a message");
+}
