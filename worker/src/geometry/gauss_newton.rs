@@ -2,8 +2,8 @@
 //! of G of [`llc_of_curvature`]. A sampler of one layer sees that layer's block of G.
 //!
 //! Where the Jacobian is written out the sum is exact. Elsewhere it is probed ([`lanczos`]) until its standard error is
-//! below 1 %: 4 to 32 probes of 32 to 128 products with G, each of which costs about two gradients in double precision.
-//! Where 32 are too few there is no prediction.
+//! below 1 % or there are 32 of them: probes of 32 to 128 products with G, each of which costs about two gradients in
+//! double precision.
 
 use phasegrid_proto::theory::llc_of_curvature;
 use phasegrid_proto::v1;
@@ -43,9 +43,8 @@ pub(super) fn predict(point: &Point, jacobian: Option<&Jacobian>, estimates: &mu
         };
         let Some(spectrum) = spectrum else { return };
         for (estimate, settings) in of_layer.iter_mut().zip(&settings) {
-            let found = sums(&spectrum, settings).map(|sums| mean_and_error(&sums));
-            let accurate = found.filter(|(llc, error)| llc.is_finite() && is_accurate(*llc, *error));
-            estimate.llc_gauss_newton = accurate.map(|(llc, _)| llc);
+            let values = sums(&spectrum, settings);
+            estimate.llc_gauss_newton = values.map(|values| mean_and_error(&values).0).filter(|llc| llc.is_finite());
         }
     }
 }
@@ -59,19 +58,14 @@ fn sum(quadrature: &Quadrature, settings: &v1::SamplerSettings) -> Option<f64> {
     quadrature.iter().map(|(weight, h)| Some(weight * llc_of_curvature(*h, settings)?)).sum()
 }
 
-/// Whether there are probes enough for a mean with this standard error; an exact sum has none.
-fn is_accurate(mean: f64, error: Option<f64>) -> bool {
-    error.is_none_or(|error| error <= ACCURACY * mean)
-}
-
 /// Quadratures enough for all of these settings; `None` if stopped.
 fn probed(point: &Point, layer: u32, settings: &[v1::SamplerSettings]) -> Option<Vec<Quadrature>> {
     let matrix = GaussNewton::new(point, layer);
     let mut spectrum: Vec<Quadrature> = Vec::new();
     // Settings without a prediction are settled: no probe will give them one.
-    let settled = |spectrum: &[Quadrature], settings| {
-        let found = sums(spectrum, settings).map(|sums| mean_and_error(&sums));
-        found.is_none_or(|(mean, error)| is_accurate(mean, error))
+    let settled = |spectrum: &[Quadrature], settings| match sums(spectrum, settings).map(|sums| mean_and_error(&sums)) {
+        Some((mean, Some(error))) => error <= ACCURACY * mean,
+        _ => true,
     };
     while spectrum.len() < FEWEST_PROBES
         || spectrum.len() < MOST_PROBES && !settings.iter().all(|settings| settled(&spectrum, settings))
