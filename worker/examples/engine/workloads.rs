@@ -73,8 +73,8 @@ fn diagram(threads: usize) -> Workload {
 /// Chains at initial weights, and nothing else.
 fn sampling(modulus: u32, width: u32, batch_size: Value) -> Workload {
     let n = batch_size.as_u64().unwrap_or(u64::from(modulus).pow(2) * 2 / 5);
-    // Some seconds for the peer.
-    let draws = (1 << 32) / (n * u64::from(width * modulus) + (1 << 22)) / 4 + 40;
+    // Some seconds for the peer, and long against what an estimate does once: L(w*) in double precision, the record.
+    let draws = 200 + (1 << 31) / (n * u64::from(width * modulus) + (1 << 22));
     let name = format!("sampling_{modulus}_{width}_{}", batch_size.as_u64().map_or("full".into(), |n| n.to_string()));
     let task = json!({
         "data": { "kind": "modular", "modulus": modulus, "train_fraction": 0.4 },
