@@ -89,7 +89,7 @@ pub(crate) use widest;
 
 /// A row-major matrix in a slice, or its transpose.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Matrix<'a> {
+pub struct Matrix<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
@@ -99,13 +99,16 @@ pub(crate) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// The matrix with these rows, one after the other, each of `columns` numbers.
-    pub(crate) fn new(values: &'a [f32], columns: usize) -> Self {
+    #[must_use]
+    pub fn new(values: &'a [f32], columns: usize) -> Self {
         let rows = values.len() / columns;
         assert_eq!(values.len(), rows * columns, "whole rows");
         Self { values, rows, columns, strides: (columns, 1) }
     }
 
-    pub(crate) fn transposed(self) -> Self {
+    /// Rows and columns exchanged.
+    #[must_use]
+    pub fn transposed(self) -> Self {
         let (row, column) = self.strides;
         Self { rows: self.columns, columns: self.rows, strides: (column, row), ..self }
     }
@@ -116,7 +119,7 @@ impl<'a> Matrix<'a> {
 /// The kernels of the `gemm` crates are as fast as libtorch's, and a call has no tensors to make: that counts for networks
 /// whose step takes microseconds. The result depends on the numbers alone and not on where they lie in memory.
 #[expect(unsafe_code, reason = "the crate takes pointers; the matrices here are checked slices")]
-pub(crate) fn multiply(out: &mut [f32], keep: bool, a: Matrix, b: Matrix) {
+pub fn multiply(out: &mut [f32], keep: bool, a: Matrix, b: Matrix) {
     assert_eq!(a.columns, b.rows, "matrices that fit");
     assert_eq!(out.len(), a.rows * b.columns, "room for the product");
     let stride = |steps: usize| steps as isize;

@@ -52,6 +52,6 @@ pub mod surroundings;
 
 pub mod random;
 
-mod host;
+pub mod host;
 
 mod mkl;

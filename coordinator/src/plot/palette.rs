@@ -34,6 +34,11 @@ pub(super) fn verdict(verdict: Verdict) -> u8 {
     }
 }
 
+/// Dark text on one of the 256 colours of a terminal.
+pub(super) fn painted(text: &str, colour: u8) -> String {
+    format!("\x1b[30;48;5;{colour}m{text}\x1b[0m")
+}
+
 /// Every sixteenth of the colour map viridis, by van der Walt and Smith, in the public domain (CC0).
 pub(super) const VIRIDIS: [u32; 17] = [
     0x440154, 0x48186a, 0x472d7b, 0x424086, 0x3b528b, 0x33638d, 0x2c728e, 0x26828e, 0x21918c, 0x1fa088, 0x28ae80,

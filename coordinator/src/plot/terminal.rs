@@ -77,7 +77,7 @@ impl<'a> Sheet<'a> {
             let agree = cell.minorities().next().is_none();
             let letter = if agree { letter(phase).to_ascii_uppercase() } else { letter(phase) };
             let text = placed(letter);
-            if colour { painted(&text, phase) } else { text }
+            if colour { palette::painted(&text, palette::terminal(phase)) } else { text }
         };
         self.table(width, letter)
     }
@@ -141,14 +141,10 @@ fn letter(phase: Phase) -> char {
     }
 }
 
-fn painted(text: &str, phase: Phase) -> String {
-    format!("\x1b[30;48;5;{}m{text}\x1b[0m", palette::terminal(phase))
-}
-
 fn legend(labels: &[Phase], cells: &[DrawnCell], colour: bool) -> String {
     let entry = |phase: &Phase| {
         let letter = letter(*phase).to_string();
-        let letter = if colour { painted(&format!(" {letter} "), *phase) } else { letter };
+        let letter = if colour { palette::painted(&format!(" {letter} "), palette::terminal(*phase)) } else { letter };
         let count = cells.iter().filter(|cell| cell.phase == Some(*phase)).count();
         format!("{letter} {} {count}", phase.name())
     };

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use phasegrid_worker::host::{Matrix, multiply};
 use tch::{Device, Kind, Tensor};
 
 use crate::clock::microseconds;
@@ -15,7 +16,8 @@ pub(crate) fn gflops() -> f64 {
         let values = Vec::<f32>::try_from(square.flatten(0, 1)).expect("a flat tensor");
         let mut product = vec![0f32; values.len()];
         let libtorch = microseconds(|| drop(black_box(out.f_addmm_(&square, &square))));
-        let gemm = microseconds(|| multiply(&mut product, &values, &values, size as usize));
+        let matrix = Matrix::new(&values, size as usize);
+        let gemm = microseconds(|| multiply(&mut product, false, matrix, matrix));
         for (name, time) in [("libtorch", libtorch), ("gemm", gemm)] {
             let gflops = 2.0 * (size as f64).powi(3) / time / 1e3;
             println!("bench peak_{name}_{size} {gflops:.1} GFLOP/s");
@@ -24,34 +26,4 @@ pub(crate) fn gflops() -> f64 {
     }
     println!("bench peak {best:.1} GFLOP/s");
     best
-}
-
-/// out = a·b, all square.
-#[expect(unsafe_code, reason = "the crate takes pointers")]
-fn multiply(out: &mut [f32], a: &[f32], b: &[f32], size: usize) {
-    let (stride, gemm) = (size as isize, gemm_f32::gemm::f32::get_gemm_fn());
-    // SAFETY: all three hold size² numbers, and `out` is borrowed exclusively.
-    unsafe {
-        gemm(
-            size,
-            size,
-            size,
-            out.as_mut_ptr(),
-            stride,
-            1,
-            false,
-            b.as_ptr(),
-            stride,
-            1,
-            a.as_ptr(),
-            stride,
-            1,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm_common::Parallelism::None,
-        );
-    }
 }

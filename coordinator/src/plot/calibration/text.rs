@@ -92,7 +92,7 @@ impl<'a> Sheet<'a> {
         let letter = if self.calibration.is_chosen(node) { CHOSEN } else { letter(verdict) };
         let width = self.narrow();
         let text = format!("{letter:>0$}{1}", width - (width - 1) / 2, " ".repeat((width - 1) / 2));
-        if self.colour { painted(&text, verdict) } else { text }
+        if self.colour { palette::painted(&text, palette::verdict(verdict)) } else { text }
     }
 
     /// The LLC of a setting at a site, or what is wrong with it.
@@ -145,10 +145,6 @@ fn letter(verdict: Verdict) -> char {
         Verdict::Unstable => 'u',
         Verdict::Diverged => 'd',
     }
-}
-
-fn painted(text: &str, verdict: Verdict) -> String {
-    format!("\x1b[30;48;5;{}m{text}\x1b[0m", palette::verdict(verdict))
 }
 
 #[cfg(test)]
