@@ -13,8 +13,11 @@ use crate::store::{OpenError, StoreError};
 const DATABASE: &str = "phasegrid.db";
 /// Marks a database as ours, in its header: "phgr".
 const APPLICATION: i64 = 0x7068_6772;
-/// The version of `sql/schema.sql`.
-pub(super) const VERSION: i64 = 1;
+/// What made the schema what it is, step by step. A database of version n has taken the first n steps. A step that was
+/// released is never changed: what comes later is a step of its own.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("sql/migrations/0001_sweeps.sql")];
+#[expect(clippy::cast_possible_wrap, reason = "steps are few")]
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// There are more statements than a connection keeps prepared by default.
 const STATEMENTS: usize = 64;
 
@@ -32,10 +35,11 @@ impl SqliteStore {
         if !exists {
             create(folder, &path)?;
         }
-        let connection = connect(&path)?;
-        identify(&connection, &path)?;
+        let mut connection = connect(&path)?;
+        let found = identify(&connection, &path)?;
         configure(&connection, &path)?;
         check_length(&connection, &path)?;
+        migrate(&mut connection, found).map_err(|error| Fault::from(error).at(&path))?;
         Ok(Self { connection, path, lock })
     }
 
@@ -75,14 +79,22 @@ fn create(folder: &Path, path: &Path) -> Result<(), OpenError> {
         fs::remove_file(&draft).map_err(unusable)?;
     }
     let fill = || -> Result<(), rusqlite::Error> {
-        let connection = Connection::open(&draft)?;
+        let mut connection = Connection::open(&draft)?;
         connection.pragma_update(None, "application_id", APPLICATION)?;
-        connection.pragma_update(None, "user_version", VERSION)?;
-        connection.execute_batch(include_str!("sql/schema.sql"))
+        migrate(&mut connection, 0)
     };
     fill().map_err(|error| Fault::from(error).at(path))?;
     fs::rename(&draft, path).map_err(unusable)?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable)
+}
+
+/// Takes the steps that a database of an earlier version lacks: all of them, or none.
+pub(super) fn migrate(connection: &mut Connection, version: usize) -> Result<(), rusqlite::Error> {
+    let Some(steps) = MIGRATIONS.get(version..).filter(|steps| !steps.is_empty()) else { return Ok(()) };
+    let transaction = connection.transaction()?;
+    steps.iter().try_for_each(|step| transaction.execute_batch(step))?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
@@ -91,7 +103,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Whose file it is, and of which version: asked before anything in it is touched.
-fn identify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+fn identify(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
     if file_length(path)? == 0 {
         return Err(damaged(path, "the file is empty".to_owned()).into());
     }
@@ -102,7 +114,7 @@ fn identify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     if found > VERSION {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION });
     }
-    Ok(())
+    usize::try_from(found).map_err(|_| damaged(path, format!("it has version {found}")).into())
 }
 
 fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
--- Version 1. Times are microseconds since 1970. Sets of points are serialised roaring bitmaps.
+-- Times are microseconds since 1970. Sets of points are serialised roaring bitmaps.
 
 -- A sweep's state is 1 running, 2 completed, 3 cancelled.
 CREATE TABLE sweep (
