@@ -4,14 +4,20 @@
 //! what it rests on (a lease that is alive, the sweep's last epoch, its state). A write that rests on the past is a
 //! [`StoreError::Conflict`] and takes its group with it. A [`Reader`] sees all that is committed.
 //!
-//! [`writer`] is the thread that gathers groups; [`sqlite`] is the embedded backend. Every backend passes the suite in
-//! `contract`.
+//! [`writer`] is the thread that gathers groups; [`sqlite`] is the embedded backend, [`postgres`] the one that several
+//! coordinators share. What they have in common is beside them: `encoding`, `chunks` and `page`. Every backend passes the
+//! suite in `contract`.
 
+mod chunks;
 #[cfg(test)]
 pub(crate) mod contract;
+mod encoding;
+mod page;
+//pub mod postgres;
 pub mod sqlite;
 pub mod writer;
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -110,33 +116,33 @@ pub struct StoredSweep {
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum StoreError {
     /// There is no room.
-    #[error("the disk of {} is full; make room, what was acknowledged is safe", .path.display())]
+    #[error("the disk of {place} is full; make room, what was acknowledged is safe")]
     Full {
-        /// The database.
-        path: PathBuf,
+        /// The database: a path, or a URL without its password.
+        place: String,
     },
     /// A write rests on the past.
     #[error("the stored state has moved on: {0}")]
     Conflict(&'static str),
     /// The database cannot be read.
-    #[error("{} is damaged: {reason}; restore it from a backup or start with an empty data folder", .path.display())]
+    #[error("{place} is damaged: {reason}; restore it from a backup or start with an empty one")]
     Damaged {
         /// The database.
-        path: PathBuf,
+        place: String,
         /// What is wrong.
         reason: String,
     },
     /// Anything else.
-    #[error("{} cannot be used: {reason}", .path.display())]
+    #[error("{place} cannot be used: {reason}")]
     Failed {
         /// The database.
-        path: PathBuf,
+        place: String,
         /// What is wrong.
         reason: String,
     },
 }
 
-/// Why a data folder could not be opened.
+/// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another coordinator has it.
@@ -154,22 +160,34 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// It was written by a later release.
-    #[error("{} has version {found} and this program knows versions up to {known}; use a newer program", .path.display())]
+    #[error("{place} has version {found} and this program knows versions up to {known}; use a newer program")]
     Newer {
         /// The database.
-        path: PathBuf,
+        place: String,
         /// The version of its schema.
         found: i64,
         /// The version of ours.
         known: i64,
     },
-    /// The file is someone else's.
-    #[error("{} is not a phasegrid database; choose another data folder", .path.display())]
+    /// The file, or what goes by our name in a database, is someone else's.
+    #[error("{place} is not a phasegrid database; choose another place")]
     Foreign {
         /// The database.
-        path: PathBuf,
+        place: String,
     },
     /// The database fails.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Joins consecutive points to ranges: neighbours end together, and a statement for all is cheaper than one for each.
+fn runs(points: impl Iterator<Item = u64>) -> Vec<RangeInclusive<u64>> {
+    let mut runs: Vec<RangeInclusive<u64>> = Vec::new();
+    for point in points {
+        match runs.last_mut() {
+            Some(run) if *run.end() + 1 == point => *run = *run.start()..=point,
+            _ => runs.push(point..=point),
+        }
+    }
+    runs
 }

@@ -15,7 +15,7 @@ struct Failing {
 impl Store for Failing {
     fn commit(&mut self, writes: &[Write], now: SystemTime) -> Result<(), StoreError> {
         if self.full.load(Ordering::SeqCst) {
-            return Err(StoreError::Full { path: "phasegrid.db".into() });
+            return Err(StoreError::Full { place: "phasegrid.db".to_owned() });
         }
         self.store.commit(writes, now)
     }

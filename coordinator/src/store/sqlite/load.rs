@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Row, params};
 
-use super::points::decode;
-use super::{Fault, chunks, from_micros};
+use super::Fault;
 use crate::scheduler::snapshot::{LeaseSnapshot, Reported, SweepSnapshot};
-use crate::scheduler::{Points, SweepKey, SweepState, WorkerId};
+use crate::scheduler::{Points, SweepKey, WorkerId};
+use crate::store::chunks::{Blobs, Settled};
+use crate::store::encoding::{decode, from_micros, state};
 use crate::store::{StoredSweep, SweepEntry};
 
 pub(super) fn sweeps(connection: &Connection) -> Result<Vec<StoredSweep>, Fault> {
@@ -16,7 +17,7 @@ pub(super) fn sweeps(connection: &Connection) -> Result<Vec<StoredSweep>, Fault>
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let entry = entry(row)?;
-        let (finished, failed) = chunks::load(connection, entry.key)?;
+        let (finished, failed) = settled(connection, entry.key)?;
         let mut leases = leases(connection, entry.key)?;
         for (epoch, lease) in &mut leases {
             lease.reported = reported(connection, entry.key, *epoch, &lease.remain)?;
@@ -49,13 +50,15 @@ fn entry(row: &Row<'_>) -> Result<SweepEntry, Fault> {
     })
 }
 
-fn state(number: i64) -> Result<SweepState, Fault> {
-    match number {
-        1 => Ok(SweepState::Running),
-        2 => Ok(SweepState::Completed),
-        3 => Ok(SweepState::Cancelled),
-        _ => Err(Fault::Encoding(format!("a sweep is in state {number}, which there is not"))),
+/// The finished and the failed points of a sweep.
+fn settled(connection: &Connection, sweep: SweepKey) -> Result<(Points, Points), Fault> {
+    let mut settled = Settled::default();
+    let mut statement = connection.prepare_cached(include_str!("sql/load_chunks.sql"))?;
+    let mut rows = statement.query([sweep.0])?;
+    while let Some(row) = rows.next()? {
+        settled.add(row.get(0)?, &Blobs { finished: row.get(1)?, failed: row.get(2)? })?;
     }
+    Ok(settled.points())
 }
 
 fn attempts(connection: &Connection, sweep: SweepKey) -> Result<BTreeMap<u64, u32>, Fault> {

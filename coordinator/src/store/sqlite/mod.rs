@@ -2,12 +2,10 @@
 //! acknowledged survives a crash of the process and of the machine.
 //!
 //! `open` finds out whether a data folder can be used, and says why not; `write` applies groups of writes; `load` and
-//! `read` answer questions; `chunks` and `points` pack sets of points. All SQL is in `sql/`.
+//! `read` answer questions. All SQL is in `sql/`.
 
-mod chunks;
 mod load;
 mod open;
-mod points;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -15,11 +13,11 @@ mod write;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode};
 
 use super::StoreError;
+use super::encoding::Unreadable;
 
 /// Writes. Holds the data folder until it is dropped.
 #[derive(Debug)]
@@ -42,7 +40,7 @@ pub struct SqliteReader {
 enum Fault {
     Sql(rusqlite::Error),
     Conflict(&'static str),
-    Encoding(String),
+    Unreadable(Unreadable),
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -51,29 +49,26 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-impl Fault {
-    fn at(self, path: &Path) -> StoreError {
-        let path = path.to_owned();
-        match self {
-            Self::Conflict(what) => StoreError::Conflict(what),
-            Self::Encoding(reason) => StoreError::Damaged { path, reason },
-            Self::Sql(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => StoreError::Full { path },
-                Some(ErrorCode::ConstraintViolation) => StoreError::Conflict("a row is there already"),
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    StoreError::Damaged { path, reason: error.to_string() }
-                }
-                _ => StoreError::Failed { path, reason: error.to_string() },
-            },
-        }
+impl From<Unreadable> for Fault {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
     }
 }
 
-fn to_micros(time: SystemTime) -> i64 {
-    let micros = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    i64::try_from(micros).unwrap_or(i64::MAX)
-}
-
-fn from_micros(micros: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+impl Fault {
+    fn at(self, path: &Path) -> StoreError {
+        let place = path.display().to_string();
+        match self {
+            Self::Conflict(what) => StoreError::Conflict(what),
+            Self::Unreadable(Unreadable(reason)) => StoreError::Damaged { place, reason },
+            Self::Sql(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => StoreError::Full { place },
+                Some(ErrorCode::ConstraintViolation) => StoreError::Conflict("a row is there already"),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                    StoreError::Damaged { place, reason: error.to_string() }
+                }
+                _ => StoreError::Failed { place, reason: error.to_string() },
+            },
+        }
+    }
 }

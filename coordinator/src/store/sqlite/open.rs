@@ -108,11 +108,11 @@ fn identify(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
         return Err(damaged(path, "the file is empty".to_owned()).into());
     }
     if number(connection, path, "application_id")? != APPLICATION {
-        return Err(OpenError::Foreign { path: path.to_owned() });
+        return Err(OpenError::Foreign { place: place(path) });
     }
     let found = number(connection, path, "user_version")?;
     if found > VERSION {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION });
+        return Err(OpenError::Newer { place: place(path), found, known: VERSION });
     }
     usize::try_from(found).map_err(|_| damaged(path, format!("it has version {found}")).into())
 }
@@ -150,7 +150,12 @@ fn file_length(path: &Path) -> Result<u64, StoreError> {
 }
 
 fn damaged(path: &Path, reason: String) -> StoreError {
-    StoreError::Damaged { path: path.to_owned(), reason }
+    StoreError::Damaged { place: place(path), reason }
+}
+
+/// How errors name a file.
+fn place(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// A file beside another.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use phasegrid_proto::v1;
-use prost::Message;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Fault, SqliteReader, load};
-use crate::results::{TaskResult, TaskState};
-use crate::scheduler::{LeaseKey, Points, Setback, SweepKey};
+use crate::results::TaskResult;
+use crate::scheduler::{LeaseKey, Setback, SweepKey};
+use crate::store::page::{self, Known, LastSetback, Newest, Wanted};
 use crate::store::{Reader, StoreError, StoredSweep};
 
 impl SqliteReader {
@@ -24,7 +24,7 @@ impl Reader for SqliteReader {
     }
 
     fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError> {
-        self.ask(|connection| Page { connection, sweep, from, limit }.read())
+        self.ask(|connection| Question { connection, sweep, wanted: Wanted { from, limit } }.page())
     }
 
     fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError> {
@@ -63,99 +63,52 @@ impl Reader for SqliteReader {
 }
 
 /// A question for results.
-struct Page<'a> {
+struct Question<'a> {
     connection: &'a Connection,
     sweep: SweepKey,
-    from: u64,
-    limit: usize,
+    wanted: Wanted,
 }
 
-impl Page<'_> {
-    fn read(&self) -> Result<Vec<TaskResult>, Fault> {
-        let mut finished = self.finished()?;
-        let mut leased = self.leased()?;
-        let mut records = self.records()?;
-        // Each list has the first points of its kind, as many as the page has at most: so the first of all are among them.
-        let known: BTreeSet<u64> =
-            finished.keys().chain(leased.keys()).chain(records.keys()).copied().chain(self.failed()?).collect();
-        let page: Vec<u64> = known.into_iter().take(self.limit).collect();
-        let (Some(&first), Some(&last)) = (page.first(), page.last()) else { return Ok(Vec::new()) };
-        let mut setbacks = self.setbacks(first, last)?;
-
-        let result = |point| {
-            let setback = setbacks.remove(&point);
-            let base = TaskResult {
-                point,
-                state: TaskState::Unfinished,
-                attempts: 1,
-                worker: String::new(),
-                error: None,
-                records: records.remove(&point).map(|(_, records)| records).unwrap_or_default(),
-            };
-            if let Some((attempts, worker)) = finished.remove(&point) {
-                return TaskResult { state: TaskState::Finished, attempts, worker, ..base };
-            }
-            let state = TaskState::Leased;
-            match (leased.remove(&point), setback) {
-                (Some(worker), None) => TaskResult { state, worker, ..base },
-                (Some(worker), Some(last)) => {
-                    TaskResult { state, worker, attempts: last.attempts + 1, error: Some(last.error), ..base }
-                }
-                (None, Some(last)) => TaskResult {
-                    state: if last.set_aside { TaskState::Failed } else { TaskState::Unfinished },
-                    attempts: last.attempts,
-                    worker: last.worker,
-                    error: Some(last.error),
-                    ..base
-                },
-                (None, None) => base,
-            }
+impl Question<'_> {
+    fn page(&self) -> Result<Vec<TaskResult>, Fault> {
+        let leases = load::leases(self.connection, self.sweep)?;
+        let known = Known {
+            wanted: self.wanted,
+            finished: self.finished()?,
+            leased: page::leased(leases.values(), self.wanted),
+            failed: self.failed()?,
+            records: self.records()?,
         };
-        Ok(page.into_iter().map(result).collect())
+        let points = known.points();
+        let (Some(&first), Some(&last)) = (points.first(), points.last()) else { return Ok(Vec::new()) };
+        Ok(known.page(points, self.setbacks(first, last)?))
     }
 
     fn finished(&self) -> Result<BTreeMap<u64, (u32, String)>, Fault> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/read_tasks.sql"))?;
-        let bounds = params![self.sweep.0, self.from, self.limit];
+        let bounds = params![self.sweep.0, self.wanted.from, self.wanted.limit];
         let rows = statement.query_map(bounds, |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn leased(&self) -> Result<BTreeMap<u64, String>, Fault> {
-        let mut leased = BTreeMap::new();
-        for (_, lease) in load::leases(self.connection, self.sweep)? {
-            let mut points = lease.remain;
-            points.remove_range(..self.from);
-            leased.extend(points.iter().take(self.limit).map(|point| (point, lease.worker.to_string())));
-        }
-        Ok(leased)
-    }
-
-    fn failed(&self) -> Result<Points, Fault> {
+    fn failed(&self) -> Result<BTreeSet<u64>, Fault> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/read_failed.sql"))?;
-        let rows = statement.query_map(params![self.sweep.0, self.from, self.limit], |row| row.get::<_, u64>(0))?;
+        let bounds = params![self.sweep.0, self.wanted.from, self.wanted.limit];
+        let rows = statement.query_map(bounds, |row| row.get::<_, u64>(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// By point, the records of the newest attempt that has any, with its epoch.
-    fn records(&self) -> Result<BTreeMap<u64, (u64, Vec<v1::Record>)>, Fault> {
-        let mut records: BTreeMap<u64, (u64, Vec<v1::Record>)> = BTreeMap::new();
+    fn records(&self) -> Result<BTreeMap<u64, Vec<v1::Record>>, Fault> {
+        let mut newest = Newest::new(self.wanted);
         let mut statement = self.connection.prepare_cached(include_str!("sql/read_records.sql"))?;
-        let mut rows = statement.query(params![self.sweep.0, self.from])?;
+        let mut rows = statement.query(params![self.sweep.0, self.wanted.from])?;
         while let Some(row) = rows.next()? {
-            let (point, epoch) = (row.get(0)?, row.get(1)?);
-            if records.len() == self.limit && !records.contains_key(&point) {
+            let payload = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+            if !newest.push(row.get(0)?, row.get(1)?, payload)? {
                 break;
             }
-            let record = v1::Record::decode(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)
-                .map_err(|error| Fault::Encoding(format!("a record of point {point}: {error}")))?;
-            let (newest, attempt) = records.entry(point).or_default();
-            if *newest != epoch {
-                (*newest, *attempt) = (epoch, Vec::new());
-            }
-            attempt.push(record);
         }
-        Ok(records)
+        Ok(newest.records())
     }
 
     fn setbacks(&self, first: u64, last: u64) -> Result<BTreeMap<u64, LastSetback>, Fault> {
@@ -166,11 +119,4 @@ impl Page<'_> {
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-}
-
-struct LastSetback {
-    attempts: u32,
-    worker: String,
-    error: String,
-    set_aside: bool,
 }

@@ -94,7 +94,7 @@ fn a_file_that_was_cut_short_is_called_damaged() {
         fs::File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
         let error = refusal(folder.path());
         assert!(matches!(error, OpenError::Store(StoreError::Damaged { .. })), "{length}: {error:?}");
-        assert!(error.to_string().contains("restore it from a backup or start with an empty data folder"), "{error}");
+        assert!(error.to_string().contains("restore it from a backup or start with an empty one"), "{error}");
     }
 }
 

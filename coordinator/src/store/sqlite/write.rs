@@ -3,13 +3,13 @@
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::chunks::{Chunks, place};
-use super::points::encode;
-use super::{Fault, SqliteStore, to_micros};
-use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, SweepState, WorkerId};
-use crate::store::{Store, StoreError, SweepEntry, Write};
+use super::{Fault, SqliteStore};
+use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, WorkerId};
+use crate::store::chunks::{self, Blobs, Chunks};
+use crate::store::encoding::{encode, state_number, to_micros};
+use crate::store::{Store, StoreError, SweepEntry, Write, runs};
 
 impl Store for SqliteStore {
     fn commit(&mut self, writes: &[Write], now: SystemTime) -> Result<(), StoreError> {
@@ -20,30 +20,41 @@ impl Store for SqliteStore {
 fn commit(connection: &mut Connection, writes: &[Write], now: i64) -> Result<(), Fault> {
     // Immediate, so that nobody else writes between the guards and what they guard.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut group = Group { connection: &transaction, chunks: Chunks::default(), now };
+    let group = Group { connection: &transaction, now };
+    let mut chunks = group.read_chunks(writes)?;
     writes.iter().try_for_each(|write| group.apply(write))?;
-    group.chunks.write(&transaction)?;
+    chunks.apply(writes);
+    group.write_chunks(&chunks)?;
     Ok(transaction.commit()?)
-}
-
-/// The number under which a state is stored.
-pub(super) fn state_number(state: SweepState) -> u8 {
-    match state {
-        SweepState::Running => 1,
-        SweepState::Completed => 2,
-        SweepState::Cancelled => 3,
-    }
 }
 
 /// A transaction under way.
 struct Group<'a> {
     connection: &'a Connection,
-    chunks: Chunks,
     now: i64,
 }
 
 impl Group<'_> {
-    fn apply(&mut self, write: &Write) -> Result<(), Fault> {
+    fn read_chunks(&self, writes: &[Write]) -> Result<Chunks, Fault> {
+        let mut chunks = Chunks::default();
+        let mut statement = self.connection.prepare_cached(include_str!("sql/read_chunk.sql"))?;
+        for (sweep, number) in chunks::touched(writes) {
+            let blobs = |row: &Row<'_>| Ok(Blobs { finished: row.get(0)?, failed: row.get(1)? });
+            if let Some(stored) = statement.query_row(params![sweep.0, number], blobs).optional()? {
+                chunks.insert((sweep, number), &stored)?;
+            }
+        }
+        Ok(chunks)
+    }
+
+    fn write_chunks(&self, chunks: &Chunks) -> Result<(), Fault> {
+        for ((sweep, number), Blobs { finished, failed }) in chunks.blobs() {
+            self.execute(include_str!("sql/write_chunk.sql"), params![sweep.0, number, finished, failed])?;
+        }
+        Ok(())
+    }
+
+    fn apply(&self, write: &Write) -> Result<(), Fault> {
         match write {
             Write::Create(entry) => self.create(entry),
             Write::Baseline { digest, estimate } => {
@@ -62,7 +73,7 @@ impl Group<'_> {
             }
             Write::Schedule(Change::Retried { sweep }) => {
                 self.execute(include_str!("sql/retry_setbacks.sql"), [sweep.0])?;
-                self.chunks.clear_failed(self.connection, *sweep)
+                self.execute(include_str!("sql/retry_chunks.sql"), params![sweep.0, chunks::nothing()]).map(drop)
             }
         }
     }
@@ -108,7 +119,7 @@ impl Group<'_> {
     }
 
     fn end(
-        &mut self,
+        &self,
         lease: LeaseKey,
         finished: &[Finish],
         setbacks: &[Setback],
@@ -119,7 +130,6 @@ impl Group<'_> {
         let mut insert = self.connection.prepare_cached(include_str!("sql/insert_task.sql"))?;
         for Finish { point, attempts } in finished {
             insert.execute(params![sweep.0, point, epoch, attempts, holder, self.now])?;
-            self.chunks.of(self.connection, sweep, *point)?.finished.insert(place(*point));
         }
         for range in runs(finished.iter().map(|finish| finish.point)) {
             self.execute(include_str!("sql/forget_setbacks.sql"), params![sweep.0, range.start(), range.end()])?;
@@ -136,30 +146,14 @@ impl Group<'_> {
         }
     }
 
-    fn set_back(&mut self, sweep: SweepKey, epoch: u64, holder: i64, setback: &Setback) -> Result<(), Fault> {
+    fn set_back(&self, sweep: SweepKey, epoch: u64, holder: i64, setback: &Setback) -> Result<(), Fault> {
         let Setback { point, attempts, error, set_aside } = setback;
         let row = params![sweep.0, point, epoch, attempts, holder, error, set_aside];
-        self.execute(include_str!("sql/set_back.sql"), row)?;
-        if *set_aside {
-            self.chunks.of(self.connection, sweep, *point)?.failed.insert(place(*point));
-        }
-        Ok(())
+        self.execute(include_str!("sql/set_back.sql"), row).map(drop)
     }
 
     fn forget_other_attempts(&self, lease: LeaseKey, range: &RangeInclusive<u64>) -> Result<(), Fault> {
         let bounds = params![lease.sweep.0, range.start(), range.end(), lease.epoch];
         self.execute(include_str!("sql/forget_other_attempts.sql"), bounds).map(drop)
     }
-}
-
-/// Joins consecutive points to ranges: neighbours end together, and a statement for all is cheaper than one for each.
-fn runs(points: impl Iterator<Item = u64>) -> Vec<RangeInclusive<u64>> {
-    let mut runs: Vec<RangeInclusive<u64>> = Vec::new();
-    for point in points {
-        match runs.last_mut() {
-            Some(run) if *run.end() + 1 == point => *run = *run.start()..=point,
-            _ => runs.push(point..=point),
-        }
-    }
-    runs
 }

@@ -1,0 +1,73 @@
+//! How every backend stores what is not a plain number or text: sets of points as roaring bitmaps in their portable
+//! serialisation, with runs; states by number; times in microseconds; records as the bytes of their message.
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use phasegrid_proto::v1;
+use prost::Message;
+use roaring::RoaringBitmap;
+
+use crate::scheduler::{Points, SweepState};
+
+/// What was stored cannot be read.
+#[derive(Debug)]
+pub(super) struct Unreadable(pub(super) String);
+
+pub(super) fn encode(points: &Points) -> Vec<u8> {
+    let mut packed = points.clone();
+    packed.optimize();
+    blob(packed.serialized_size(), |blob| packed.serialize_into(blob))
+}
+
+pub(super) fn decode(blob: &[u8]) -> Result<Points, Unreadable> {
+    Points::deserialize_from(blob).map_err(|error| Unreadable(format!("a set of points: {error}")))
+}
+
+pub(super) fn encode_bitmap(bitmap: &RoaringBitmap) -> Vec<u8> {
+    let mut packed = bitmap.clone();
+    packed.optimize();
+    blob(packed.serialized_size(), |blob| packed.serialize_into(blob))
+}
+
+pub(super) fn decode_bitmap(blob: &[u8]) -> Result<RoaringBitmap, Unreadable> {
+    RoaringBitmap::deserialize_from(blob).map_err(|error| Unreadable(format!("a chunk of points: {error}")))
+}
+
+fn blob(size: usize, serialize: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Vec<u8> {
+    let mut blob = Vec::with_capacity(size);
+    serialize(&mut blob).unwrap_or_else(|error| unreachable!("a vector takes all bytes: {error}"));
+    blob
+}
+
+pub(super) fn decode_record(point: u64, payload: &[u8]) -> Result<v1::Record, Unreadable> {
+    v1::Record::decode(payload).map_err(|error| Unreadable(format!("a record of point {point}: {error}")))
+}
+
+/// The number under which a state is stored.
+pub(super) fn state_number(state: SweepState) -> u8 {
+    match state {
+        SweepState::Running => 1,
+        SweepState::Completed => 2,
+        SweepState::Cancelled => 3,
+    }
+}
+
+/// The state that is stored under a number.
+pub(super) fn state(number: i64) -> Result<SweepState, Unreadable> {
+    match number {
+        1 => Ok(SweepState::Running),
+        2 => Ok(SweepState::Completed),
+        3 => Ok(SweepState::Cancelled),
+        _ => Err(Unreadable(format!("a sweep is in state {number}, which there is not"))),
+    }
+}
+
+pub(super) fn to_micros(time: SystemTime) -> i64 {
+    let micros = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    i64::try_from(micros).unwrap_or(i64::MAX)
+}
+
+pub(super) fn from_micros(micros: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}

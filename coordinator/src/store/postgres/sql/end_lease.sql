@@ -1,0 +1,1 @@
+DELETE FROM lease WHERE sweep = $1 AND epoch = $2

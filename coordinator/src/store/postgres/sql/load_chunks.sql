@@ -1,0 +1,1 @@
+SELECT sweep, chunk, finished, failed FROM chunk ORDER BY sweep, chunk

@@ -1,0 +1,1 @@
+SELECT estimate FROM baseline WHERE digest = $1

@@ -1,0 +1,1 @@
+SELECT address FROM leadership WHERE expire_time > clock_timestamp()
