@@ -84,6 +84,13 @@ pub(crate) fn finish(
     Write::Schedule(Change::Ended { lease: lease(epoch), finished, setbacks, remain })
 }
 
+/// A point is set aside with this error.
+pub(crate) fn set_back_saying(epoch: u64, point: u64, error: &str) -> Write {
+    let setbacks = vec![Setback { point, attempts: 3, error: error.to_owned(), set_aside: true }];
+    let (finished, remain) = (Vec::new(), Points::new());
+    Write::Schedule(Change::Ended { lease: lease(epoch), finished, setbacks, remain })
+}
+
 fn set_back(epoch: u64, point: u64, attempts: u32, set_aside: bool) -> Write {
     let setbacks = vec![Setback { point, attempts, error: format!("failure {attempts}"), set_aside }];
     let (finished, remain) = (Vec::new(), Points::new());
@@ -108,6 +115,30 @@ fn open<B: Backend>(folder: &Path) -> (B::Store, B::Reader) {
 
 fn state(reader: &mut impl Reader) -> SweepSnapshot {
     reader.sweeps().unwrap().swap_remove(0).state
+}
+
+/// What `sql/older.sql` of each backend writes, with the tables of the first release: point 0 is finished, 1 is leased
+/// and has a record, 2 failed once (and is not among the results: it has none), 3 is set aside.
+pub(crate) fn assert_is_the_older_sweep(reader: &mut impl Reader) {
+    let stored = reader.sweeps().unwrap();
+    assert_eq!(stored.len(), 1);
+    let StoredSweep { entry: stored, state } = &stored[0];
+    assert_eq!(*stored, entry(SWEEP, 10));
+    assert_eq!((state.state, state.epoch, state.next), (SweepState::Running, 4, 4));
+    assert_eq!((&state.finished, &state.failed), (&Points::from_iter([0]), &Points::from_iter([3])));
+    assert_eq!(state.attempts.iter().collect::<Vec<_>>(), [(&2, &1)]);
+    let lease = &state.leases[&4];
+    assert_eq!((lease.worker.to_string(), lease.slots, &lease.remain), ("w".to_owned(), 2, &Points::from_iter([1])));
+    assert_eq!(lease.reported[&1].last_step, 0);
+    let results = reader.results(SWEEP, 0, 10).unwrap();
+    let seen: Vec<_> = results.iter().map(|r| (r.point, r.state, r.attempts, r.records.len())).collect();
+    let expected = [
+        (0, TaskState::Finished, 1, 1),
+        (1, TaskState::Leased, 1, 1),
+        (3, TaskState::Failed, 3, 0),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(reader.baseline("digest").unwrap(), Some(vec![1]));
 }
 
 fn assert_conflict(outcome: Result<(), StoreError>) {

@@ -13,7 +13,7 @@ mod chunks;
 pub(crate) mod contract;
 mod encoding;
 mod page;
-//pub mod postgres;
+pub mod postgres;
 pub mod sqlite;
 pub mod writer;
 

@@ -12,7 +12,7 @@ use crate::store::{OpenError, StoreError};
 /// The name of the database in the data folder.
 const DATABASE: &str = "phasegrid.db";
 /// Marks a database as ours, in its header: "phgr".
-const APPLICATION: i64 = 0x7068_6772;
+pub(super) const APPLICATION: i64 = 0x7068_6772;
 /// What made the schema what it is, step by step. A database of version n has taken the first n steps. A step that was
 /// released is never changed: what comes later is a step of its own.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("sql/migrations/0001_sweeps.sql")];
@@ -39,7 +39,7 @@ impl SqliteStore {
         let found = identify(&connection, &path)?;
         configure(&connection, &path)?;
         check_length(&connection, &path)?;
-        migrate(&mut connection, found).map_err(|error| Fault::from(error).at(&path))?;
+        migrate(&mut connection, found, MIGRATIONS).map_err(|error| Fault::from(error).at(&path))?;
         Ok(Self { connection, path, lock })
     }
 
@@ -81,7 +81,7 @@ fn create(folder: &Path, path: &Path) -> Result<(), OpenError> {
     let fill = || -> Result<(), rusqlite::Error> {
         let mut connection = Connection::open(&draft)?;
         connection.pragma_update(None, "application_id", APPLICATION)?;
-        migrate(&mut connection, 0)
+        migrate(&mut connection, 0, MIGRATIONS)
     };
     fill().map_err(|error| Fault::from(error).at(path))?;
     fs::rename(&draft, path).map_err(unusable)?;
@@ -89,11 +89,11 @@ fn create(folder: &Path, path: &Path) -> Result<(), OpenError> {
 }
 
 /// Takes the steps that a database of an earlier version lacks: all of them, or none.
-pub(super) fn migrate(connection: &mut Connection, version: usize) -> Result<(), rusqlite::Error> {
-    let Some(steps) = MIGRATIONS.get(version..).filter(|steps| !steps.is_empty()) else { return Ok(()) };
+pub(super) fn migrate(connection: &mut Connection, version: usize, steps: &[&str]) -> Result<(), rusqlite::Error> {
+    let Some(lacking) = steps.get(version..).filter(|lacking| !lacking.is_empty()) else { return Ok(()) };
     let transaction = connection.transaction()?;
-    steps.iter().try_for_each(|step| transaction.execute_batch(step))?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
+    lacking.iter().try_for_each(|step| transaction.execute_batch(step))?;
+    transaction.pragma_update(None, "user_version", steps.len())?;
     transaction.commit()
 }
 

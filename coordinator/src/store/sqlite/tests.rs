@@ -6,9 +6,12 @@ use std::time::UNIX_EPOCH;
 
 use rusqlite::Connection;
 
+use super::open::{APPLICATION, MIGRATIONS, VERSION, migrate};
 use super::{SqliteReader, SqliteStore};
 use crate::scheduler::Points;
-use crate::store::contract::{Backend, SWEEP, entry, finish, grant, record, store_contract_suite};
+use crate::store::contract::{
+    Backend, SWEEP, assert_is_the_older_sweep, entry, finish, grant, record, store_contract_suite,
+};
 use crate::store::{OpenError, Reader, Store, StoreError, Write};
 
 struct Sqlite;
@@ -123,7 +126,37 @@ fn a_database_of_a_later_release_is_refused_by_its_version() {
     let connection = Connection::open(folder.path().join("phasegrid.db")).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
-    assert!(matches!(refusal(folder.path()), OpenError::Newer { found: 99, known: 1, .. }));
+    assert!(matches!(refusal(folder.path()), OpenError::Newer { found: 99, known: VERSION, .. }));
+}
+
+/// A data folder whose database has taken the first `count` steps, and holds what the first release wrote.
+fn older(count: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = Connection::open(folder.path().join("phasegrid.db")).unwrap();
+    connection.pragma_update(None, "application_id", APPLICATION).unwrap();
+    migrate(&mut connection, 0, &MIGRATIONS[..count]).unwrap();
+    connection.execute_batch(include_str!("sql/older.sql")).unwrap();
+    folder
+}
+
+#[test]
+fn a_database_of_any_earlier_version_opens_with_everything_in_it() {
+    for count in 1..=MIGRATIONS.len() {
+        assert_is_the_older_sweep(&mut Sqlite::open(older(count).path()).1);
+    }
+}
+
+#[test]
+fn steps_are_taken_all_or_none() {
+    let folder = older(MIGRATIONS.len());
+    let mut connection = Connection::open(folder.path().join("phasegrid.db")).unwrap();
+    let next = [MIGRATIONS, &["ALTER TABLE sweep ADD COLUMN later INTEGER NOT NULL DEFAULT 7"]].concat();
+    let broken = [&next[..], &["ALTER TABLE nowhere ADD COLUMN later INTEGER"]].concat();
+    assert!(migrate(&mut connection, MIGRATIONS.len(), &broken).is_err());
+    assert_is_the_older_sweep(&mut Sqlite::open(folder.path()).1);
+    migrate(&mut connection, MIGRATIONS.len(), &next).unwrap();
+    assert_eq!(connection.query_row("SELECT later FROM sweep", [], |row| row.get(0)), Ok(7));
+    assert!(matches!(refusal(folder.path()), OpenError::Newer { .. }));
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! Finds out whether a database can be used, brings its schema up to date, or says in one sentence why not.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::leadership::{Claim, Term};
+use super::session::{Connection, Session};
+use super::{Address, Fault, PostgresReader, PostgresStore};
+use crate::store::{OpenError, StoreError};
+
+/// What made the schema what it is, step by step. A database of version n has taken the first n steps. A step that was
+/// released is never changed: what comes later is a step of its own.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("sql/migrations/0001_sweeps.sql")];
+
+/// Held while the schema is looked at and changed, so that coordinators that start together do it one after the other:
+/// "phgr".
+const MIGRATION_LOCK: i64 = 0x7068_6772;
+
+/// How long the database may take for a piece of work.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// And for a word on who leads.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A database whose schema is up to date.
+#[derive(Clone, Debug)]
+pub struct Database {
+    address: Address,
+}
+
+impl Database {
+    /// Connects, and brings the schema up to date.
+    ///
+    /// # Errors
+    /// If the database cannot be used; nothing was changed then.
+    pub fn open(address: &Address) -> Result<Self, OpenError> {
+        let at = |fault: Fault| OpenError::Store(fault.at(address));
+        let mut session = Session::open(address, PATIENCE).map_err(at)?;
+        match session.run(async |connection| migrate(connection, MIGRATIONS).await).map_err(at)? {
+            Found::Ours => Ok(Self { address: address.clone() }),
+            Found::Foreign => Err(OpenError::Foreign { place: format!("the schema phasegrid in {address}") }),
+            Found::Newer(found) => {
+                Err(OpenError::Newer { place: address.to_string(), found, known: version(MIGRATIONS) })
+            }
+        }
+    }
+
+    /// A claim to lead, on a connection of its own.
+    ///
+    /// # Errors
+    /// If there is no connection to be had.
+    pub fn claim(&self) -> Result<Claim, StoreError> {
+        Claim::open(&self.address, CLAIM_PATIENCE).map_err(|fault| fault.at(&self.address))
+    }
+
+    /// A store for whoever leads under this term.
+    ///
+    /// # Errors
+    /// If there is no connection to be had.
+    pub fn store(&self, term: Term) -> Result<PostgresStore, StoreError> {
+        Ok(PostgresStore { session: self.session()?, term })
+    }
+
+    /// A reader.
+    ///
+    /// # Errors
+    /// If there is no connection to be had.
+    pub fn reader(&self) -> Result<PostgresReader, StoreError> {
+        Ok(PostgresReader { session: self.session()? })
+    }
+
+    fn session(&self) -> Result<Session, StoreError> {
+        Session::open(&self.address, PATIENCE).map_err(|fault| fault.at(&self.address))
+    }
+}
+
+/// What was found under our name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A database of ours, up to date by now.
+    Ours,
+    /// Something else.
+    Foreign,
+    /// A database of ours, of a later release.
+    Newer(i64),
+}
+
+fn version(steps: &[&str]) -> i64 {
+    i64::try_from(steps.len()).unwrap_or(i64::MAX)
+}
+
+/// Takes the steps that a database of an earlier version lacks: all of them, or none.
+pub(super) async fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<Found, Fault> {
+    let client = connection.client();
+    client.batch_execute("BEGIN").await?;
+    client.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
+    let Some(found) = identify(client).await? else {
+        client.batch_execute("ROLLBACK").await?;
+        return Ok(Found::Foreign);
+    };
+    let Some(lacking) = usize::try_from(found).ok().and_then(|found| steps.get(found..)) else {
+        client.batch_execute("ROLLBACK").await?;
+        return Ok(Found::Newer(found));
+    };
+    for step in lacking {
+        client.batch_execute(step).await?;
+    }
+    client.execute("UPDATE version SET version = $1 WHERE version <> $1", &[&version(steps)]).await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(Found::Ours)
+}
+
+/// The version of the schema, which is made if it is not there; `None` if it is someone else's.
+async fn identify(client: &Client) -> Result<Option<i64>, Fault> {
+    let there = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'phasegrid'), \
+        EXISTS (SELECT FROM pg_tables WHERE schemaname = 'phasegrid' AND tablename = 'version')";
+    let row = client.query_one(there, &[]).await?;
+    match (row.try_get(0)?, row.try_get(1)?) {
+        (false, _) => {
+            let create = "CREATE SCHEMA phasegrid; CREATE TABLE version (version BIGINT NOT NULL); \
+                INSERT INTO version VALUES (0)";
+            client.batch_execute(create).await?;
+            Ok(Some(0))
+        }
+        (true, false) => Ok(None),
+        (true, true) => Ok(Some(client.query_one("SELECT version FROM version", &[]).await?.try_get(0)?)),
+    }
+}

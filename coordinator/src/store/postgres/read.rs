@@ -1,0 +1,124 @@
+//! Answers questions. Every answer is of one moment: it is read in one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use phasegrid_proto::v1;
+use tokio_postgres::Row;
+
+use super::load::{self, leased, leases_of};
+use super::session::{Connection, Step, Value};
+use super::{Fault, PostgresReader, int, number, small, text};
+use crate::results::TaskResult;
+use crate::scheduler::{LeaseKey, Setback, SweepKey};
+use crate::store::page::{self, Known, LastSetback, Newest, Wanted};
+use crate::store::{Reader, StoreError, StoredSweep};
+
+impl PostgresReader {
+    /// Asks within a transaction.
+    fn ask<T>(
+        &mut self,
+        question: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let answer = self.session.run(async |connection| {
+            connection.pipeline(vec![Step::plain("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")]).await?;
+            let answer = question(connection).await?;
+            connection.pipeline(vec![Step::plain("COMMIT")]).await?;
+            Ok(answer)
+        });
+        answer.map_err(|fault| fault.at(self.session.address()))
+    }
+
+    /// Asks something that one statement answers.
+    fn ask_once<T>(
+        &mut self,
+        step: Step,
+        read: impl FnOnce(Vec<Row>) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let answer = self.session.run(async |connection| read(connection.pipeline(vec![step]).await?.concat()));
+        answer.map_err(|fault| fault.at(self.session.address()))
+    }
+}
+
+impl Reader for PostgresReader {
+    fn sweeps(&mut self) -> Result<Vec<StoredSweep>, StoreError> {
+        self.ask_once(Step::plain(include_str!("sql/settle.sql")), |_| Ok(()))?;
+        self.ask(load::sweeps)
+    }
+
+    fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError> {
+        self.ask(async |connection| page(connection, sweep, Wanted { from, limit }).await)
+    }
+
+    fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError> {
+        let step = Step::new(include_str!("sql/read_failures.sql"), [value(sweep.0), value(limit as u64)]);
+        self.ask_once(step, |rows| {
+            let failure = |row: &Row| {
+                let (point, attempts) = (number(row.try_get(0)?)?, small(row.try_get(1)?)?);
+                Ok(Setback { point, attempts, error: row.try_get(2)?, set_aside: true })
+            };
+            rows.iter().map(failure).collect()
+        })
+    }
+
+    fn ended_under(&mut self, lease: LeaseKey, finished: &[u64], failed: &[u64]) -> Result<bool, StoreError> {
+        let column = |points: &[u64]| -> Value { Box::new(points.iter().copied().map(int).collect::<Vec<_>>()) };
+        let values = [value(lease.sweep.0), value(lease.epoch), column(finished), column(failed)];
+        let step = Step::new(include_str!("sql/ended_under.sql"), values);
+        self.ask_once(step, |rows| rows.first().map_or(Ok(false), |row| Ok(row.try_get(0)?)))
+    }
+
+    fn baseline(&mut self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let step = Step::new(include_str!("sql/read_baseline.sql"), [Box::new(text(digest))]);
+        self.ask_once(step, |rows| rows.first().map(|row| Ok(row.try_get(0)?)).transpose())
+    }
+}
+
+fn value(number: u64) -> Value {
+    Box::new(int(number))
+}
+
+async fn page(connection: &mut Connection, sweep: SweepKey, wanted: Wanted) -> Result<Vec<TaskResult>, Fault> {
+    let first = |sql| Step::new(sql, [value(sweep.0), value(wanted.from), value(wanted.limit as u64)]);
+    let steps = vec![
+        first(include_str!("sql/read_tasks.sql")),
+        first(include_str!("sql/read_failed.sql")),
+        first(include_str!("sql/read_records.sql")),
+        leases_of(Some(sweep)),
+    ];
+    let answers = connection.pipeline(steps).await?;
+    let [tasks, failed, records, leases] = &answers[..] else { unreachable!("each step is answered") };
+    let known = Known {
+        wanted,
+        finished: finished(tasks)?,
+        leased: page::leased(leased(leases)?.values(), wanted),
+        failed: failed.iter().map(|row| Ok(number(row.try_get(0)?)?)).collect::<Result<BTreeSet<_>, Fault>>()?,
+        records: newest(records, wanted)?,
+    };
+    let points = known.points();
+    let (Some(&first), Some(&last)) = (points.first(), points.last()) else { return Ok(Vec::new()) };
+    let between = [value(sweep.0), value(first), value(last)];
+    let rows = connection.pipeline(vec![Step::new(include_str!("sql/read_setbacks.sql"), between)]).await?;
+    Ok(known.page(points, setbacks(&rows.concat())?))
+}
+
+fn finished(rows: &[Row]) -> Result<BTreeMap<u64, (u32, String)>, Fault> {
+    let task = |row: &Row| Ok((number(row.try_get(0)?)?, (small(row.try_get(1)?)?, row.try_get(2)?)));
+    rows.iter().map(task).collect()
+}
+
+fn newest(rows: &[Row], wanted: Wanted) -> Result<BTreeMap<u64, Vec<v1::Record>>, Fault> {
+    let mut newest = Newest::new(wanted);
+    for row in rows {
+        newest.push(number(row.try_get(0)?)?, number(row.try_get(1)?)?, row.try_get(2)?)?;
+    }
+    Ok(newest.records())
+}
+
+fn setbacks(rows: &[Row]) -> Result<BTreeMap<u64, LastSetback>, Fault> {
+    let setback = |row: &Row| {
+        let (attempts, worker) = (small(row.try_get(1)?)?, row.try_get(2)?);
+        let last = LastSetback { attempts, worker, error: row.try_get(3)?, set_aside: row.try_get(4)? };
+        Ok((number(row.try_get(0)?)?, last))
+    };
+    rows.iter().map(setback).collect()
+}

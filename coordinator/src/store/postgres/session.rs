@@ -1,0 +1,198 @@
+//! A connection that comes back: one that broke is made anew for the next piece of work. It blocks, on threads that may.
+//!
+//! Requests travel together: a [`Step`] is a statement with what it must come to, and a pipeline sends all its steps before
+//! it waits for the first answer. What a statement costs is then the server's work, and not a round trip.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use futures_util::future::maybe_done;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, NoTls, Row, Statement};
+
+use super::{Address, Fault};
+
+/// Set for each connection.
+const SETTINGS: &str = "\
+-- Tables grow from nothing while the plans of prepared statements stay: a plan made for an empty table must not scan a
+-- full one.
+SET enable_seqscan = off;
+SET jit = off;
+-- Who died in the middle of a transaction must not keep a successor waiting.
+SET idle_in_transaction_session_timeout = '3s';
+SET search_path = phasegrid;
+SET synchronous_commit = on";
+
+/// A value for a statement.
+pub(super) type Value = Box<dyn ToSql + Send + Sync>;
+
+/// A statement, with its values.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) sql: &'static str,
+    pub(super) values: Vec<Value>,
+    pub(super) expected: Option<Expected>,
+}
+
+/// What a guarded statement must come to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected {
+    /// Rows that it changes or answers.
+    pub(super) rows: usize,
+    /// What is the case if it does not.
+    pub(super) otherwise: &'static str,
+}
+
+impl Step {
+    pub(super) fn new<const N: usize>(sql: &'static str, values: [Value; N]) -> Self {
+        Self { sql, values: values.into(), expected: None }
+    }
+
+    /// A statement without values.
+    pub(super) fn plain(sql: &'static str) -> Self {
+        Self::new(sql, [])
+    }
+
+    /// A guarded statement.
+    pub(super) fn expecting(self, rows: usize, otherwise: &'static str) -> Self {
+        Self { expected: Some(Expected { rows, otherwise }), ..self }
+    }
+}
+
+/// A connection, and how long an answer may take.
+#[derive(Debug)]
+pub(super) struct Session {
+    address: Address,
+    patience: Duration,
+    connection: Option<Connection>,
+    // Last: what is connected ends before its runtime.
+    runtime: Runtime,
+}
+
+/// What is connected.
+#[derive(Debug)]
+pub(super) struct Connection {
+    client: Client,
+    statements: HashMap<&'static str, Statement>,
+}
+
+impl Session {
+    /// Connects.
+    pub(super) fn open(address: &Address, patience: Duration) -> Result<Self, Fault> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.unwrap_or_else(|error| unreachable!("a runtime without threads can be made: {error}"));
+        let mut session = Self { address: address.clone(), patience, connection: None, runtime };
+        session.run(async |_| Ok(()))?;
+        Ok(session)
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Does a piece of work on the connection. Whatever fails leaves no transaction behind.
+    pub(super) fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let Self { address, patience, connection, runtime } = self;
+        let attempt = async {
+            let connection = match connection.as_mut().filter(|connection| !connection.client.is_closed()) {
+                Some(connection) => connection,
+                None => connection.insert(Connection::new(address).await?),
+            };
+            let outcome = work(connection).await;
+            if outcome.is_err() {
+                connection.client.batch_execute("ROLLBACK").await?;
+            }
+            outcome
+        };
+        let outcome = runtime.block_on(async { tokio::time::timeout(*patience, attempt).await });
+        let outcome = outcome.unwrap_or(Err(Fault::Silent));
+        if matches!(&outcome, Err(Fault::Silent)) || matches!(&outcome, Err(Fault::Sql(error)) if error.code().is_none()) {
+            *connection = None;
+        }
+        outcome
+    }
+}
+
+impl Connection {
+    async fn new(address: &Address) -> Result<Self, Fault> {
+        let (client, connection) = address.config().connect(NoTls).await?;
+        // How it ends shows in whatever is asked next.
+        tokio::spawn(async { drop(connection.await) });
+        client.batch_execute(SETTINGS).await?;
+        Ok(Self { client, statements: HashMap::new() })
+    }
+
+    /// For statements that are not worth preparing.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Sends all steps, and returns the answers. The first that fails, or does not come to what it must, fails them all.
+    pub(super) async fn pipeline(&mut self, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, Fault> {
+        self.prepare(&steps).await?;
+        let requests = steps.iter().map(|step| {
+            let request: Pin<Box<dyn Future<Output = _>>> = Box::pin(self.request(step));
+            request
+        });
+        let mut answers = Vec::with_capacity(steps.len());
+        for (answer, step) in together(requests.collect()).await.into_iter().zip(&steps) {
+            let (rows, affected) = answer?;
+            if let Some(expected) = step.expected.filter(|expected| expected.rows as u64 != affected) {
+                return Err(Fault::Conflict(expected.otherwise));
+            }
+            answers.push(rows);
+        }
+        Ok(answers)
+    }
+
+    /// Prepares those of the statements that were not yet.
+    async fn prepare(&mut self, steps: &[Step]) -> Result<(), Fault> {
+        let mut new: Vec<_> = steps.iter().map(|step| step.sql).filter(|sql| !self.statements.contains_key(sql)).collect();
+        new.sort_unstable();
+        new.dedup();
+        let requests = new.iter().map(|sql| {
+            let request: Pin<Box<dyn Future<Output = _>>> = Box::pin(self.client.prepare(sql));
+            request
+        });
+        let prepared = together(requests.collect()).await;
+        for (sql, statement) in new.into_iter().zip(prepared) {
+            self.statements.insert(sql, statement?);
+        }
+        Ok(())
+    }
+
+    /// The rows that a statement answers, and how many it answers or changes.
+    async fn request(&self, step: &Step) -> Result<(Vec<Row>, u64), tokio_postgres::Error> {
+        let statement = &self.statements[step.sql];
+        let values = step.values.iter().map(|value| &**value as &(dyn ToSql + Sync));
+        let mut rows = pin!(self.client.query_raw(statement, values).await?);
+        let mut answered = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            answered.push(row);
+        }
+        Ok((answered, rows.rows_affected().unwrap_or_default()))
+    }
+}
+
+/// Starts all requests in their order, which is what sends them, and then waits for one after the other.
+async fn together<T>(requests: Vec<Pin<Box<dyn Future<Output = T> + '_>>>) -> Vec<T> {
+    let mut requests: Vec<_> = requests.into_iter().map(|request| Box::pin(maybe_done(request))).collect();
+    poll_fn(|context| {
+        for request in &mut requests {
+            let _ = request.as_mut().poll(context);
+        }
+        Poll::Ready(())
+    })
+    .await;
+    let mut answers = Vec::with_capacity(requests.len());
+    for request in &mut requests {
+        request.as_mut().await;
+        answers.extend(request.as_mut().take_output());
+    }
+    answers
+}
