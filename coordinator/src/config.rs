@@ -12,12 +12,14 @@ use config::{Config, Environment, File, FileFormat, Source, Value};
 use phasegrid_proto::place::{PLACES, Place};
 
 use crate::service;
+use crate::store::postgres::{ADDRESSES, Address};
 use crate::telemetry::LogFormat;
 
 /// The keys, in the order of the sample.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "listen",
     "data",
+    "store",
     "snapshots",
     "lease_time",
     "heartbeat_interval",
@@ -26,6 +28,9 @@ const KEYS: [&str; 9] = [
     "log",
     "log_format",
 ];
+
+/// The variable that gives the database's password, as in PostgreSQL's own programs.
+const PASSWORD: &str = "PGPASSWORD";
 
 /// The folder for snapshots in the data folder.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
@@ -37,7 +42,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The folder that holds the database.
     pub data: PathBuf,
-    /// Where workers keep snapshots of long tasks; `None` is beside the database.
+    /// The database, where it is not in a folder.
+    pub store: Option<Address>,
+    /// Where workers keep snapshots of long tasks; `None` is beside a database in a folder, and else nowhere.
     pub snapshots: Option<Place>,
     /// How work is handed out and taken back.
     pub leasing: service::Settings,
@@ -52,6 +59,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
             data: PathBuf::from("phasegrid-data"),
+            store: None,
             snapshots: None,
             leasing: service::Settings::default(),
             log: "info".to_owned(),
@@ -72,6 +80,17 @@ impl Settings {
         self.snapshots.clone().unwrap_or_else(|| Place::folder(&data.join(SNAPSHOTS)))
     }
 
+    /// Where workers keep snapshots.
+    #[must_use]
+    pub fn snapshots(&self) -> Place {
+        match (&self.snapshots, &self.store) {
+            (Some(place), _) => place.clone(),
+            (None, None) => self.snapshots_beside(&self.data),
+            // Coordinators on several machines have no folder in common that we know of.
+            (None, Some(_)) => Place::Nowhere,
+        }
+    }
+
     /// Reads the settings: defaults, `file`, the variables `PHASEGRID_*` of `environment`, and `flags` (key and value).
     ///
     /// Variables that are no setting are left alone: workers and cluster managers share the prefix.
@@ -84,6 +103,8 @@ impl Settings {
         flags: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<Self, ConfigError> {
         let known = |name: &str| KEYS.iter().any(|key| name == format!("PHASEGRID_{}", key.to_ascii_uppercase()));
+        let environment: HashMap<_, _> = environment.into_iter().collect();
+        let password = environment.get(PASSWORD).cloned();
         let environment = environment.into_iter().filter(|(name, _)| known(name)).collect();
         let mut layers = Config::builder();
         if let Some(path) = file {
@@ -95,13 +116,18 @@ impl Settings {
             layers = layers.set_override(key, value).map_err(unreadable)?;
         }
         let values = layers.build().and_then(|merged| merged.collect()).map_err(unreadable)?;
-        Self::from_values(values.into_iter().collect())
+        let mut settings = Self::from_values(values.into_iter().collect())?;
+        if let Some(password) = password {
+            settings.store = settings.store.map(|store| store.with_password(&password));
+        }
+        Ok(settings)
     }
 
     /// Checks the merged values.
     fn from_values(values: HashMap<String, Value>) -> Result<Self, ConfigError> {
         let default = Self::default();
         let mut keys = Keys { values, problems: vec![] };
+        let store = keys.store();
         let address = |text: &str| text.parse().ok();
         let lease_time = keys.duration("lease_time", default.leasing.lease_time);
         // Where it is not given, it fits the lease time, whatever that is.
@@ -109,6 +135,7 @@ impl Settings {
         let settings = Self {
             listen: keys.take("listen", default.listen, "an address and port as in \"127.0.0.1:7700\"", address),
             data: keys.take("data", default.data, "a folder", |text| (!text.is_empty()).then(|| text.into())),
+            store,
             snapshots: keys.take("snapshots", default.snapshots, PLACES, |text| text.parse().ok().map(Some)),
             leasing: service::Settings {
                 lease_time,
@@ -155,6 +182,24 @@ impl Keys {
 
     fn duration(&mut self, key: &str, default: Duration) -> Duration {
         self.take(key, default, DURATIONS, |text| parse_duration(text).ok())
+    }
+
+    /// The database. Its value may hold a password: it is never shown, and not taken from where everybody can read it.
+    fn store(&mut self) -> Option<Address> {
+        let value = self.values.remove("store")?;
+        let origin = origin(&value);
+        let problem = match value.clone().into_string().ok().map(|text| text.parse::<Address>()) {
+            Some(Ok(address)) if address.has_password() && value.origin().is_none() => {
+                format!("a command line can be read by everybody here: leave the password out, and give it in {PASSWORD}")
+            }
+            Some(Ok(_)) if self.values.contains_key("data") => {
+                "data is set as well, and there is one database: leave one of them out".to_owned()
+            }
+            Some(Ok(address)) => return Some(address),
+            _ => format!("what stands {origin} is not accepted; it takes {ADDRESSES}"),
+        };
+        self.problems.push(format!("store: {problem}"));
+        None
     }
 
     /// Whatever was not taken is unknown.
@@ -220,8 +265,11 @@ mod tests {
         let text: String =
             text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
         assert_eq!(text.parse::<toml::Table>().unwrap().keys().collect::<Vec<_>>(), KEYS);
+        // Of two keys that exclude each other one is left out.
+        let text = text.replace("\ndata =", "\n#data =");
         let settings = Settings::load(Some(file(&text).path()), [], NO_FLAGS).unwrap();
         assert_eq!(settings.snapshots, Some(Place::folder("phasegrid-data/snapshots".as_ref())));
+        assert_eq!(settings.store, "postgres://phasegrid@127.0.0.1/phasegrid".parse().ok());
     }
 
     #[test]
@@ -254,6 +302,30 @@ mod tests {
         let flags = [("log_format", "xml".to_owned())];
         let problem = Settings::load(None, [], flags).unwrap_err().to_string();
         assert_eq!(problem, "log_format: \"xml\" among the flags is not accepted; it takes \"human\" or \"json\"");
+    }
+
+    #[test]
+    fn a_database_is_named_without_showing_its_password() {
+        let url = "postgres://grid:s3cret@db/sweeps";
+        let load = |environment: &[(&str, &str)], flags: &[(&'static str, &str)]| {
+            let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+            Settings::load(None, environment, flags.iter().map(|(key, value)| (*key, value.to_string())))
+        };
+        let settings = load(&[("PHASEGRID_STORE", url)], &[]).unwrap();
+        assert_eq!(settings.store, url.parse().ok());
+        assert!(!format!("{settings:?}").contains("s3cret"));
+        assert_eq!(settings.snapshots(), Place::Nowhere);
+        let flag = [("store", "postgres://grid@db/sweeps")];
+        assert_eq!(load(&[("PGPASSWORD", "s3cret")], &flag).unwrap().store, url.parse().ok());
+        for (problem, refused) in [
+            ("leave the password out", load(&[], &[("store", url)])),
+            ("leave one of them out", load(&[("PHASEGRID_DATA", "here")], &flag)),
+            ("postgres://USER@HOST[:PORT]/DATABASE", load(&[], &[("store", "postgres://grid:s3cret@db:x/sweeps")])),
+        ] {
+            let message = refused.unwrap_err().to_string();
+            assert!(message.starts_with("store: ") && message.contains(problem), "{message}");
+            assert!(!message.contains("s3cret"), "{message}");
+        }
     }
 
     #[test]

@@ -4,11 +4,14 @@
 //! know this worker any more (it was restarted) is told again under the same id, and a refusal is a [`ClientError`],
 //! which ends the worker. All calls may be repeated, so says the contract in `workers.proto`. Wire types end here too,
 //! but for records, estimates and outcomes, which are plain data.
+//!
+//! Of several coordinators on one database one leads: `services` knows the addresses of all, and which one answers.
 
 mod backoff;
 mod messages;
 mod outage;
 mod remedy;
+mod services;
 
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ use phasegrid_proto::NUMERICS_VERSION;
 use phasegrid_proto::v1::{self, worker_service_client::WorkerServiceClient};
 use tokio::sync::{Mutex, watch};
 use tokio_stream::Stream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
 
 pub(crate) use self::backoff::Backoff;
@@ -25,13 +28,11 @@ pub(crate) use self::messages::verdict;
 pub use self::messages::{Directives, Leased, Running, Token, Verdict};
 use self::outage::Outage;
 use self::remedy::Remedy;
+use self::services::Services;
 use crate::identity::chance;
 
 /// How long the coordinator may hold a request for work that it does not have yet.
 const LEASE_WAIT: Duration = Duration::from_secs(20);
-/// A connection that is silent for so long is probed, and given up after as much again.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Heartbeats are not sent more often than this, whatever the coordinator says.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
@@ -40,7 +41,7 @@ const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The coordinator's address is none.
-    #[error("coordinator: {url:?} is not accepted; accepted: http://HOST:PORT")]
+    #[error("coordinator: {url:?} is not accepted; accepted: http://HOST:PORT, of several coordinators all, with commas")]
     Address {
         /// What was given.
         url: String,
@@ -68,13 +69,21 @@ pub enum ClientError {
 /// The connection to the coordinator, and what is known about it. Shared by all who talk.
 #[derive(Debug)]
 pub struct Client {
-    service: WorkerServiceClient<Channel>,
-    url: String,
+    services: Services,
     registration: v1::RegisterRequest,
     /// Read by anyone at any time; nobody waits for a change.
     terms: watch::Sender<Terms>,
     joining: Mutex<()>,
     outage: Outage,
+}
+
+/// What was known when a call was made that is to be recovered from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// How often this worker had registered.
+    registered: u64,
+    /// The coordinator that was called.
+    coordinator: usize,
 }
 
 /// What registering brought.
@@ -89,20 +98,11 @@ pub struct Terms {
 }
 
 impl Client {
-    /// A client of the coordinator at `url` for a worker named `name`. Nothing is sent yet.
+    /// A client of the coordinator at `urls`, or of several (with commas), for a worker named `name`. Nothing is sent yet.
     ///
     /// # Errors
-    /// If `url` is no address.
-    pub fn new(url: &str, name: &str, slots: u32, device: &str) -> Result<Self, ClientError> {
-        let endpoint =
-            Endpoint::from_shared(url.to_owned()).map_err(|_| ClientError::Address { url: url.to_owned() })?;
-        let channel = endpoint
-            .tcp_nodelay(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .keep_alive_while_idle(true)
-            .connect_lazy();
+    /// If one of them is no address.
+    pub fn new(urls: &str, name: &str, slots: u32, device: &str) -> Result<Self, ClientError> {
         let registration = v1::RegisterRequest {
             worker_id: name.to_owned(),
             slots,
@@ -110,9 +110,7 @@ impl Client {
             numerics_version: NUMERICS_VERSION,
         };
         Ok(Self {
-            // A range of long configurations may be larger than the default of 4 MB.
-            service: WorkerServiceClient::new(channel).max_decoding_message_size(64 << 20),
-            url: url.to_owned(),
+            services: Services::new(urls)?,
             registration,
             terms: watch::Sender::new(Terms {
                 registered: 0,
@@ -120,7 +118,7 @@ impl Client {
                 snapshots: String::new(),
             }),
             joining: Mutex::new(()),
-            outage: Outage::new(url),
+            outage: Outage::new(urls),
         })
     }
 
@@ -141,18 +139,19 @@ impl Client {
     /// # Errors
     /// If the coordinator refuses the worker, for instance one of another numerics version.
     pub async fn register(&self) -> Result<(), ClientError> {
-        self.register_since(self.registered()).await
+        self.register_since(self.known()).await
     }
 
-    /// Registers unless someone else has done so since the `known`-th time.
-    async fn register_since(&self, known: u64) -> Result<(), ClientError> {
+    /// Registers unless someone else has done so since.
+    async fn register_since(&self, known: Known) -> Result<(), ClientError> {
         let _joining = self.joining.lock().await;
-        if self.registered() != known {
+        if self.known().registered != known.registered {
             return Ok(());
         }
         let mut backoff = Backoff::default();
         loop {
-            match self.service.clone().register(self.registration.clone()).await {
+            let known = self.known();
+            match self.services.get(known.coordinator).register(self.registration.clone()).await {
                 Ok(answer) => {
                     self.outage.ended();
                     let answer = answer.into_inner();
@@ -164,10 +163,13 @@ impl Client {
                     });
                     return Ok(());
                 }
-                Err(status) if Remedy::of(&status) == Remedy::Wait => self.wait(&status, &mut backoff).await,
+                Err(status) if Remedy::of(&status) == Remedy::Wait => {
+                    self.services.leave(known.coordinator);
+                    self.wait(&status, &mut backoff).await;
+                }
                 Err(status) => {
                     let message = status.message().to_owned();
-                    return Err(ClientError::Unwelcome { url: self.url.clone(), message });
+                    return Err(ClientError::Unwelcome { url: self.services.url(), message });
                 }
             }
         }
@@ -248,7 +250,7 @@ impl Client {
         &self,
         requests: impl Stream<Item = v1::ReportRequest> + Send + 'static,
     ) -> Result<Streaming<v1::ReportResponse>, Status> {
-        Ok(self.service.clone().report(requests).await?.into_inner())
+        Ok(self.services.get(self.services.current()).report(requests).await?.into_inner())
     }
 
     /// The coordinator spoke, on a stream.
@@ -264,8 +266,8 @@ impl Client {
     ) -> Result<A, ClientError> {
         let mut backoff = Backoff::default();
         loop {
-            let known = self.registered();
-            match attempt(self.service.clone(), request.clone()).await {
+            let known = self.known();
+            match attempt(self.services.get(known.coordinator), request.clone()).await {
                 Ok(answer) => {
                     self.outage.ended();
                     return Ok(answer.into_inner());
@@ -275,15 +277,20 @@ impl Client {
         }
     }
 
-    /// How often this worker has registered; to be asked before a call that is to be recovered from.
-    pub(crate) fn registered(&self) -> u64 {
-        self.terms.borrow().registered
+    /// To be asked before a call that is to be recovered from.
+    pub(crate) fn known(&self) -> Known {
+        Known { registered: self.terms.borrow().registered, coordinator: self.services.current() }
     }
 
     /// Does what helps after a failure. The call is then to be repeated.
-    pub(crate) async fn recover(&self, status: &Status, known: u64, backoff: &mut Backoff) -> Result<(), ClientError> {
+    pub(crate) async fn recover(
+        &self,
+        status: &Status,
+        known: Known,
+        backoff: &mut Backoff,
+    ) -> Result<(), ClientError> {
         match Remedy::of(status) {
-            Remedy::Wait => {}
+            Remedy::Wait => self.services.leave(known.coordinator),
             Remedy::Register => {
                 tracing::info!("the coordinator does not know this worker any more; registering again");
                 self.register_since(known).await?;
@@ -300,7 +307,7 @@ impl Client {
     }
 
     fn refused(&self, status: &Status) -> ClientError {
-        ClientError::Refused { url: self.url.clone(), code: status.code(), message: status.message().to_owned() }
+        ClientError::Refused { url: self.services.url(), code: status.code(), message: status.message().to_owned() }
     }
 }
 

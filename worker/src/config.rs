@@ -19,6 +19,7 @@ use crate::snapshots::SnapshotSettings;
 
 /// Everything that can be set.
 const KEYS: &str = "coordinator, device, slots, name, snapshots, snapshot_interval, log, log_format";
+const COORDINATORS: &str = "http://HOST:PORT, of several coordinators all, with commas";
 /// A snapshot less often than this saves nobody any work.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -49,8 +50,8 @@ pub struct Args {
     /// Settings file (TOML; deploy/worker.toml is a sample of every key)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where the coordinator listens [default: http://127.0.0.1:7700]
-    #[arg(long, value_name = "URL")]
+    /// Where the coordinator listens; of several on one database all, with commas [default: http://127.0.0.1:7700]
+    #[arg(long, value_name = "URL[,URL]…")]
     pub coordinator: Option<String>,
     /// Where to compute: auto, cpu, cuda (every GPU) or cuda:N,…; auto is every GPU, or cpu if there is none [default: auto]
     #[arg(long)]
@@ -79,7 +80,7 @@ pub struct Args {
 /// Everything that a worker can be told, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where the coordinator listens, as `http://HOST:PORT`.
+    /// Where the coordinator listens, as `http://HOST:PORT`; of several all, with commas.
     pub coordinator: String,
     /// Where to compute.
     pub device: DeviceChoice,
@@ -147,7 +148,7 @@ impl Settings {
         let mut keys = Keys { values, problems: Vec::new() };
         let settings = Self {
             coordinator: keys
-                .read("coordinator", "http://HOST:PORT", coordinator, || "http://127.0.0.1:7700".to_owned()),
+                .read("coordinator", COORDINATORS, coordinator, || "http://127.0.0.1:7700".to_owned()),
             device: keys.read("device", DEVICES, |text| text.parse().ok(), || DeviceChoice::Auto),
             slots: keys.read("slots", "1 to 65536", slots, || None),
             name: keys.read("name", "1 to 100 characters of A-Z a-z 0-9 . _ -", name, identity::default_name),
@@ -212,9 +213,12 @@ fn origin(value: &Value) -> String {
 }
 
 fn coordinator(text: &str) -> Option<String> {
-    let uri: Uri = text.parse().ok()?;
-    let plain = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
-    (plain && uri.host().is_some_and(|host| !host.is_empty())).then(|| text.to_owned())
+    let is_address = |url: &str| {
+        let Ok(uri) = url.parse::<Uri>() else { return false };
+        let plain = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
+        plain && uri.host().is_some_and(|host| !host.is_empty())
+    };
+    text.split(',').all(is_address).then(|| text.to_owned())
 }
 
 fn slots(text: &str) -> Option<Option<u32>> {

@@ -1,5 +1,8 @@
 //! The connection of a client command to its coordinator, and what its refusals mean to a person.
+//!
+//! Of several coordinators on one database one leads; given the addresses of all, a client finds the one that answers.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::time::Duration;
 
@@ -9,6 +12,7 @@ use phasegrid_proto::v1::sweep_service_client::SweepServiceClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
+use crate::clock;
 use crate::results::{Level, Table};
 use crate::rpc::{self, MESSAGE_LIMIT};
 use crate::spec::Spec;
@@ -19,11 +23,16 @@ use super::input::SweepFile;
 /// How long a coordinator may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long one of several coordinators is looked for that answers: longer than another takes to take over.
+const SEARCH_TIME: Duration = Duration::from_secs(15);
+/// The wait before all are tried again.
+const SEARCH_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Which coordinator a client command talks to.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Remote {
-    /// The coordinator to talk to
-    #[arg(long, value_name = "URL", env = "PHASEGRID_COORDINATOR", default_value = "http://127.0.0.1:7700")]
+    /// The coordinator to talk to; of several on one database all, with commas
+    #[arg(long, value_name = "URL[,URL]…", env = "PHASEGRID_COORDINATOR", default_value = "http://127.0.0.1:7700")]
     coordinator: String,
 }
 
@@ -34,32 +43,61 @@ impl Remote {
     }
 }
 
+type Service = SweepServiceClient<Channel>;
+
 /// A connected client.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    pub(super) sweeps: SweepServiceClient<Channel>,
+    pub(super) sweeps: Service,
     url: String,
+    /// The other coordinators, in the order in which they are tried.
+    others: VecDeque<(String, Service)>,
 }
 
 impl Client {
-    /// Connects to the coordinator at `url`; "HOST:PORT" alone will do.
-    pub(super) async fn connect(url: &str) -> Result<Self, Failure> {
-        let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let endpoint = Endpoint::from_shared(url.clone())
-            .ok()
-            .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
-            .ok_or_else(|| {
-                Failure::Usage(format!("--coordinator takes a URL as in http://127.0.0.1:7700, not {url}"))
-            })?;
-        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|error| Failure::Unreachable { url: url.clone(), reason: root_cause(&error) })?;
-        let sweeps = SweepServiceClient::new(channel)
-            .max_decoding_message_size(MESSAGE_LIMIT)
-            .max_encoding_message_size(MESSAGE_LIMIT);
-        Ok(Self { sweeps, url })
+    /// Connects to the coordinator at `urls`, or of several (with commas) to the one that answers; "HOST:PORT" alone will do.
+    pub(super) async fn connect(urls: &str) -> Result<Self, Failure> {
+        let mut services = VecDeque::new();
+        for url in urls.split(',') {
+            let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+            services.push_back((url.clone(), endpoint(&url)?));
+        }
+        if let (Some((url, endpoint)), 1) = (services.front(), services.len()) {
+            let unreachable = |error| Failure::Unreachable { url: url.clone(), reason: root_cause(&error) };
+            let channel = endpoint.connect().await.map_err(unreachable)?;
+            return Ok(Self { sweeps: service(channel), url: url.clone(), others: VecDeque::new() });
+        }
+        let mut others: VecDeque<_> =
+            services.into_iter().map(|(url, endpoint)| (url, service(endpoint.connect_lazy()))).collect();
+        let (url, sweeps) = others.pop_front().unwrap_or_else(|| unreachable!("a split text has a first part"));
+        let mut client = Self { sweeps, url, others };
+        client.search().await?;
+        Ok(client)
+    }
+
+    /// Turns to the next of several coordinators.
+    pub(super) fn turn_to_next(&mut self) {
+        if let Some((url, sweeps)) = self.others.pop_front() {
+            let before = (std::mem::replace(&mut self.url, url), std::mem::replace(&mut self.sweeps, sweeps));
+            self.others.push_back(before);
+        }
+    }
+
+    /// Turns to the first coordinator that answers.
+    async fn search(&mut self) -> Result<(), Failure> {
+        let start = clock::instant();
+        loop {
+            for _ in 0..=self.others.len() {
+                let request = v1::ListSweepsRequest { page_size: 1, page_token: String::new() };
+                match self.sweeps.list_sweeps(request).await {
+                    Err(status) if is_away(&status) && clock::instant() - start < SEARCH_TIME => self.turn_to_next(),
+                    Err(status) if is_away(&status) => return Err(self.failure(status)),
+                    // Whoever refuses for another reason is the one to ask.
+                    _ => return Ok(()),
+                }
+            }
+            tokio::time::sleep(SEARCH_INTERVAL).await;
+        }
     }
 
     /// What a coordinator's refusal means to a person.
@@ -158,6 +196,23 @@ impl Client {
         }
         Ok(table)
     }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, Failure> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).ok();
+    let endpoint = endpoint.filter(|endpoint| endpoint.uri().scheme_str() == Some("http")).ok_or_else(|| {
+        Failure::Usage(format!("--coordinator takes a URL as in http://127.0.0.1:7700, not {url}"))
+    })?;
+    Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true))
+}
+
+fn service(channel: Channel) -> Service {
+    SweepServiceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT)
+}
+
+/// Whether another coordinator, or the same later, may answer: this one is gone, or stands by.
+fn is_away(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown)
 }
 
 /// The innermost reason: the outer ones of a transport say only that it is one.

@@ -19,10 +19,12 @@ use super::output::print_line;
 /// Whatever it acknowledged is durable: it may be stopped or killed at any time and started again on the same data.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  phasegrid serve --data ~/phasegrid\n  phasegrid serve --config coordinator.toml\n  \
+    after_help = "Examples:\n  phasegrid serve --data ~/phasegrid\n  phasegrid serve --store postgres://phasegrid@127.0.0.1/phasegrid\n  \
+    phasegrid serve --config coordinator.toml\n  \
     PHASEGRID_LEASE_TIME=2m phasegrid serve\n\n\
     Settings: defaults, below --config FILE (deploy/coordinator.toml names every key), below PHASEGRID_*, below flags.\n\
-    Stop it with Ctrl-C or SIGTERM; workers wait for it to come back."
+    Stop it with Ctrl-C or SIGTERM; workers wait for it to come back. Several coordinators may share one --store: one leads, \
+    and another takes over within seconds of its end."
 )]
 pub(super) struct Serve {
     /// The file with settings
@@ -34,8 +36,11 @@ pub(super) struct Serve {
     /// The folder that holds the database [default: phasegrid-data]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// The PostgreSQL database to use instead, as postgres://USER@HOST[:PORT]/DATABASE; its password is taken from PGPASSWORD
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    store: Option<String>,
     /// Where workers keep snapshots of long tasks: a folder, file:///FOLDER, s3://BUCKET/PREFIX or none [default: snapshots
-    /// in the data folder]
+    /// in the data folder; none with --store]
     #[arg(long, value_name = "PLACE")]
     snapshots: Option<String>,
     /// How long a worker may be silent before its work is given to others [default: 1m]
@@ -58,11 +63,20 @@ impl Serve {
         telemetry::start(&settings.log, settings.log_format);
         // The address first: two coordinators started alike by mistake are told so before either touches the data.
         let server = Server::bind(settings.listen).await?;
-        let snapshots = settings.snapshots_beside(&settings.data);
-        let coordinator = Coordinator::open(&settings.data, settings.leasing).await?.with_snapshots(&snapshots)?;
+        let (url, snapshots) = (server.url(), settings.snapshots());
+        let coordinator = match &settings.store {
+            None => Coordinator::open(&settings.data, settings.leasing).await?,
+            Some(store) => {
+                if !store.is_local() {
+                    tracing::warn!(%store, "the connection to the database is not encrypted");
+                }
+                Coordinator::join(store, &url, settings.leasing).await?
+            }
+        };
+        let coordinator = coordinator.with_snapshots(&snapshots)?;
         let stop = stop_signal()?;
-        let url = server.url();
-        tracing::info!(url, data = %settings.data.display(), %snapshots, "listening");
+        let data = settings.store.map_or_else(|| settings.data.display().to_string(), |store| store.to_string());
+        tracing::info!(url, data, %snapshots, "listening");
         print_line(&url)?;
         server.run(coordinator, stop).await?;
         tracing::info!("stopped");
@@ -75,6 +89,7 @@ impl Serve {
         let flags = [
             ("listen", text(&self.listen)),
             ("data", text(&self.data)),
+            ("store", text(&self.store)),
             ("snapshots", text(&self.snapshots)),
             ("lease_time", text(&self.lease_time)),
             ("heartbeat_interval", text(&self.heartbeat_interval)),

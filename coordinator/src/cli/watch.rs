@@ -161,6 +161,8 @@ impl Events {
             if refused.contains(&lost.code()) || missed >= PATIENCE {
                 return Err(self.client.failure(lost));
             }
+            // Another may have taken over.
+            self.client.turn_to_next();
             if first {
                 view.say(&format!("the coordinator went away; waiting for it for up to {}", text::span(PATIENCE)));
             }

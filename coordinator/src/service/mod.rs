@@ -7,16 +7,19 @@
 //!
 //! A [`Coordinator`] is a handle. Each of its functions states what happened to the one `actor` that owns all state; the
 //! answer travels behind the writes that it rests on, so nothing is said that a crash could take back. Results are read
-//! beside the actor, from what is durable.
+//! beside the actor, from what is durable. Where several coordinators share a database there is an actor while this one
+//! leads (`election`), and calls are refused while it stands by (`standing`).
 
 mod actor;
 mod catalogue;
 mod desk;
+mod election;
 mod joined;
 mod parking;
 mod people;
 mod publisher;
 mod refusal;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -24,12 +27,10 @@ mod view;
 mod workers;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::sync::Arc;
 
 use phasegrid_proto::place::Place;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::sync::{oneshot, watch};
 
 pub use crate::scheduler::Settings;
 pub use refusal::{OpenError, Refusal};
@@ -38,18 +39,16 @@ pub use view::{
     SweepState, SweepView, Terms, Verdict, WatchEvent, WorkerView,
 };
 
-use actor::{Actor, Message, SharedReader};
+use actor::Message;
 use desk::{Answer, Desk};
-use parking::Parking;
+use election::Office;
 use publisher::Publisher;
+use standing::{Running, Standing};
 
-use crate::clock;
-use crate::scheduler::{Moment, SweepKey};
+use crate::scheduler::Moment;
+use crate::store::postgres::{Address, Database};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Reader, Store, StoreError, writer};
-
-/// Calls that wait for the actor; more wait at their senders.
-const INBOX: usize = 1024;
+use crate::store::{Reader, Store, StoreError};
 
 /// A handle to a running coordinator, cheap to clone. The coordinator stops when it is told to, or with its last handle.
 #[derive(Clone)]
@@ -57,8 +56,9 @@ pub struct Coordinator {
     settings: Settings,
     /// Where workers are told to keep snapshots, as a URL; empty if nowhere.
     snapshots: String,
-    inbox: mpsc::Sender<Message>,
-    reader: SharedReader,
+    standing: watch::Receiver<Standing>,
+    /// Where it may have to stand by.
+    office: Option<Arc<Office>>,
 }
 
 impl Coordinator {
@@ -68,12 +68,25 @@ impl Coordinator {
     /// If the folder cannot be used, in one sentence for a person.
     pub async fn open(data: &Path, settings: Settings) -> Result<Self, OpenError> {
         let data = data.to_owned();
-        let open = move || -> Result<_, OpenError> {
+        blocking(move || {
             let store = SqliteStore::open(&data)?;
             let reader = store.reader()?;
             Self::start(store, reader, settings)
-        };
-        tokio::task::spawn_blocking(open).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        })
+        .await
+    }
+
+    /// Joins the coordinators on a database, and leads or stands by. `url` is where this one answers.
+    ///
+    /// # Errors
+    /// If the database cannot be used, in one sentence for a person.
+    pub async fn join(address: &Address, url: &str, settings: Settings) -> Result<Self, OpenError> {
+        let (address, url, own) = (address.clone(), url.to_owned(), settings.clone());
+        let take_part = move || election::take_part(Database::open(&address)?, address, url, own);
+        let (office, mut standing) = blocking(take_part).await?;
+        // It is known whether it leads when this returns. It ends without a word only by a panic, which was told.
+        let _ = standing.changed().await;
+        Ok(Self { office: Some(office), ..Self::with_standing(settings, standing) })
     }
 
     /// From now on tells workers to keep snapshots there. A folder is made if it is not there.
@@ -89,55 +102,31 @@ impl Coordinator {
     }
 
     /// Starts on an open store. Must be called within a runtime.
-    fn start(store: impl Store, mut reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
-        let stored = reader.sweeps()?;
-        let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None);
-        let running = |key: &SweepKey| desk.scheduler.state(*key) == Some(SweepState::Running);
-        let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(running).collect();
-        let (sender, inbox) = mpsc::channel(INBOX);
-        let itself = sender.downgrade();
-        let failed = {
-            let itself = itself.clone();
-            move |generation, error: &StoreError| {
-                tracing::error!(%error, "a write failed; going back to what is stored");
-                if let Some(itself) = itself.upgrade() {
-                    // Without an actor there is nobody to go back.
-                    let _ = itself.blocking_send(Message::StoreFailed(generation));
-                }
-            }
-        };
-        let (writer, writer_thread) = writer::spawn(store, failed).map_err(OpenError::Thread)?;
-        let reader: SharedReader = Arc::new(Mutex::new(Some(Box::new(reader))));
-        let time_of_day = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let actor = Actor {
-            settings: settings.clone(),
-            started: Instant::now(),
-            inbox,
-            itself,
-            writer: Some(writer),
-            writer_thread: Some(writer_thread),
-            reader: Arc::clone(&reader),
-            desk,
-            generation: 1,
-            reload: None,
-            parking: Parking::default(),
-            publisher: Publisher::new(u64::try_from(time_of_day.as_millis()).unwrap_or_default()),
-            tick: Moment::ZERO,
-        };
-        tokio::spawn(actor.run());
-        let coordinator = Self { settings, snapshots: String::new(), inbox: sender, reader };
-        for key in unweighed {
-            coordinator.weigh_soon(key);
-        }
+    fn start(store: impl Store, reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
+        let (running, unweighed) = Running::start(store, reader, settings.clone())?;
+        let coordinator = Self::with_standing(settings, watch::channel(Standing::Serving(running)).1);
+        unweighed.into_iter().for_each(|key| coordinator.weigh_soon(key));
         Ok(coordinator)
+    }
+
+    fn with_standing(settings: Settings, standing: watch::Receiver<Standing>) -> Self {
+        Self { settings, snapshots: String::new(), standing, office: None }
     }
 
     /// Takes no more calls, commits what has gathered, and closes the store.
     pub async fn shutdown(&self) {
-        let (reply, done) = oneshot::channel();
-        if self.inbox.send(Message::Shutdown(reply)).await.is_ok() {
-            // Nothing to do if the actor ended for another reason.
-            let _ = done.await;
+        if let Some(office) = self.office.clone() {
+            blocking(move || office.leave()).await;
+        } else if let Ok(running) = self.running() {
+            running.shutdown().await;
+        }
+    }
+
+    /// Who answers calls, if anybody does here.
+    fn running(&self) -> Result<Running, Refusal> {
+        match &*self.standing.borrow() {
+            Standing::Serving(running) => Ok(running.clone()),
+            Standing::Absent(reason) => Err(Refusal::Unavailable(reason.clone())),
         }
     }
 
@@ -173,7 +162,7 @@ impl Coordinator {
             };
             (writes, Box::new(done))
         });
-        self.inbox.send(Message::Event(event)).await.map_err(|_| Refusal::unreachable())?;
+        self.running()?.inbox.send(Message::Event(event)).await.map_err(|_| Refusal::unreachable())?;
         Ok(Pending(answer))
     }
 
@@ -182,13 +171,15 @@ impl Coordinator {
         &self,
         question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let reader = Arc::clone(&self.reader);
-        let read = move || match reader.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut() {
-            Some(reader) => Ok(question(reader)?),
-            None => Err(Refusal::unreachable()),
-        };
+        let running = self.running()?;
+        let read = move || Ok(running.read(question).ok_or_else(Refusal::unreachable)??);
         tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::unreachable())?
     }
+}
+
+/// Does what blocks where that is allowed.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// The answer to something that was handed in; it comes when all that it rests on is durable.

@@ -58,11 +58,12 @@ impl Coordinator {
         let until = Instant::now() + wait.min(LONGEST_WAIT);
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match self.ask(worker.into(), left).await? {
+            let inbox = self.running()?.inbox;
+            match ask(&inbox, worker.into(), left).await? {
                 Work::Nothing => return Ok(LeaseAnswer::default()),
                 Work::Drain => return Ok(LeaseAnswer { lease: None, drain: true }),
                 Work::Granted { token, grant, spec, sweep_id } => {
-                    let undelivered = Undelivered { lease: Some(grant.lease), inbox: &self.inbox };
+                    let undelivered = Undelivered { lease: Some(grant.lease), inbox: &inbox };
                     let tasks = self.tasks(&token, grant, spec).await?;
                     undelivered.delivered();
                     if !tasks.is_empty() {
@@ -71,13 +72,6 @@ impl Coordinator {
                 }
             }
         }
-    }
-
-    async fn ask(&self, worker: WorkerId, wait: Duration) -> Result<Work, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        let asking = Asking { worker, until: Moment::ZERO, reply };
-        self.inbox.send(Message::Ask(asking, wait)).await.map_err(|_| Refusal::unreachable())?;
-        answer.await.unwrap_or_else(|_| Err(Refusal::unreachable()))
     }
 
     /// Writes out the configurations of a lease's points. A point that has none, because its values contradict each other
@@ -222,6 +216,13 @@ impl Coordinator {
         let baseline = Write::Baseline { digest: digest.to_owned(), estimate: estimate.encode_to_vec() };
         self.decide(move |_, _| Ok((vec![baseline], ()))).await
     }
+}
+
+async fn ask(inbox: &mpsc::Sender<Message>, worker: WorkerId, wait: Duration) -> Result<Work, Refusal> {
+    let (reply, answer) = oneshot::channel();
+    let asking = Asking { worker, until: Moment::ZERO, reply };
+    inbox.send(Message::Ask(asking, wait)).await.map_err(|_| Refusal::unreachable())?;
+    answer.await.unwrap_or_else(|_| Err(Refusal::unreachable()))
 }
 
 fn parse(token: &str) -> Result<Token, Refusal> {

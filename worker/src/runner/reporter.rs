@@ -45,7 +45,7 @@ impl Reporter {
                     return Ok(());
                 }
             }
-            let known = self.client.registered();
+            let known = self.client.known();
             match self.converse().await {
                 Ok(()) => return Ok(()),
                 Err(status) => {

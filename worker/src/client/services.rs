@@ -1,0 +1,88 @@
+//! The coordinators that a worker knows: one connection each, and which of them is spoken to. Of several that share a
+//! database one leads and the others refuse; whoever does not answer is left for the next, by all who talk at once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use phasegrid_proto::v1::worker_service_client::WorkerServiceClient;
+use tonic::transport::{Channel, Endpoint};
+
+use super::ClientError;
+
+/// A connection that is silent for so long is probed, and given up after as much again.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A range of long configurations may be larger than the default of 4 MB.
+const MESSAGE_LIMIT: usize = 64 << 20;
+
+#[derive(Debug)]
+pub(super) struct Services {
+    all: Vec<(String, WorkerServiceClient<Channel>)>,
+    current: AtomicUsize,
+}
+
+impl Services {
+    /// Takes addresses parted by commas. Nothing is sent yet.
+    pub(super) fn new(urls: &str) -> Result<Self, ClientError> {
+        let all = urls.split(',').map(|url| Ok((url.to_owned(), connect_lazily(url)?))).collect::<Result<_, _>>()?;
+        Ok(Self { all, current: AtomicUsize::new(0) })
+    }
+
+    /// The number of the coordinator that is spoken to.
+    pub(super) fn current(&self) -> usize {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// The coordinator of a number.
+    pub(super) fn get(&self, number: usize) -> WorkerServiceClient<Channel> {
+        self.all[number].1.clone()
+    }
+
+    /// The address of the coordinator that is spoken to.
+    pub(super) fn url(&self) -> String {
+        self.all[self.current()].0.clone()
+    }
+
+    /// The coordinator of this number did not answer: turns to the next, unless someone else has left it before.
+    pub(super) fn leave(&self, number: usize) {
+        let next = (number + 1) % self.all.len();
+        let left = self.current.compare_exchange(number, next, Ordering::Relaxed, Ordering::Relaxed);
+        if left.is_ok() && next != number {
+            tracing::debug!(coordinator = self.all[next].0, "turning to the next coordinator");
+        }
+    }
+}
+
+fn connect_lazily(url: &str) -> Result<WorkerServiceClient<Channel>, ClientError> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| ClientError::Address { url: url.to_owned() })?;
+    let channel = endpoint
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true)
+        .connect_lazy();
+    Ok(WorkerServiceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_does_not_answer_is_left_once_however_many_notice() {
+        let services = Services::new("http://a:1,http://b:1").unwrap();
+        services.leave(0);
+        services.leave(0);
+        assert_eq!(services.url(), "http://b:1");
+        services.leave(1);
+        assert_eq!(services.url(), "http://a:1");
+    }
+
+    #[tokio::test]
+    async fn the_only_coordinator_is_waited_for() {
+        let services = Services::new("http://a:1").unwrap();
+        services.leave(0);
+        assert_eq!(services.url(), "http://a:1");
+    }
+}
