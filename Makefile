@@ -1,4 +1,5 @@
-# Everything that a fresh machine needs: git, make, a C++ compiler, Rust, Python 3 with pip. `make help` lists the goals.
+# Everything that a fresh machine needs: git, make, a C++ compiler, Rust, Python 3 with pip; for the tests PostgreSQL, or apt-get
+# to fetch it with. `make help` lists the goals.
 
 CARGO ?= cargo
 PHASEGRID = $(CARGO) run --quiet --release --bin phasegrid --

@@ -6,9 +6,8 @@
 # Needs: bash; to fetch also apt-get and dpkg.
 set -euo pipefail
 
-version=15
 say() { echo "postgresql: $*" >&2; }
-die() { say "$*; install PostgreSQL (Debian: apt-get install postgresql-$version), or set PHASEGRID_POSTGRESQL to the folder of its binaries"; exit 1; }
+die() { say "$*; install PostgreSQL (Debian: apt-get install postgresql), or set PHASEGRID_POSTGRESQL to the folder of its binaries"; exit 1; }
 found() { if [ -x "$1/initdb" ] && [ -x "$1/postgres" ]; then echo "$1"; exit 0; fi; }
 
 if [ -n "${PHASEGRID_POSTGRESQL:-}" ]; then
@@ -16,16 +15,17 @@ if [ -n "${PHASEGRID_POSTGRESQL:-}" ]; then
     die "$PHASEGRID_POSTGRESQL holds no initdb and postgres"
 fi
 command -v pg_config >/dev/null && found "$(pg_config --bindir)"
-for folder in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV); do found "$folder"; done
+newest() { local folder; for folder in $(ls -d "$1"/usr/lib/postgresql/*/bin 2>/dev/null | sort -rV); do found "$folder"; done; }
+newest ""
 
 # The server does not run as root, and another user cannot look into root's home.
 if [ "$(id -u)" = 0 ]; then cache=/var/cache/phasegrid; else cache=${XDG_CACHE_HOME:-$HOME/.cache}/phasegrid; fi
-home=$cache/postgresql-$version
+home=$cache/postgresql
 mkdir -p "$cache"
 # Two that start side by side must not unpack into one folder: the second waits, then finds the work done.
 exec 9>"$cache/postgresql.lock"
 command -v flock >/dev/null && flock 9
-found "$home/usr/lib/postgresql/$version/bin"
+newest "$home"
 
 command -v apt-get >/dev/null && command -v dpkg >/dev/null || die "there is none, and no apt-get and dpkg to fetch it with"
 say "there is none; fetching Debian's package"
@@ -35,9 +35,9 @@ mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/root"
 apt=(apt-get -qq -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work" -o APT::Sandbox::User= -o Debug::NoLocking=1)
 "${apt[@]}" update || die "the lists of packages cannot be fetched"
 # The server with whatever it needs that is not there yet.
-packages=$("${apt[@]}" --simulate --no-install-recommends install "postgresql-$version" | awk '/^Inst/ { print $2 }')
+packages=$("${apt[@]}" --simulate --no-install-recommends install postgresql | awk '/^Inst/ { print $2 }')
 (cd "$work" && "${apt[@]}" download $packages) || die "the packages cannot be fetched"
 for package in "$work"/*.deb; do dpkg -x "$package" "$work/root"; done
 chmod -R a+rX "$work/root" && mv "$work/root" "$home"
-found "$home/usr/lib/postgresql/$version/bin"
+newest "$home"
 die "what was fetched holds no initdb and postgres"

@@ -7,41 +7,67 @@ use phasegrid_proto::v1::sweep_service_client::SweepServiceClient;
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::{Channel, Endpoint};
 
-/// A blocking client that connects anew by itself when the coordinator was away.
+/// A blocking client of one coordinator, or of several on one database, that connects anew by itself when they were away.
 pub(crate) struct Client {
     runtime: Runtime,
-    channel: Channel,
+    channels: Vec<Channel>,
 }
 
 /// An answer, or the code and message of the refusal.
 type Answer<T> = Result<T, tonic::Status>;
 
 impl Client {
-    pub(crate) fn new(url: &str) -> Self {
+    pub(crate) fn new(urls: &[String]) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-        let endpoint = Endpoint::from_shared(url.to_owned()).expect("the coordinator prints a URL");
-        let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(30));
-        let channel = runtime.block_on(async { endpoint.connect_lazy() });
-        Self { runtime, channel }
+        let connect = |url: &String| {
+            let endpoint = Endpoint::from_shared(url.clone()).expect("the coordinator prints a URL");
+            endpoint.connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(30)).connect_lazy()
+        };
+        let channels = runtime.block_on(async { urls.iter().map(connect).collect() });
+        Self { runtime, channels }
     }
 
-    fn service(&self) -> SweepServiceClient<Channel> {
-        SweepServiceClient::new(self.channel.clone())
+    /// The first coordinator that does not refuse as one that stands by, or the last refusal.
+    fn call<A, F: Future<Output = Answer<tonic::Response<A>>>>(
+        &self,
+        call: impl Fn(SweepServiceClient<Channel>) -> F,
+    ) -> Answer<A> {
+        let mut refused = tonic::Status::unavailable("there is no coordinator");
+        for channel in &self.channels {
+            match self.runtime.block_on(call(SweepServiceClient::new(channel.clone()))) {
+                Err(status) if status.code() == tonic::Code::Unavailable => refused = status,
+                answer => return answer.map(tonic::Response::into_inner),
+            }
+        }
+        Err(refused)
+    }
+
+    /// The coordinator that answers, by its place in the list; `None` if none does.
+    pub(crate) fn serving(&self) -> Option<usize> {
+        self.channels.iter().position(|channel| {
+            let mut service = SweepServiceClient::new(channel.clone());
+            self.runtime.block_on(service.list_workers(v1::ListWorkersRequest {})).is_ok()
+        })
     }
 
     pub(crate) fn create_sweep(&self, request_id: &str, source: &str) -> Answer<v1::Sweep> {
         let request =
             v1::CreateSweepRequest { request_id: request_id.to_owned(), source: source.to_owned(), overrides: vec![] };
-        let answer = self.runtime.block_on(self.service().create_sweep(request))?;
-        Ok(answer.into_inner().sweep.expect("the answer carries the sweep"))
+        let answer = self.call(|mut service| {
+            let request = request.clone();
+            async move { service.create_sweep(request).await }
+        })?;
+        Ok(answer.sweep.expect("the answer carries the sweep"))
     }
 
     pub(crate) fn sweep(&self, id: &str) -> Answer<v1::Sweep> {
-        let answer = self.runtime.block_on(self.service().get_sweep(v1::GetSweepRequest { id: id.to_owned() }))?;
-        Ok(answer.into_inner().sweep.expect("the answer carries the sweep"))
+        let request = || v1::GetSweepRequest { id: id.to_owned() };
+        let answer = self.call(|mut service| async move { service.get_sweep(request()).await })?;
+        Ok(answer.sweep.expect("the answer carries the sweep"))
     }
 
     pub(crate) fn workers(&self) -> Answer<Vec<v1::Worker>> {
-        Ok(self.runtime.block_on(self.service().list_workers(v1::ListWorkersRequest {}))?.into_inner().workers)
+        let answer = self.call(|mut service| async move { service.list_workers(v1::ListWorkersRequest {}).await })?;
+        Ok(answer.workers)
     }
 }

@@ -1,4 +1,4 @@
-//! A coordinator and its workers.
+//! A coordinator and its workers, or several coordinators on one database.
 
 use std::cell::Cell;
 use std::process::Command;
@@ -9,11 +9,15 @@ use tonic::Code;
 use crate::client::Client;
 use crate::{Call, Folder, Process, binaries, wait};
 
-/// A coordinator on a data folder and a port of its own. Workers join with [`Cluster::worker`].
+/// Coordinators on a data folder or a database, and ports of their own. Workers join with [`Cluster::worker`].
 pub struct Cluster {
-    coordinator: Process,
+    coordinators: Vec<Process>,
     client: Client,
+    urls: Vec<String>,
+    /// All of them, with commas.
     url: String,
+    /// The flag that names the database, and its value.
+    store: [String; 2],
     lease_time: &'static str,
     starts: Cell<u32>,
     // Last, so that it outlives those who write to it.
@@ -31,10 +35,26 @@ impl Cluster {
     #[must_use]
     pub fn with_lease_time(lease_time: &'static str) -> Self {
         let folder = Folder::new();
-        let starts = Cell::new(0);
-        let mut coordinator = serve(&folder, "127.0.0.1:0", lease_time, "coordinator");
-        let url = url(&mut coordinator);
-        Self { client: Client::new(&url), coordinator, url, lease_time, starts, folder }
+        let store = ["--data".to_owned(), folder.at("data")];
+        Self::of(1, folder, store, lease_time)
+    }
+
+    /// Two coordinators on a PostgreSQL database, the first of which leads.
+    #[must_use]
+    pub fn of_two_on(database: &str, lease_time: &'static str) -> Self {
+        Self::of(2, Folder::new(), ["--store".to_owned(), database.to_owned()], lease_time)
+    }
+
+    fn of(count: u32, folder: Folder, store: [String; 2], lease_time: &'static str) -> Self {
+        let (mut coordinators, mut urls) = (Vec::new(), Vec::new());
+        for number in 1..=count {
+            let mut coordinator =
+                serve(&folder, &store, "127.0.0.1:0", lease_time, &format!("coordinator-{number}"));
+            urls.push(url(&mut coordinator));
+            coordinators.push(coordinator);
+        }
+        let (client, url, starts) = (Client::new(&urls), urls.join(","), Cell::new(count));
+        Self { coordinators, client, urls, url, store, lease_time, starts, folder }
     }
 
     /// What clients connect to.
@@ -49,20 +69,39 @@ impl Cluster {
         self.folder.at("data")
     }
 
-    /// The coordinator's process.
-    pub fn coordinator(&mut self) -> &mut Process {
-        &mut self.coordinator
+    /// The test's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
     }
 
-    /// Starts the coordinator again, on the same data and the same port.
+    /// The coordinator's process; of several, that of the first.
+    pub fn coordinator(&mut self) -> &mut Process {
+        &mut self.coordinators[0]
+    }
+
+    /// The process of the coordinator that leads, when one does.
+    pub fn leader(&mut self) -> &mut Process {
+        let leader = wait::until("a coordinator leads", || self.client.serving());
+        &mut self.coordinators[leader]
+    }
+
+    /// Starts those coordinators again that do not run, on the same data and the same port.
     ///
     /// # Panics
-    /// If it still runs.
+    /// If all of them run.
     pub fn restart_coordinator(&mut self) {
-        assert!(!self.coordinator.is_running(), "the coordinator still runs");
-        let listen = self.url.trim_start_matches("http://").to_owned();
-        self.coordinator = serve(&self.folder, &listen, self.lease_time, &self.name("coordinator"));
-        assert_eq!(url(&mut self.coordinator), self.url);
+        let mut restarted = 0;
+        for number in 0..self.urls.len() {
+            if !self.coordinators[number].is_running() {
+                let listen = self.urls[number].trim_start_matches("http://");
+                let mut coordinator = serve(&self.folder, &self.store, listen, self.lease_time, &self.name("coordinator"));
+                assert_eq!(url(&mut coordinator), self.urls[number]);
+                self.coordinators[number] = coordinator;
+                restarted += 1;
+            }
+        }
+        assert!(restarted > 0, "the coordinator still runs");
     }
 
     /// A worker with one slot joins, under the name `worker-N`.
@@ -164,9 +203,9 @@ impl Cluster {
     }
 }
 
-fn serve(folder: &Folder, listen: &str, lease_time: &str, name: &str) -> Process {
+fn serve(folder: &Folder, store: &[String; 2], listen: &str, lease_time: &str, name: &str) -> Process {
     let mut command = Command::new(binaries::path("phasegrid"));
-    command.arg("serve").args(["--listen", listen]).arg("--data").arg(folder.at("data"));
+    command.arg("serve").args(["--listen", listen]).args(store);
     // Short leases and frequent heartbeats: several workers share even a sweep of a second.
     let leasing = [("LEASE_TIME", lease_time), ("HEARTBEAT_INTERVAL", "200ms"), ("LEASE_TARGET", "200ms")];
     command.envs(leasing.map(|(key, value)| (format!("PHASEGRID_{key}"), value)));

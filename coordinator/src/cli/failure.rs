@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::ConfigError;
 use crate::rpc::server::ServerError;
 use crate::service::OpenError;
+use crate::store::sqlite::BackupError;
 
 use super::exit::Exit;
 
@@ -31,6 +32,8 @@ pub(super) enum Failure {
     #[error("{0}")]
     Open(#[from] OpenError),
     #[error("{0}")]
+    Backup(#[from] BackupError),
+    #[error("{0}")]
     Server(#[from] ServerError),
     #[error("{failed} of {size} {unit}s failed; {next}")]
     FailedPoints { failed: u64, size: u64, unit: &'static str, next: String },
@@ -52,7 +55,7 @@ impl Failure {
             Self::Usage(_) => Exit::Usage,
             Self::Unreachable { .. } | Self::Unavailable { .. } => Exit::Unreachable,
             Self::Refused(_) => Exit::Refused,
-            Self::File { .. } | Self::Open(_) => Exit::File,
+            Self::File { .. } | Self::Open(_) | Self::Backup(_) => Exit::File,
             Self::Server(ServerError::Transport(_)) | Self::Internal(_) => Exit::Internal,
             Self::Server(_) => Exit::Address,
             Self::FailedPoints { .. } => Exit::FailedPoints,

@@ -1,10 +1,11 @@
 //! The command line. It speaks to coordinators through gRPC alone; stdout is data, stderr is talk.
 //!
-//! One file a command: `run`, `plan` and `calibrate` take a sweep file and need no coordinator; `serve` is one; `submit`, `list`
-//! (`show`, `workers`), `control` (`cancel`, `retry`, `drain`), `watch`, `table` and `plot` are clients of one. They
-//! share `client` (the connection), `progress` (what a person sees of it), `input` and `output` (files and streams),
-//! `failure` and [`exit`] (how it ends).
+//! One file a command: `run`, `plan` and `calibrate` take a sweep file and need no coordinator; `serve` is one, and `backup`
+//! copies its data; `submit`, `list` (`show`, `workers`), `control` (`cancel`, `retry`, `drain`), `watch`, `table` and `plot`
+//! are clients of one. They share `client` (the connection), `progress` (what a person sees of it), `input` and `output`
+//! (files and streams), `failure` and [`exit`] (how it ends).
 
+mod backup;
 mod calibrate;
 mod client;
 mod control;
@@ -72,6 +73,7 @@ enum Command {
     Plan(plan::Plan),
     Calibrate(calibrate::Calibrate),
     Serve(serve::Serve),
+    Backup(backup::Backup),
     Submit(submit::Submit),
     List(list::List),
     Show(list::Show),
@@ -113,6 +115,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
             Command::Plan(plan) => plan.run(),
             Command::Calibrate(calibrate) => calibrate.run().await,
             Command::Serve(serve) => serve.run(global).await,
+            Command::Backup(backup) => backup.run(),
             Command::Submit(submit) => submit.run().await,
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
@@ -157,6 +160,7 @@ mod tests {
             "plan",
             "calibrate",
             "serve",
+            "backup",
             "submit",
             "list",
             "show",

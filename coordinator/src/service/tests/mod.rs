@@ -3,6 +3,7 @@
 mod failing;
 mod people;
 mod restarts;
+mod several;
 mod shards;
 mod workers;
 

@@ -2,8 +2,9 @@
 //! acknowledged survives a crash of the process and of the machine.
 //!
 //! `open` finds out whether a data folder can be used, and says why not; `write` applies groups of writes; `load` and
-//! `read` answer questions. All SQL is in `sql/`.
+//! `read` answer questions; `backup` copies it all while it is in use. All SQL is in `sql/`.
 
+mod backup;
 mod load;
 mod open;
 mod read;
@@ -15,6 +16,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode};
+
+pub use backup::{BackupError, backup};
 
 use super::StoreError;
 use super::encoding::Unreadable;

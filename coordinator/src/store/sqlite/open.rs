@@ -10,7 +10,7 @@ use super::{Fault, SqliteReader, SqliteStore};
 use crate::store::{OpenError, StoreError};
 
 /// The name of the database in the data folder.
-const DATABASE: &str = "phasegrid.db";
+pub(super) const DATABASE: &str = "phasegrid.db";
 /// Marks a database as ours, in its header: "phgr".
 pub(super) const APPLICATION: i64 = 0x7068_6772;
 /// What made the schema what it is, step by step. A database of version n has taken the first n steps. A step that was
@@ -97,13 +97,13 @@ pub(super) fn migrate(connection: &mut Connection, version: usize, steps: &[&str
     transaction.commit()
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(path, flags).map_err(|error| Fault::from(error).at(path))
 }
 
 /// Whose file it is, and of which version: asked before anything in it is touched.
-fn identify(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
+pub(super) fn identify(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
     if file_length(path)? == 0 {
         return Err(damaged(path, "the file is empty".to_owned()).into());
     }
@@ -159,7 +159,7 @@ fn place(path: &Path) -> String {
 }
 
 /// A file beside another.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

@@ -1,0 +1,97 @@
+//! Several coordinators on one PostgreSQL database, any of which may die, and the database too.
+
+use phasegrid_tests::tables::column;
+use phasegrid_tests::{Cluster, Postgres, Tables, sweeps, wait};
+
+/// Tasks long enough that a kill finds one running.
+const STEPS: u64 = 4000;
+const SEEDS: u64 = 8;
+const POINTS: usize = 4 * SEEDS as usize;
+
+/// Longer than another coordinator takes to take over on a busy machine.
+const LEASE_TIME: &str = "15s";
+
+fn sweep() -> String {
+    sweeps::quadratic(STEPS, SEEDS)
+}
+
+/// The tables of the sweep when one worker computes it in peace, on the other store.
+fn undisturbed() -> Tables {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker();
+    let sweep = cluster.submit(&sweep());
+    cluster.until_complete(&sweep);
+    Tables::of(&cluster, &sweep)
+}
+
+/// The sweep ends, and as if nothing had happened.
+fn assert_undisturbed(cluster: &Cluster, sweep: &str) {
+    cluster.until_complete(sweep);
+    let states = column(&cluster.table(sweep, "tasks"), "state");
+    assert_eq!(states, vec!["finished"; POINTS]);
+    Tables::of(cluster, sweep).assert_equal(&undisturbed());
+}
+
+#[test]
+fn another_coordinator_goes_on_where_the_leader_was_killed_and_no_number_changes() {
+    let mut cluster = Cluster::of_two_on(&Postgres::shared().database("leaders"), LEASE_TIME);
+    let mut worker = cluster.worker();
+    let sweep = cluster.submit(&sweep());
+    let mut watcher = cluster.call(["watch", &sweep]).start(cluster.folder().path());
+    cluster.until_finished(&sweep, 2);
+
+    cluster.leader().kill();
+    cluster.until_finished(&sweep, 5);
+    // Back again it stands by; then the second dies, and it leads once more.
+    cluster.restart_coordinator();
+    cluster.leader().kill();
+
+    assert_undisturbed(&cluster, &sweep);
+    assert!(worker.is_running());
+    assert_eq!(watcher.exit_code(), 0, "{}", watcher.stderr());
+    let attempts = column(&cluster.table(&sweep, "tasks"), "attempts");
+    assert_eq!(attempts, vec!["1"; POINTS], "the worker kept its leases");
+}
+
+#[test]
+fn a_killed_database_costs_no_point_and_changes_no_number() {
+    let server = Postgres::new();
+    let cluster = Cluster::of_two_on(&server.database("killed"), LEASE_TIME);
+    let mut worker = cluster.worker();
+    let sweep = cluster.submit(&sweep());
+    cluster.until_finished(&sweep, 2);
+
+    server.crash();
+    wait::until("nobody answers", || cluster.progress(&sweep).is_none().then_some(()));
+    server.start();
+
+    assert_undisturbed(&cluster, &sweep);
+    assert!(worker.is_running());
+}
+
+#[test]
+fn what_was_shown_as_finished_survives_leader_and_database_being_killed_together() {
+    let server = Postgres::new();
+    let mut cluster = Cluster::of_two_on(&server.database("together"), LEASE_TIME);
+    let mut worker = cluster.worker();
+    let sweep = cluster.submit(&sweep());
+    cluster.until_finished(&sweep, 5);
+
+    worker.kill();
+    let shown = cluster.table(&sweep, "records");
+    cluster.leader().kill();
+    server.crash();
+    server.start();
+
+    let _ = cluster.leader();
+    assert_eq!(cluster.table(&sweep, "records"), shown);
+}
+
+#[test]
+fn a_coordinator_that_stands_by_says_who_leads() {
+    let cluster = Cluster::of_two_on(&Postgres::shared().database("standby"), LEASE_TIME);
+    let urls: Vec<&str> = cluster.url().split(',').collect();
+    let call = cluster.call(["list"]).env("PHASEGRID_COORDINATOR", urls[1]);
+    call.output().failure(4, &["stands by", urls[0], "leads"]);
+    let _ = cluster.call(["list"]).env("PHASEGRID_COORDINATOR", format!("{},{}", urls[1], urls[0])).output().success();
+}
