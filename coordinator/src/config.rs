@@ -190,7 +190,9 @@ impl Keys {
         let origin = origin(&value);
         let problem = match value.clone().into_string().ok().map(|text| text.parse::<Address>()) {
             Some(Ok(address)) if address.has_password() && value.origin().is_none() => {
-                format!("a command line can be read by everybody here: leave the password out, and give it in {PASSWORD}")
+                format!(
+                    "a command line can be read by everybody here: leave the password out, and give it in {PASSWORD}"
+                )
             }
             Some(Ok(_)) if self.values.contains_key("data") => {
                 "data is set as well, and there is one database: leave one of them out".to_owned()

@@ -48,8 +48,7 @@ impl Cluster {
     fn of(count: u32, folder: Folder, store: [String; 2], lease_time: &'static str) -> Self {
         let (mut coordinators, mut urls) = (Vec::new(), Vec::new());
         for number in 1..=count {
-            let mut coordinator =
-                serve(&folder, &store, "127.0.0.1:0", lease_time, &format!("coordinator-{number}"));
+            let mut coordinator = serve(&folder, &store, "127.0.0.1:0", lease_time, &format!("coordinator-{number}"));
             urls.push(url(&mut coordinator));
             coordinators.push(coordinator);
         }
@@ -95,7 +94,8 @@ impl Cluster {
         for number in 0..self.urls.len() {
             if !self.coordinators[number].is_running() {
                 let listen = self.urls[number].trim_start_matches("http://");
-                let mut coordinator = serve(&self.folder, &self.store, listen, self.lease_time, &self.name("coordinator"));
+                let mut coordinator =
+                    serve(&self.folder, &self.store, listen, self.lease_time, &self.name("coordinator"));
                 assert_eq!(url(&mut coordinator), self.urls[number]);
                 self.coordinators[number] = coordinator;
                 restarted += 1;

@@ -39,7 +39,10 @@ impl Postgres {
         let warden = warden(&binaries, &folder);
         let server = Self { binaries, folder, port, warden };
         // Durable against a crash of the server, which is all that a test can bring about; not of the machine.
-        server.run("initdb", &["--pgdata=data", "--no-sync", "--auth=trust", "--no-locale", "--encoding=UTF8", "-U", USER]);
+        server.run(
+            "initdb",
+            &["--pgdata=data", "--no-sync", "--auth=trust", "--no-locale", "--encoding=UTF8", "-U", USER],
+        );
         server.start();
         server
     }
@@ -72,7 +75,8 @@ impl Postgres {
     /// If it fails.
     pub fn sql(&self, database: &str, sql: &str) -> String {
         let url = self.url(database);
-        let arguments = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1", "-c", sql, &url];
+        let arguments =
+            ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1", "-c", sql, &url];
         self.run("psql", &arguments)
     }
 

@@ -88,10 +88,16 @@ fn what_was_shown_as_finished_survives_leader_and_database_being_killed_together
 }
 
 #[test]
-fn a_coordinator_that_stands_by_says_who_leads() {
+fn a_coordinator_that_stands_by_says_who_leads_and_a_client_of_all_finds_that_one() {
     let cluster = Cluster::of_two_on(&Postgres::shared().database("standby"), LEASE_TIME);
     let urls: Vec<&str> = cluster.url().split(',').collect();
-    let call = cluster.call(["list"]).env("PHASEGRID_COORDINATOR", urls[1]);
-    call.output().failure(4, &["stands by", urls[0], "leads"]);
-    let _ = cluster.call(["list"]).env("PHASEGRID_COORDINATOR", format!("{},{}", urls[1], urls[0])).output().success();
+    wait::until("one leads, and the other says so", || {
+        let ask = |url| cluster.call(["list"]).env("PHASEGRID_COORDINATOR", url).output();
+        let [first, second] = [ask(urls[0]), ask(urls[1])];
+        let says = |refused: &str, leader: &str| refused.contains("stands by") && refused.contains(leader);
+        let one = first.code == 0 && second.code == 4 && says(&second.stderr, urls[0]);
+        (one || second.code == 0 && first.code == 4 && says(&first.stderr, urls[1])).then_some(())
+    });
+    let backwards = format!("{},{}", urls[1], urls[0]);
+    let _ = cluster.call(["list"]).env("PHASEGRID_COORDINATOR", backwards).output().success();
 }

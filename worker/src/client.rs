@@ -41,7 +41,9 @@ const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The coordinator's address is none.
-    #[error("coordinator: {url:?} is not accepted; accepted: http://HOST:PORT, of several coordinators all, with commas")]
+    #[error(
+        "coordinator: {url:?} is not accepted; accepted: http://HOST:PORT, of several coordinators all, with commas"
+    )]
     Address {
         /// What was given.
         url: String,

@@ -147,8 +147,7 @@ impl Settings {
 
         let mut keys = Keys { values, problems: Vec::new() };
         let settings = Self {
-            coordinator: keys
-                .read("coordinator", COORDINATORS, coordinator, || "http://127.0.0.1:7700".to_owned()),
+            coordinator: keys.read("coordinator", COORDINATORS, coordinator, || "http://127.0.0.1:7700".to_owned()),
             device: keys.read("device", DEVICES, |text| text.parse().ok(), || DeviceChoice::Auto),
             slots: keys.read("slots", "1 to 65536", slots, || None),
             name: keys.read("name", "1 to 100 characters of A-Z a-z 0-9 . _ -", name, identity::default_name),

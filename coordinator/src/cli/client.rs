@@ -200,9 +200,9 @@ impl Client {
 
 fn endpoint(url: &str) -> Result<Endpoint, Failure> {
     let endpoint = Endpoint::from_shared(url.to_owned()).ok();
-    let endpoint = endpoint.filter(|endpoint| endpoint.uri().scheme_str() == Some("http")).ok_or_else(|| {
-        Failure::Usage(format!("--coordinator takes a URL as in http://127.0.0.1:7700, not {url}"))
-    })?;
+    let endpoint = endpoint
+        .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
+        .ok_or_else(|| Failure::Usage(format!("--coordinator takes a URL as in http://127.0.0.1:7700, not {url}")))?;
     Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true))
 }
 

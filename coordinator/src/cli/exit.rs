@@ -18,7 +18,7 @@ pub enum Exit {
     Unreachable = 4,
     /// There is no such sweep or worker, or its state does not allow what was asked.
     Refused = 5,
-    /// A file or a data folder cannot be read or written: missing, damaged, of another version, or the disk is full.
+    /// A file, a data folder or a database cannot be read or written: missing, damaged, of another version, or the disk is full.
     File = 6,
     /// The address to listen on is in use or not allowed.
     Address = 7,
@@ -65,7 +65,7 @@ impl Exit {
             Self::Configuration => "the sweep file, an override or the configuration is not acceptable",
             Self::Unreachable => "no coordinator answers, or it cannot do its work for now",
             Self::Refused => "no such sweep or worker, or its state does not allow it",
-            Self::File => "a file or data folder cannot be read or written",
+            Self::File => "a file, a data folder or a database cannot be read or written",
             Self::Address => "the address to listen on is in use or not allowed",
             Self::FailedPoints => "the sweep has ended, and some of its points failed",
             Self::Worker => "the worker binary is missing, or workers keep dying",

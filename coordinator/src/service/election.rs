@@ -19,7 +19,7 @@ use crate::scheduler::SweepKey;
 use crate::store::postgres::{Address, Claim, Database, Term};
 
 /// How long a term lasts that is not renewed: so long nobody leads after a leader died.
-const TERM: Duration = Duration::from_secs(4);
+pub(super) const TERM: Duration = Duration::from_secs(4);
 /// How often it is renewed, and how often those who stand by look whether it has run out.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is asked whether everything is loaded.
@@ -43,18 +43,20 @@ impl Office {
     }
 }
 
-/// Takes part in the election on a database; `url` is where this coordinator answers. Must be called within a runtime.
+/// Takes part in the election on a database; `url` is where this coordinator answers, and a term that is not renewed lasts
+/// for `lasting`. Must be called within a runtime.
 pub(super) fn take_part(
     database: Database,
     address: Address,
     url: String,
     settings: Settings,
+    lasting: Duration,
 ) -> Result<(Arc<Office>, watch::Receiver<Standing>), OpenError> {
     let (standing, seen) = watch::channel(Standing::Absent("the coordinator is starting".to_owned()));
     let (leave, told_to_leave) = mpsc::channel();
     let coordinator = Coordinator::with_standing(settings.clone(), seen.clone());
     let candidate =
-        Candidate { address, url, settings, standing, told_to_leave, coordinator, runtime: Handle::current() };
+        Candidate { address, url, lasting, settings, standing, told_to_leave, coordinator, runtime: Handle::current() };
     let thread = thread::Builder::new().name("election".into()).spawn(move || candidate.run(database));
     let thread = thread.map_err(OpenError::Thread)?;
     Ok((Arc::new(Office { leave: Mutex::new(Some((leave, thread))) }), seen))
@@ -63,6 +65,7 @@ pub(super) fn take_part(
 struct Candidate {
     address: Address,
     url: String,
+    lasting: Duration,
     settings: Settings,
     standing: watch::Sender<Standing>,
     /// Never says anything: it is closed.
@@ -77,7 +80,7 @@ struct Tenure {
     database: Database,
     claim: Claim,
     term: Term,
-    /// It certainly lasts for [`TERM`] from here.
+    /// It certainly lasts from here.
     renewed: Instant,
 }
 
@@ -132,7 +135,7 @@ impl Candidate {
                 none.insert((database.claim()?, database))
             }
         };
-        if let Some(term) = claim.take(&self.url, TERM)? {
+        if let Some(term) = claim.take(&self.url, self.lasting)? {
             return Ok(Ok(term));
         }
         Ok(Err(match claim.leader()? {
@@ -195,7 +198,7 @@ impl Candidate {
     /// Whether the term still lasts.
     fn renew(&self, tenure: &mut Tenure) -> bool {
         let asked = clock::instant();
-        match tenure.claim.renew(tenure.term, TERM) {
+        match tenure.claim.renew(tenure.term, self.lasting) {
             Ok(true) => {
                 tenure.renewed = asked;
                 true
@@ -205,7 +208,7 @@ impl Candidate {
                 false
             }
             Err(error) => {
-                let lasts = clock::instant() - tenure.renewed < TERM;
+                let lasts = clock::instant() - tenure.renewed < self.lasting;
                 tracing::warn!(%error, lasts, "the term could not be renewed");
                 lasts
             }

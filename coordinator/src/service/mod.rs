@@ -28,6 +28,7 @@ mod workers;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use phasegrid_proto::place::Place;
 use tokio::sync::{oneshot, watch};
@@ -81,8 +82,17 @@ impl Coordinator {
     /// # Errors
     /// If the database cannot be used, in one sentence for a person.
     pub async fn join(address: &Address, url: &str, settings: Settings) -> Result<Self, OpenError> {
+        Self::join_with_terms_of(election::TERM, address, url, settings).await
+    }
+
+    async fn join_with_terms_of(
+        lasting: Duration,
+        address: &Address,
+        url: &str,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
         let (address, url, own) = (address.clone(), url.to_owned(), settings.clone());
-        let take_part = move || election::take_part(Database::open(&address)?, address, url, own);
+        let take_part = move || election::take_part(Database::open(&address)?, address, url, own, lasting);
         let (office, mut standing) = blocking(take_part).await?;
         // It is known whether it leads when this returns. It ends without a word only by a panic, which was told.
         let _ = standing.changed().await;

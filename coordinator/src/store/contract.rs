@@ -132,11 +132,7 @@ pub(crate) fn assert_is_the_older_sweep(reader: &mut impl Reader) {
     assert_eq!(lease.reported[&1].last_step, 0);
     let results = reader.results(SWEEP, 0, 10).unwrap();
     let seen: Vec<_> = results.iter().map(|r| (r.point, r.state, r.attempts, r.records.len())).collect();
-    let expected = [
-        (0, TaskState::Finished, 1, 1),
-        (1, TaskState::Leased, 1, 1),
-        (3, TaskState::Failed, 3, 0),
-    ];
+    let expected = [(0, TaskState::Finished, 1, 1), (1, TaskState::Leased, 1, 1), (3, TaskState::Failed, 3, 0)];
     assert_eq!(seen, expected);
     assert_eq!(reader.baseline("digest").unwrap(), Some(vec![1]));
 }

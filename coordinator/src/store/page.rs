@@ -83,10 +83,7 @@ impl Known {
 }
 
 /// The leased points that are wanted, and who holds them.
-pub(super) fn leased<'a>(
-    leases: impl IntoIterator<Item = &'a LeaseSnapshot>,
-    wanted: Wanted,
-) -> BTreeMap<u64, String> {
+pub(super) fn leased<'a>(leases: impl IntoIterator<Item = &'a LeaseSnapshot>, wanted: Wanted) -> BTreeMap<u64, String> {
     let mut leased = BTreeMap::new();
     for lease in leases {
         let mut points: Points = lease.remain.clone();

@@ -7,8 +7,6 @@ mod several;
 mod shards;
 mod workers;
 
-use std::time::Duration;
-
 use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::{NUMERICS_VERSION, v1};
 

@@ -14,7 +14,8 @@ async fn sql(database: &'static str, sql: &'static str) {
 }
 
 async fn join(database: &Address, url: &str) -> Coordinator {
-    Coordinator::join(database, url, patient()).await.unwrap()
+    // However busy the machine: no term runs out by itself.
+    Coordinator::join_with_terms_of(Duration::from_secs(3600), database, url, patient()).await.unwrap()
 }
 
 /// Waits until it leads and has loaded everything.
@@ -81,7 +82,8 @@ async fn a_leader_that_was_succeeded_says_nothing_as_done_and_stands_by() {
     let records = held.tasks.iter().map(|task| (task.point, vec![record(0)])).collect();
     assert!(matches!(leader.report(&held.token, records).await, Err(Refusal::Unavailable(_))));
     until_standing_by(&leader).await;
-    // Nobody renews the successor's term: when it has run out, this one leads again and has what is stored.
+    // When the successor's term has run out this one leads again, and has what is stored.
+    sql("succeeded", "UPDATE phasegrid.leadership SET expire_time = clock_timestamp()").await;
     until_serving(&leader).await;
     leader.register(worker("w", 2)).await.unwrap();
     assert_eq!(complete(&leader, &held).await, Verdict::Accepted);
@@ -96,7 +98,7 @@ async fn a_database_that_went_away_is_waited_for() {
         blocking(move || work(&server))
     };
     let url = server.url("postgres").parse().unwrap();
-    let coordinator = join(&url, "http://127.0.0.1:1").await;
+    let coordinator = Coordinator::join(&url, "http://127.0.0.1:1", patient()).await.unwrap();
     until_serving(&coordinator).await;
     let id = coordinator.create_sweep("a wish", &map(4), &[]).await.unwrap().id;
     with_server(Postgres::crash).await;

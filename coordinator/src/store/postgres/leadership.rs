@@ -54,7 +54,8 @@ impl Claim {
     /// # Errors
     /// If the database fails: the term may have been renewed or not.
     pub fn renew(&mut self, term: Term, lasting: Duration) -> Result<bool, StoreError> {
-        let step = || Step::new(include_str!("sql/renew_term.sql"), [Box::new(term.0), Box::new(lasting.as_secs_f64())]);
+        let step =
+            || Step::new(include_str!("sql/renew_term.sql"), [Box::new(term.0), Box::new(lasting.as_secs_f64())]);
         let renewed = self.session.run(async |connection| {
             match connection.pipeline(vec![step().expecting(1, "another coordinator leads by now")]).await {
                 Err(Fault::Conflict(_)) => Ok(false),

@@ -19,7 +19,9 @@ const MIGRATION_LOCK: i64 = 0x7068_6772;
 
 /// How long the database may take for a piece of work.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// And for a word on who leads.
+/// For a change of the schema, which may have to wait for that of another coordinator.
+const MIGRATION_PATIENCE: Duration = Duration::from_secs(3600);
+/// And for a word on who leads: longer than the server waits for a lock.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A database whose schema is up to date.
@@ -35,7 +37,7 @@ impl Database {
     /// If the database cannot be used; nothing was changed then.
     pub fn open(address: &Address) -> Result<Self, OpenError> {
         let at = |fault: Fault| OpenError::Store(fault.at(address));
-        let mut session = Session::open(address, PATIENCE).map_err(at)?;
+        let mut session = Session::open(address, MIGRATION_PATIENCE).map_err(at)?;
         match session.run(async |connection| migrate(connection, MIGRATIONS).await).map_err(at)? {
             Found::Ours => Ok(Self { address: address.clone() }),
             Found::Foreign => Err(OpenError::Foreign { place: format!("the schema phasegrid in {address}") }),
@@ -92,7 +94,7 @@ fn version(steps: &[&str]) -> i64 {
 /// Takes the steps that a database of an earlier version lacks: all of them, or none.
 pub(super) async fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<Found, Fault> {
     let client = connection.client();
-    client.batch_execute("BEGIN").await?;
+    client.batch_execute("BEGIN; SET LOCAL lock_timeout = 0").await?;
     client.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
     let Some(found) = identify(client).await? else {
         client.batch_execute("ROLLBACK").await?;

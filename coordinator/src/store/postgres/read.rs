@@ -15,10 +15,7 @@ use crate::store::{Reader, StoreError, StoredSweep};
 
 impl PostgresReader {
     /// Asks within a transaction.
-    fn ask<T>(
-        &mut self,
-        question: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>,
-    ) -> Result<T, StoreError> {
+    fn ask<T>(&mut self, question: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
         let answer = self.session.run(async |connection| {
             connection.pipeline(vec![Step::plain("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")]).await?;
             let answer = question(connection).await?;
@@ -29,11 +26,7 @@ impl PostgresReader {
     }
 
     /// Asks something that one statement answers.
-    fn ask_once<T>(
-        &mut self,
-        step: Step,
-        read: impl FnOnce(Vec<Row>) -> Result<T, Fault>,
-    ) -> Result<T, StoreError> {
+    fn ask_once<T>(&mut self, step: Step, read: impl FnOnce(Vec<Row>) -> Result<T, Fault>) -> Result<T, StoreError> {
         let answer = self.session.run(async |connection| read(connection.pipeline(vec![step]).await?.concat()));
         answer.map_err(|fault| fault.at(self.session.address()))
     }

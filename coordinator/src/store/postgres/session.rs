@@ -25,6 +25,8 @@ SET enable_seqscan = off;
 SET jit = off;
 -- Who died in the middle of a transaction must not keep a successor waiting.
 SET idle_in_transaction_session_timeout = '3s';
+-- The server gives up before we do: what we believe to have failed must not succeed later.
+SET lock_timeout = '1500ms';
 SET search_path = phasegrid;
 SET synchronous_commit = on";
 
@@ -111,7 +113,9 @@ impl Session {
         };
         let outcome = runtime.block_on(async { tokio::time::timeout(*patience, attempt).await });
         let outcome = outcome.unwrap_or(Err(Fault::Silent));
-        if matches!(&outcome, Err(Fault::Silent)) || matches!(&outcome, Err(Fault::Sql(error)) if error.code().is_none()) {
+        if matches!(&outcome, Err(Fault::Silent))
+            || matches!(&outcome, Err(Fault::Sql(error)) if error.code().is_none())
+        {
             *connection = None;
         }
         outcome
@@ -152,7 +156,8 @@ impl Connection {
 
     /// Prepares those of the statements that were not yet.
     async fn prepare(&mut self, steps: &[Step]) -> Result<(), Fault> {
-        let mut new: Vec<_> = steps.iter().map(|step| step.sql).filter(|sql| !self.statements.contains_key(sql)).collect();
+        let mut new: Vec<_> =
+            steps.iter().map(|step| step.sql).filter(|sql| !self.statements.contains_key(sql)).collect();
         new.sort_unstable();
         new.dedup();
         let requests = new.iter().map(|sql| {

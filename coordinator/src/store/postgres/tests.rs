@@ -102,6 +102,8 @@ fn a_successor_waits_for_a_commit_under_way() {
     let mut leader = Session::open(&address("under_way"), Duration::from_secs(30)).unwrap();
     let mut successor = database.claim().unwrap();
     let begun = leader.run(async |connection| {
+        // However busy the machine: this transaction is not ended for being idle.
+        connection.client().batch_execute("SET idle_in_transaction_session_timeout = 0").await?;
         let step = super::session::Step::plain("BEGIN");
         connection.pipeline(vec![step, term.hold()]).await
     });

@@ -167,14 +167,7 @@ fn record(lease: LeaseKey, records: &[Measurement]) -> Step {
     Step::new(include_str!("sql/insert_records.sql"), values).expecting(1, LEASE_ENDED)
 }
 
-fn end(
-    lease: LeaseKey,
-    finished: &[Finish],
-    setbacks: &[Setback],
-    remain: &Points,
-    now: i64,
-    steps: &mut Vec<Step>,
-) {
+fn end(lease: LeaseKey, finished: &[Finish], setbacks: &[Setback], remain: &Points, now: i64, steps: &mut Vec<Step>) {
     let LeaseKey { sweep, epoch } = lease;
     let points = finished.iter().map(|finish| finish.point);
     if !finished.is_empty() {

@@ -118,13 +118,7 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn end(
-        &self,
-        lease: LeaseKey,
-        finished: &[Finish],
-        setbacks: &[Setback],
-        remain: &Points,
-    ) -> Result<(), Fault> {
+    fn end(&self, lease: LeaseKey, finished: &[Finish], setbacks: &[Setback], remain: &Points) -> Result<(), Fault> {
         let holder = self.holder(lease)?;
         let LeaseKey { sweep, epoch } = lease;
         let mut insert = self.connection.prepare_cached(include_str!("sql/insert_task.sql"))?;
