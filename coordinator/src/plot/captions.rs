@@ -119,8 +119,9 @@ pub(super) fn tasks_of_a_cell(layout: &Layout, cells: &Table) -> String {
 
 /// With which settings the LLC was sampled, as far as the tasks agree; ranges where they do not.
 pub(super) fn sampler(layout: &Layout, tasks: &Table) -> Option<String> {
-    let first = super::reading::first_sampler(layout, tasks);
-    let rows = || tasks.rows.iter().filter(|row| first.iter().all(|(at, cell)| row[*at] == *cell));
+    let drawn = layout.drawn_samplers();
+    let chosen = super::reading::of_samplers(layout, tasks, &drawn);
+    let rows = || tasks.rows.iter().filter(|row| chosen(row));
     let range = |name: &str| {
         let column = [name.to_owned(), format!("{name}_resolved")].iter().find_map(|name| tasks.column(name))?;
         let values = || rows().filter_map(|row| row[column].number());
@@ -151,8 +152,11 @@ pub(super) fn sampler(layout: &Layout, tasks: &Table) -> Option<String> {
         _ => "SGLD",
     };
     parts.extend(preset.map(|preset| format!("from {preset}")));
-    let which =
-        if first.is_empty() { String::new() } else { format!("the first of {} settings, ", layout.samplers.len()) };
+    let which = match (drawn.len(), layout.samplers.len()) {
+        (drawn, all) if drawn == all => String::new(),
+        (1, all) => format!("the first of {all} settings, "),
+        (drawn, all) => format!("{drawn} of {all} settings, "),
+    };
     Some(format!("LLC by {method}: {which}{}", parts.join(", ")))
 }
 

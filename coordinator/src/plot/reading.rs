@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 use super::{Drawing, PlotError};
 use crate::results::cells::tasks_column;
 use crate::results::{Axis, Cell, Column, Kind, Layout, Moments, Phase, Table, TaskState};
@@ -36,7 +38,7 @@ impl DrawnCell {
     }
 }
 
-/// The cells of the first sampler setting, where there are several.
+/// The cells of the diagram: of the first sampler setting at each place, where there are several.
 pub(super) fn cells(layout: &Layout, table: &Table, value: Option<&str>) -> Vec<DrawnCell> {
     let place = |path: &Option<String>| {
         let axis = path.as_ref().and_then(|path| layout.axis(path));
@@ -53,7 +55,7 @@ pub(super) fn cells(layout: &Layout, table: &Table, value: Option<&str>) -> Vec<
     let phase = table.column("phase");
     let value_at = value.and_then(|name| table.column(name));
     let error_at = value.and_then(|name| table.column(&format!("{}_se", name.strip_suffix("_mean")?)));
-    let first_sampler = first_sampler(layout, table);
+    let drawn = of_samplers(layout, table, &layout.drawn_samplers());
     let read = |row: &Vec<Cell>| {
         let phase = phase.and_then(|column| named(layout, &row[column]));
         Some(DrawnCell {
@@ -65,14 +67,19 @@ pub(super) fn cells(layout: &Layout, table: &Table, value: Option<&str>) -> Vec<
             error: error_at.and_then(|column| row[column].number()),
         })
     };
-    table.rows.iter().filter(|row| first_sampler.iter().all(|(at, cell)| row[*at] == *cell)).filter_map(read).collect()
+    table.rows.iter().filter(|row| drawn(row)).filter_map(read).collect()
 }
 
-/// What a row of the first sampler setting has in the columns of the inner axes that are not drawn.
-pub(super) fn first_sampler(layout: &Layout, table: &Table) -> Vec<(usize, Cell)> {
-    let Some(values) = layout.samplers.first() else { return Vec::new() };
-    let further = layout.sampler_axes.iter().zip(values).filter(|(axis, _)| !layout.draws(axis));
-    further.filter_map(|(axis, value)| Some((table.column(axis.path())?, axis.cell(value)))).collect()
+/// Chooses the rows of these samplers.
+pub(super) fn of_samplers(layout: &Layout, table: &Table, samplers: &[&[Value]]) -> impl Fn(&[Cell]) -> bool + use<> {
+    let axes = || layout.sampler_axes.iter().enumerate();
+    let columns: Vec<usize> = axes().filter_map(|(_, axis)| table.column(axis.path())).collect();
+    let cells = |values: &&[Value]| {
+        let there = axes().filter(|(_, axis)| table.column(axis.path()).is_some());
+        there.map(|(at, axis)| axis.cell(&values[at])).collect()
+    };
+    let settings: Vec<Vec<Cell>> = samplers.iter().map(cells).collect();
+    move |row| settings.is_empty() || settings.iter().any(|cells| columns.iter().map(|at| &row[*at]).eq(cells))
 }
 
 /// The phase of this name.
