@@ -100,7 +100,7 @@ fn description(sweep: &v1::Sweep, failed_points: &[v1::FailedPoint]) -> String {
     }
     let unlisted = progress.failed.saturating_sub(failed_points.len() as u64);
     if unlisted > 0 {
-        text += &format!("failed    {unlisted} more; `phasegrid table {} --level tasks` has them all\n", sweep.id);
+        text += &format!("failed    {unlisted} more; `phasegrid table {} --level tasks` has those tasks\n", sweep.id);
     }
     text
 }
@@ -188,7 +188,7 @@ state     completed
 created   2023-11-14T22:13:20Z
 progress  7/9 finished, 2 failed, 100% of the work
 failed    point 4 at attempt 3: the loss is not finite at step 7
-failed    1 more; `phasegrid table demo-1 --level tasks` has them all
+failed    1 more; `phasegrid table demo-1 --level tasks` has those tasks
 ";
         assert_eq!(description(&sweep, &[failed]), expected);
     }

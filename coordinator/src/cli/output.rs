@@ -1,7 +1,7 @@
 //! Data for a person or the next program: stdout that may be closed early, and files that appear whole or not at all.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use super::failure::Failure;
@@ -20,6 +20,11 @@ pub(super) fn print(data: &[u8]) -> Result<(), Failure> {
 /// Prints one line.
 pub(super) fn print_line(line: &str) -> Result<(), Failure> {
     print(format!("{line}\n").as_bytes())
+}
+
+/// Whether a stream is a terminal whose person has not asked for plain text.
+pub(super) fn takes_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Tells the person something, on stderr. That nobody listens any more is no failure.

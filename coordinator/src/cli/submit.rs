@@ -8,9 +8,10 @@ use super::client::Remote;
 use super::failure::Failure;
 use super::input::SweepFile;
 use super::output::{print_line, talk};
-
-/// The most characters of a request id that coordinators take.
-const LONGEST_REQUEST_ID: usize = 64;
+use super::progress::unit;
+use super::text::counted;
+use crate::service::LONGEST_REQUEST_ID;
+use crate::spec::Spec;
 
 /// Hand a sweep to a coordinator; prints its id
 #[derive(Debug, Args)]
@@ -35,15 +36,16 @@ impl Submit {
         let request_id = self.request_id.unwrap_or_else(random_id);
         let sweep = client.create(&self.file, request_id.clone(), source.clone()).await?;
         let is_there = earlier.iter().any(|known| known.id == sweep.id);
-        if is_there && self.file.parse(&source)?.resolved_source() != sweep.resolved_source {
+        if is_there && Spec::parse(&sweep.resolved_source, &[]).ok() != Some(self.file.parse(&source)?) {
             return Err(Failure::Refused(format!(
                 "the request id {request_id} was used for another sweep, {}: choose another, or leave it out",
                 sweep.id
             )));
         }
-        let size = sweep.progress.unwrap_or_default().size;
+        let progress = sweep.progress.unwrap_or_default();
+        let size = counted(progress.size, unit(&progress));
         let how = if is_there { "is there already" } else { "is submitted" };
-        talk(&format!("{} with {size} points {how}; `phasegrid watch {}` follows it", sweep.name, sweep.id));
+        talk(&format!("{} with {size} {how}; `phasegrid watch {}` follows it", sweep.name, sweep.id));
         print_line(&sweep.id)
     }
 }

@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 pub use crate::scheduler::Settings;
+pub use people::LONGEST_REQUEST_ID;
 pub use refusal::{OpenError, Refusal};
 pub use view::{
     Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration,

@@ -15,7 +15,8 @@ use crate::scheduler::{Moment, Setback, SweepKey, Workload};
 use crate::spec::Spec;
 use crate::store::{SweepEntry, Write};
 
-const LONGEST_REQUEST_ID: usize = 64;
+/// The most characters of a request id.
+pub const LONGEST_REQUEST_ID: usize = 64;
 /// Failed points that are shown with a sweep.
 const FAILURES_SHOWN: usize = 100;
 const PAGE: u32 = 100;
@@ -170,6 +171,7 @@ impl Coordinator {
         let id = id.to_owned();
         self.decide_with_publisher(move |desk, publisher, now| {
             let key = desk.key(&id)?;
+            desk.spec(key)?;
             say(publisher.subscribe(desk, key, now).ok_or_else(|| Refusal::no_sweep(&id))?)
         })
         .await

@@ -158,9 +158,7 @@ impl Reader {
             DeValue::Boolean(truth) => Value::Bool(*truth),
             DeValue::Integer(whole) => {
                 let (digits, radix) = (whole.as_str(), whole.radix());
-                let number = i64::from_str_radix(digits, radix).map(Number::from);
-                let number = number.or_else(|_| u64::from_str_radix(digits, radix).map(Number::from));
-                self.number(path, digits, number.ok())
+                self.number(path, digits, i64::from_str_radix(digits, radix).map(Number::from).ok())
             }
             // Adding zero makes −0 the 0 that it equals, so that equal settings have equal digests.
             DeValue::Float(real) => {
@@ -190,7 +188,7 @@ impl Reader {
     fn number(&mut self, path: &str, digits: &str, number: Option<Number>) -> Value {
         let number = number.map(Value::Number);
         number.unwrap_or_else(|| {
-            self.problems.push(Problem::refused(path, digits, "a finite number of up to 64 bits"));
+            self.problems.push(Problem::refused(path, digits, "a finite number; a whole one of up to 63 bits"));
             Value::Null
         })
     }

@@ -27,6 +27,7 @@ use serde_json::Value;
 pub use axis::Scale;
 pub use diagram::Diagram;
 pub use error::{Located, Place, SpecError};
+pub(crate) use parse::MOST_SAMPLERS;
 pub use phase_rule::{CullenThresholds, LiuThresholds, PhaseRule};
 pub use shards::Shards;
 
@@ -37,6 +38,8 @@ use axis::Axis;
 
 /// The most shards whose cost is summed up one by one; of more, a sample of the points is.
 const MOST_SUMMED: u64 = 100_000;
+/// How many points that sample has.
+const SAMPLE: u64 = 1000;
 
 /// A sweep. Cheap to clone and to hold, whatever its size.
 #[derive(Clone, Debug)]
@@ -98,6 +101,12 @@ impl Spec {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.space.size()
+    }
+
+    /// The `[task]` table of the resolved sweep file: everything filled in that no axis sets.
+    #[must_use]
+    pub fn task_table(&self) -> &Value {
+        &self.0.task
     }
 
     /// What is leased: the points, or the shards into which each is split.
@@ -208,8 +217,8 @@ impl Spec {
         let digits: Vec<_> =
             outer.iter().map(|group| (group.pace(), if matters(group) { group.count } else { 1 })).collect();
         let Ok(deciding) = Space::new(&digits) else { return Cost::default() };
-        let few = MOST_SUMMED / u64::from(self.shards().of_each());
-        let sampled = if deciding.size() <= few { deciding.size() } else { 1000 };
+        let few = (MOST_SUMMED / u64::from(self.shards().of_each())).max(SAMPLE);
+        let sampled = if deciding.size() <= few { deciding.size() } else { SAMPLE };
         let point = |i: u64| {
             let evenly = u128::from(i) * u128::from(deciding.size()) / u128::from(sampled);
             let digits = deciding.unrank(u64::try_from(evenly).unwrap_or_default());

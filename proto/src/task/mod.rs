@@ -146,7 +146,9 @@ impl TaskConfig {
         self.geometry.as_ref().map(checkpoints).unwrap_or_default()
     }
 
-    fn all_llc_steps(&self) -> Vec<u64> {
+    /// The steps at which the LLC is estimated, ascending, whichever shard does.
+    #[must_use]
+    pub fn all_llc_steps(&self) -> Vec<u64> {
         let checkpoints = |llc: &Llc| llc.checkpoints.as_ref().unwrap_or(&self.checkpoints).steps(self.train.steps);
         self.llc.as_ref().map(checkpoints).unwrap_or_default()
     }

@@ -9,7 +9,6 @@ mod embedded;
 mod folder;
 pub(super) mod tether;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use crate::spec::Spec;
 use super::client::Client;
 use super::failure::Failure;
 use super::input::SweepFile;
-use super::output::{print, talk};
+use super::output::{print, takes_colour, talk};
 use super::progress::{View, ticks};
 use super::serve::{environment, stop_signal};
 use super::text::counted;
@@ -135,7 +134,7 @@ impl Here {
         };
         let (sweep, _) = client.sweep(&sweep.id).await?;
         let way_out = "choose another folder with --out, or throw it away with --force";
-        if sweep.resolved_source != spec.resolved_source() {
+        if Spec::parse(&sweep.resolved_source, &[]).ok().as_ref() != Some(spec) {
             return Err(Failure::Refused(format!("{path} holds another sweep, {}: {way_out}", sweep.name)));
         }
         if sweep.state() == v1::SweepState::Cancelled {
@@ -203,8 +202,7 @@ async fn report(client: &mut Client, id: &str, spec: &Spec, folder: &Arc<Folder>
     // On a thread of its own: drawing and writing take a while, in which we may be told to stop.
     let written = tokio::task::spawn_blocking(move || place.write(&sweep, &tables).map(|()| tables));
     let tables = written.await.map_err(anyhow::Error::new)??;
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    print(plot::terminal(&Layout::of(spec), &tables.cells, colour).as_bytes())?;
+    print(plot::terminal(&Layout::of(spec), &tables.cells, takes_colour(&std::io::stdout())).as_bytes())?;
     let path = folder.path().display();
     talk(&format!("{path} holds cells.csv, tasks.csv, records.parquet, diagram.svg, diagram.png and sweep.toml"));
     Ok(())

@@ -42,6 +42,11 @@ fn bad_keys_and_values_of_the_task() {
         ("modulus = 23\n", "", "line 3: task.data.modulus: is missing; data.kind = \"modular\" needs it"),
         (
             "modulus = 23",
+            "modulus = 18446744073709551615",
+            "line 5: task.data.modulus: \"18446744073709551615\" is not accepted; accepted: a finite number; a whole one of up to 63 bits",
+        ),
+        (
+            "modulus = 23",
             "modulus = 1",
             "line 5: task.data.modulus: 1 is not accepted; accepted: a whole number from 2 to 4096",
         ),
@@ -58,7 +63,7 @@ fn bad_keys_and_values_of_the_task() {
         (
             "learning_rate = 1e-2",
             "learning_rate = nan",
-            "line 13: task.train.learning_rate: \"nan\" is not accepted; accepted: a finite number of up to 64 bits",
+            "line 13: task.train.learning_rate: \"nan\" is not accepted; accepted: a finite number; a whole one of up to 63 bits",
         ),
         ("name = \"base\"\n", "", "name: is missing; accepted: 1 to 100 characters in one line"),
         (
