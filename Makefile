@@ -5,7 +5,7 @@ PHASEGRID = $(CARGO) run --quiet --release --bin phasegrid --
 # libtorch for CUDA in place of the CPU's: make demo DEVICE=cuda
 DEVICE ?= cpu
 
-.PHONY: help demo test paper known-answers bench-engine build check
+.PHONY: help demo test chaos paper known-answers bench-engine build check
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -15,6 +15,9 @@ demo: build ## The main job: run sweeps/demo.toml and leave table and pictures i
 
 test: build ## All tests, with real processes, and pandas reading what they leave
 	$(CARGO) test --release --workspace
+
+chaos: build ## Ten minutes in which coordinator and workers are killed and links cut, at random
+	PHASEGRID_CHAOS_SECONDS=600 $(CARGO) test --release -p phasegrid-tests --test chaos -- --nocapture
 
 paper: build ## The paper's trajectory (minutes), held against independent values
 	$(PHASEGRID) run sweeps/paper-trajectory.toml

@@ -14,7 +14,7 @@ pub struct Cluster {
     coordinator: Process,
     client: Client,
     url: String,
-    lease_time: &'static str,
+    settings: Vec<(&'static str, &'static str)>,
     starts: Cell<u32>,
     // Last, so that it outlives those who write to it.
     folder: Folder,
@@ -30,11 +30,17 @@ impl Cluster {
     /// A cluster that gives a worker's work to others when it was silent for so long.
     #[must_use]
     pub fn with_lease_time(lease_time: &'static str) -> Self {
+        Self::with_settings([("LEASE_TIME", lease_time)])
+    }
+
+    /// A cluster with these settings of the coordinator, by the names that they have in the environment.
+    #[must_use]
+    pub fn with_settings<const N: usize>(settings: [(&'static str, &'static str); N]) -> Self {
         let folder = Folder::new();
-        let starts = Cell::new(0);
-        let mut coordinator = serve(&folder, "127.0.0.1:0", lease_time, "coordinator");
+        let (starts, settings) = (Cell::new(0), settings.to_vec());
+        let mut coordinator = serve(&folder, "127.0.0.1:0", &settings, "coordinator");
         let url = url(&mut coordinator);
-        Self { client: Client::new(&url), coordinator, url, lease_time, starts, folder }
+        Self { client: Client::new(&url), coordinator, url, settings, starts, folder }
     }
 
     /// What clients connect to.
@@ -61,7 +67,7 @@ impl Cluster {
     pub fn restart_coordinator(&mut self) {
         assert!(!self.coordinator.is_running(), "the coordinator still runs");
         let listen = self.url.trim_start_matches("http://").to_owned();
-        self.coordinator = serve(&self.folder, &listen, self.lease_time, &self.name("coordinator"));
+        self.coordinator = serve(&self.folder, &listen, &self.settings, &self.name("coordinator"));
         assert_eq!(url(&mut self.coordinator), self.url);
     }
 
@@ -74,9 +80,15 @@ impl Cluster {
     /// A worker like any other, that has also been given these arguments.
     #[must_use]
     pub fn worker_with<const N: usize>(&self, arguments: [&str; N]) -> Process {
+        self.worker_through(&self.url, arguments)
+    }
+
+    /// A worker that reaches the coordinator at another URL.
+    #[must_use]
+    pub fn worker_through<const N: usize>(&self, url: &str, arguments: [&str; N]) -> Process {
         let name = self.name("worker");
         let mut command = Command::new(binaries::path("phasegrid-worker"));
-        command.args(["--coordinator", &self.url, "--device", "cpu", "--slots", "1", "--name", &name]);
+        command.args(["--coordinator", url, "--device", "cpu", "--slots", "1", "--name", &name]);
         command.args(arguments);
         Process::start(command, &name, self.folder.path())
     }
@@ -164,12 +176,12 @@ impl Cluster {
     }
 }
 
-fn serve(folder: &Folder, listen: &str, lease_time: &str, name: &str) -> Process {
+fn serve(folder: &Folder, listen: &str, settings: &[(&str, &str)], name: &str) -> Process {
     let mut command = Command::new(binaries::path("phasegrid"));
     command.arg("serve").args(["--listen", listen]).arg("--data").arg(folder.at("data"));
     // Short leases and frequent heartbeats: several workers share even a sweep of a second.
-    let leasing = [("LEASE_TIME", lease_time), ("HEARTBEAT_INTERVAL", "200ms"), ("LEASE_TARGET", "200ms")];
-    command.envs(leasing.map(|(key, value)| (format!("PHASEGRID_{key}"), value)));
+    let leasing = [("HEARTBEAT_INTERVAL", "200ms"), ("LEASE_TARGET", "200ms")];
+    command.envs(leasing.iter().chain(settings).map(|(key, value)| (format!("PHASEGRID_{key}"), value)));
     Process::start(command, name, folder.path())
 }
 
