@@ -102,6 +102,16 @@ impl Client {
         Ok(answer.into_inner().sweep.unwrap_or_default())
     }
 
+    /// How many of the results of the sweep that the file describes are there already.
+    pub(super) async fn known(&mut self, file: &SweepFile, source: String) -> Result<v1::CountKnownResponse, Failure> {
+        let request = v1::CountKnownRequest { source, overrides: file.overrides.clone() };
+        let answer = self.sweeps.count_known(request).await.map_err(|status| match status.code() {
+            Code::InvalidArgument => file.failure(status.message().to_owned()),
+            _ => self.failure(status),
+        })?;
+        Ok(answer.into_inner())
+    }
+
     /// Makes failed points pending again; says how many.
     pub(super) async fn retry(&mut self, id: &str) -> Result<u64, Failure> {
         let request = v1::RetrySweepRequest { id: id.to_owned() };

@@ -110,7 +110,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
     let ended = runtime.block_on(async {
         match cli.command {
             Command::Run(run) => run.run().await,
-            Command::Plan(plan) => plan.run(),
+            Command::Plan(plan) => plan.run().await,
             Command::Calibrate(calibrate) => calibrate.run().await,
             Command::Serve(serve) => serve.run(global).await,
             Command::Submit(submit) => submit.run().await,
@@ -176,7 +176,7 @@ mod tests {
     fn commands_that_ask_no_coordinator_take_none() {
         let takes = |words: [&str; 2]| Cli::try_parse_from(["phasegrid", words[0], words[1], "--coordinator=there:1"]);
         assert!(takes(["show", "ID"]).is_ok());
-        for words in [["run", "x.toml"], ["plan", "x.toml"], ["calibrate", "x.toml"], ["serve", "--data=x"]] {
+        for words in [["run", "x.toml"], ["calibrate", "x.toml"], ["serve", "--data=x"]] {
             assert_eq!(takes(words).unwrap_err().exit_code(), i32::from(Exit::Usage.code()));
         }
     }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::{Answers, tables};
-use crate::service::{Coordinator, SweepState, SweepView, WatchEvent};
+use crate::service::{Coordinator, Known, SweepState, SweepView, WatchEvent};
 use crate::stopping::Stopping;
 
 /// The handlers of `SweepService`.
@@ -31,6 +31,15 @@ impl SweepService for Sweeps {
         let v1::CreateSweepRequest { request_id, source, overrides } = request.into_inner();
         let sweep = self.coordinator.create_sweep(&request_id, &source, &overrides).await?;
         Ok(Response::new(v1::CreateSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn count_known(
+        &self,
+        request: Request<v1::CountKnownRequest>,
+    ) -> Result<Response<v1::CountKnownResponse>, Status> {
+        let v1::CountKnownRequest { source, overrides } = request.into_inner();
+        let Known { size, known } = self.coordinator.known(&source, &overrides).await?;
+        Ok(Response::new(v1::CountKnownResponse { size, known }))
     }
 
     async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {

@@ -6,8 +6,8 @@ use crate::scheduler::{SweepKey, Workload};
 use crate::spec::{Shards, Spec};
 use crate::store::SweepEntry;
 
-/// Of larger sweeps the points are not weighed one by one: all count the same.
-const MOST_WEIGHED: u64 = 100_000;
+/// Of larger sweeps the points are not looked at one by one: all weigh the same.
+pub(super) const MOST_WEIGHED: u64 = 100_000;
 /// A name is shortened to this many characters in an id.
 const LONGEST_SLUG: usize = 32;
 

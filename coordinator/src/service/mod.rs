@@ -16,6 +16,7 @@ mod joined;
 mod parking;
 mod people;
 mod publisher;
+mod recall;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 
 pub use crate::scheduler::Settings;
 pub use people::LONGEST_REQUEST_ID;
+pub use recall::Known;
 pub use refusal::{OpenError, Refusal};
 pub use view::{
     Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration,

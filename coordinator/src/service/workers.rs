@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::actor::{Message, release};
 use super::desk::{Desk, say, write};
 use super::parking::{Asking, Work};
+use super::recall;
 use super::token::Token;
 use super::{
     Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal, Registration,
@@ -81,23 +82,29 @@ impl Coordinator {
     }
 
     /// Writes out the configurations of a lease's points. A point that has none, because its values contradict each other
-    /// where no check of the sweep could look, fails here, and for good.
+    /// where no check of the sweep could look, fails here, and for good; one whose result is there already finishes here.
     async fn tasks(&self, token: &str, grant: Grant, spec: Spec) -> Result<Vec<LeasedTask>, Refusal> {
+        let sweep = grant.lease.sweep;
         let write_out = move || {
-            let (mut tasks, mut failed) = (Vec::new(), Vec::new());
+            let (mut tasks, mut failed, mut digests) = (Vec::new(), Vec::new(), Vec::new());
             for (point, attempt) in grant.tasks {
                 match spec.shard(point) {
-                    Ok(config) => tasks.push(LeasedTask { point, attempt, config: config.to_json() }),
+                    Ok(config) => {
+                        digests.extend(recall::digest(&config).map(|digest| (point, digest)));
+                        tasks.push(LeasedTask { point, attempt, config: config.to_json() });
+                    }
                     Err(error) => failed.push((point, Outcome::Failed { error: error.to_string(), permanent: true })),
                 }
             }
-            (tasks, failed)
+            (tasks, failed, digests)
         };
         let written = tokio::task::spawn_blocking(write_out).await;
-        let (tasks, failed) = written.map_err(|_| Refusal::unreachable())?;
+        let (mut tasks, failed, digests) = written.map_err(|_| Refusal::unreachable())?;
         if !failed.is_empty() {
             self.finish(token, failed).await?;
         }
+        let ended = self.recall(token, sweep, digests).await?;
+        tasks.retain(|task| !ended.contains(&task.point));
         Ok(tasks)
     }
 

@@ -43,6 +43,7 @@ macro_rules! store_contract_suite {
             failures_are_listed_until_they_are_retried,
             it_is_known_which_lease_ended_a_point,
             the_first_baseline_stays,
+            a_result_is_found_where_its_point_finished_first,
             any_schedule_loads_as_it_was_decided,
         );
     };
@@ -247,6 +248,17 @@ pub(crate) fn the_first_baseline_stays<B: Backend>(folder: &Path) {
         store.commit(&[Write::Baseline { digest: "a".into(), estimate }], NOW).unwrap();
     }
     assert_eq!(reader.baseline("a").unwrap(), Some(vec![1]));
+}
+
+pub(crate) fn a_result_is_found_where_its_point_finished_first<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    let content = |digest: &str, point| Write::Content { digest: digest.into(), sweep: SWEEP, point };
+    store.commit(&[grant(1, 0..4), content("a", 0), content("b", 1), content("a", 2)], NOW).unwrap();
+    assert_eq!(reader.contents(&["a", "b", "c"]).unwrap(), [None, None, None], "nothing has finished");
+    store.commit(&[finish(1, [2, 1], [0, 3])], NOW).unwrap();
+    assert_eq!(reader.contents(&["a", "c", "b"]).unwrap(), [Some((SWEEP, 2)), None, Some((SWEEP, 1))]);
+    store.commit(&[content("a", 3), finish(1, [3], [0])], NOW).unwrap();
+    assert_eq!(reader.contents(&["a"]).unwrap(), [Some((SWEEP, 2))], "what has finished stays");
 }
 
 pub(crate) fn any_schedule_loads_as_it_was_decided<B: Backend>(folder: &Path) {

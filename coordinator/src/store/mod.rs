@@ -60,6 +60,12 @@ pub trait Reader: Send + 'static {
     /// # Errors
     /// If the store fails.
     fn baseline(&mut self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// For each digest, the finished point that has its result, if one is known.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn contents(&mut self, digests: &[&str]) -> Result<Vec<Option<(SweepKey, u64)>>, StoreError>;
 }
 
 /// Something to be made durable.
@@ -75,6 +81,15 @@ pub enum Write {
         digest: String,
         /// The estimate, encoded.
         estimate: Vec<u8>,
+    },
+    /// The result of this digest is that of this point, once it has finished. The first that finishes stays.
+    Content {
+        /// Names the result.
+        digest: String,
+        /// Of which sweep.
+        sweep: SweepKey,
+        /// The point, or the shard where points are split.
+        point: u64,
     },
 }
 

@@ -2,6 +2,7 @@
 
 mod failing;
 mod people;
+mod recall;
 mod restarts;
 mod shards;
 mod workers;

@@ -60,6 +60,16 @@ impl Reader for SqliteReader {
             Ok(statement.query_row([digest], |row| row.get(0)).optional()?)
         })
     }
+
+    fn contents(&mut self, digests: &[&str]) -> Result<Vec<Option<(SweepKey, u64)>>, StoreError> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/find_content.sql"))?;
+            let mut place = |digest: &&str| {
+                statement.query_row([digest], |row| Ok((SweepKey(row.get(0)?), row.get(1)?))).optional()
+            };
+            Ok(digests.iter().map(&mut place).collect::<Result<_, _>>()?)
+        })
+    }
 }
 
 /// A question for results.

@@ -49,6 +49,9 @@ impl Group<'_> {
             Write::Baseline { digest, estimate } => {
                 self.execute(include_str!("sql/store_baseline.sql"), params![digest, estimate]).map(drop)
             }
+            Write::Content { digest, sweep, point } => {
+                self.execute(include_str!("sql/name_content.sql"), params![digest, sweep.0, point]).map(drop)
+            }
             Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
                 self.grant(*lease, worker, *slots, points, *next)
             }
