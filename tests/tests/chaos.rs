@@ -43,22 +43,26 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}: {text:?} is not accepted; it takes a whole number")))
 }
 
-/// A cluster to which things happen.
-struct Stage {
-    cluster: Cluster,
-    links: Vec<Link>,
-    workers: Vec<Process>,
+/// What happens, and how often each kind of it has.
+struct Fate {
     chance: Chance,
-    /// How often each kind of misfortune happened.
     happened: [u32; 6],
 }
 
-impl Stage {
-    fn new(seed: u64) -> Self {
+/// A cluster to which things happen. A new one for each sweep: what one has computed another would be given.
+struct Stage<'a> {
+    cluster: Cluster,
+    links: Vec<Link>,
+    workers: Vec<Process>,
+    fate: &'a mut Fate,
+}
+
+impl<'a> Stage<'a> {
+    fn new(fate: &'a mut Fate) -> Self {
         let cluster = Cluster::with_settings(SETTINGS);
         let links: Vec<Link> = (0..WORKERS).map(|_| Link::to(cluster.url())).collect();
         let workers = links.iter().map(|link| cluster.worker_through(&link.url(), [])).collect();
-        Self { cluster, links, workers, chance: Chance(seed), happened: [0; 6] }
+        Self { cluster, links, workers, fate }
     }
 
     fn restart_worker(&mut self, which: usize) {
@@ -67,13 +71,13 @@ impl Stage {
 
     /// One misfortune, and its mending.
     fn strike(&mut self) {
-        let which = self.chance.below(WORKERS as u64) as usize;
-        let kind = self.chance.below(self.happened.len() as u64) as usize;
-        self.happened[kind] += 1;
+        let which = self.fate.chance.below(WORKERS as u64) as usize;
+        let kind = self.fate.chance.below(self.fate.happened.len() as u64) as usize;
+        self.fate.happened[kind] += 1;
         match kind {
             0 => {
                 self.workers[which].kill();
-                sleep(self.chance.millis(1000));
+                sleep(self.fate.chance.millis(1000));
                 self.restart_worker(which);
             }
             1 => {
@@ -83,23 +87,23 @@ impl Stage {
             }
             2 => {
                 self.cluster.coordinator().kill();
-                sleep(self.chance.millis(3000));
+                sleep(self.fate.chance.millis(3000));
                 self.cluster.restart_coordinator();
             }
             3 => {
                 self.links[which].cut();
-                sleep(self.chance.millis(4000));
+                sleep(self.fate.chance.millis(4000));
                 self.links[which].mend();
             }
             4 => {
                 self.links[which].mute();
-                sleep(self.chance.millis(4000));
+                sleep(self.fate.chance.millis(4000));
                 self.links[which].mend();
             }
             // A coordinator and a worker at once, and both without answers before.
             _ => {
                 self.links[which].mute();
-                sleep(self.chance.millis(500));
+                sleep(self.fate.chance.millis(500));
                 self.workers[which].kill();
                 self.cluster.coordinator().kill();
                 self.links[which].mend();
@@ -135,20 +139,21 @@ fn sweeps_that_everything_happens_to_end_as_if_nothing_had() {
     let seed = number("PHASEGRID_CHAOS_SEED").unwrap_or_else(|| RandomState::new().hash_one(0) >> 32);
     let time = Duration::from_secs(number("PHASEGRID_CHAOS_SECONDS").unwrap_or(60));
     println!("PHASEGRID_CHAOS_SEED={seed}");
-    let mut stage = Stage::new(seed);
+    let mut fate = Fate { chance: Chance(seed), happened: [0; 6] };
     let start = Instant::now();
     let mut sweeps = 0;
     while start.elapsed() < time {
         sweeps += 1;
-        let sweep = stage.cluster.create_sweep(&format!("wish {sweeps}"), &source);
+        let mut stage = Stage::new(&mut fate);
+        let sweep = stage.cluster.create_sweep("a wish", &source);
         while start.elapsed() < time && !stage.has_ended(&sweep) {
-            let calm = stage.chance.millis(1500);
+            let calm = stage.fate.chance.millis(1500);
             sleep(calm);
             stage.strike();
         }
         assert_undisturbed(&stage.cluster, &sweep, &undisturbed);
     }
-    let [killed, left, coordinators, cut, muted, both] = stage.happened;
+    let [killed, left, coordinators, cut, muted, both] = fate.happened;
     println!(
         "{sweeps} sweeps in {:.0} s: {killed} workers killed, {left} sent away, {coordinators} coordinators killed, {cut} links \
          cut, {muted} muted, {both} times all at once",
