@@ -235,7 +235,8 @@ impl Coordinator {
             say((key, desk.shards(key)))
         };
         let (key, shards) = self.decide(find).await?;
-        let (from, limit) = (shards.first(from_point), limit.saturating_mul(shards.of_each() as usize));
+        let from = shards.first(from_point).min(shards.count());
+        let limit = limit.saturating_mul(shards.of_each() as usize);
         let page = self.read(move |reader| reader.results(key, from, limit)).await?;
         let more = page.len() == limit;
         Ok(joined(shards, page, more))

@@ -179,8 +179,10 @@ impl Coordinator {
         let (finished, failed) = (points(finished), points(failed));
         let finish = move |desk: &mut Desk, now| match desk.lease(&token) {
             Some(lease) => {
+                let size = desk.shards(lease.sweep).count();
+                let there = outcomes.iter().all(|(point, _)| *point < size);
                 let (writes, verdict) = write(desk.scheduler.on_finish(lease, outcomes, now))?;
-                Ok((writes, (Some(lease), verdict)))
+                Ok((writes, (Some(lease).filter(|_| there), verdict)))
             }
             None => say((None, Verdict::Stale)),
         };

@@ -1,6 +1,7 @@
 //! The service as its callers see it, on a real store in a folder of its own.
 
 mod failing;
+mod garbage;
 mod people;
 mod recall;
 mod restarts;
@@ -82,9 +83,12 @@ fn completed(lease: &LeasedRange) -> Vec<(u64, Outcome)> {
     lease.tasks.iter().map(|task| (task.point, Outcome::Completed { records: 1 })).collect()
 }
 
-/// Works until there is nothing left.
-async fn work_off(coordinator: &Coordinator) {
+/// Works until there is nothing left; answers how many tasks there were.
+async fn work_off(coordinator: &Coordinator) -> usize {
+    let mut tasks = 0;
     while let Some(lease) = coordinator.lease("w", Duration::ZERO).await.unwrap().lease {
+        tasks += lease.tasks.len();
         assert_eq!(complete(coordinator, &lease).await, Verdict::Accepted);
     }
+    tasks
 }

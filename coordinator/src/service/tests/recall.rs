@@ -9,16 +9,6 @@ async fn known(coordinator: &Coordinator, source: &str) -> Option<u64> {
     coordinator.known(source, &[]).await.unwrap().known
 }
 
-/// Completes leases of the worker "w" until none is left; answers how many tasks it was given.
-async fn work(coordinator: &Coordinator) -> usize {
-    let mut given = 0;
-    while let Some(held) = coordinator.lease("w", Duration::ZERO).await.unwrap().lease {
-        given += held.tasks.len();
-        assert_eq!(complete(coordinator, &held).await, Verdict::Accepted);
-    }
-    given
-}
-
 async fn records(coordinator: &Coordinator, id: &str) -> Vec<(u64, Vec<v1::Record>)> {
     let results = coordinator.results(id, 0, 100).await.unwrap();
     results.into_iter().map(|result| (result.point, result.records)).collect()
@@ -31,12 +21,12 @@ async fn what_one_sweep_has_computed_another_does_not_compute_again() {
     coordinator.register(worker("w", 2)).await.unwrap();
     assert_eq!(known(&coordinator, &long(0, 4)).await, Some(0));
     let first = coordinator.create_sweep("first", &long(0, 4), &[]).await.unwrap().id;
-    assert_eq!(work(&coordinator).await, 4);
+    assert_eq!(work_off(&coordinator).await, 4);
     assert_eq!(known(&coordinator, &long(2, 6)).await, Some(2));
 
     // Seeds 2 to 7, of which 2 and 3 are there; and after a restart all of them are.
     let second = coordinator.create_sweep("second", &long(2, 6), &[]).await.unwrap().id;
-    assert_eq!(work(&coordinator).await, 4);
+    assert_eq!(work_off(&coordinator).await, 4);
     let (first, second_records) = (records(&coordinator, &first).await, records(&coordinator, &second).await);
     assert_eq!(second_records.len(), 6);
     assert_eq!(second_records[0].1, first[2].1);
@@ -45,7 +35,7 @@ async fn what_one_sweep_has_computed_another_does_not_compute_again() {
     let coordinator = open(&folder).await;
     coordinator.register(worker("w", 2)).await.unwrap();
     let third = coordinator.create_sweep("third", &long(0, 8), &[]).await.unwrap().id;
-    assert_eq!(work(&coordinator).await, 0);
+    assert_eq!(work_off(&coordinator).await, 0);
     let (view, _) = coordinator.sweep(&third).await.unwrap();
     assert_eq!((view.state, view.progress.finished), (SweepState::Completed, 8));
 }
@@ -60,7 +50,7 @@ async fn a_result_that_never_came_is_not_waited_for() {
     assert_eq!(held.tasks.len(), 2);
     coordinator.cancel(&first).await.unwrap();
     coordinator.create_sweep("second", &long(0, 2), &[]).await.unwrap();
-    assert_eq!(work(&coordinator).await, 2);
+    assert_eq!(work_off(&coordinator).await, 2);
     assert_eq!(known(&coordinator, &long(0, 2)).await, Some(2));
 }
 
@@ -68,7 +58,7 @@ async fn a_result_that_never_came_is_not_waited_for() {
 async fn tasks_of_milliseconds_are_not_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, _) = with_sweep(&folder, 4).await;
-    assert_eq!(work(&coordinator).await, 4);
+    assert_eq!(work_off(&coordinator).await, 4);
     assert_eq!(known(&coordinator, &map(4)).await, Some(0));
 }
 
