@@ -57,7 +57,7 @@ impl Serve {
         let settings = self.settings(global)?;
         telemetry::start(&settings.log, settings.log_format);
         // The address first: two coordinators started alike by mistake are told so before either touches the data.
-        let server = Server::bind(settings.listen).await?;
+        let server = Server::bind(settings.listen, None).await?;
         let snapshots = settings.snapshots_beside(&settings.data);
         let coordinator = Coordinator::open(&settings.data, settings.leasing).await?.with_snapshots(&snapshots)?;
         let stop = stop_signal()?;

@@ -53,7 +53,7 @@ impl Running {
     async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let coordinator = Coordinator::open(data.path(), Settings::default()).await.unwrap();
-        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await.unwrap();
         let url = server.url();
         let (stopper, stopping) = Stopper::new();
         let serving = tokio::spawn(server.run(coordinator, stopping.wait()));
@@ -231,9 +231,9 @@ async fn a_server_that_is_told_to_stop_ends_its_streams_and_itself() {
 
 #[tokio::test]
 async fn an_address_that_others_can_reach_or_that_is_taken_is_refused() {
-    let refusal = Server::bind("0.0.0.0:0".parse().unwrap()).await.unwrap_err();
+    let refusal = Server::bind("0.0.0.0:0".parse().unwrap(), None).await.unwrap_err();
     assert!(refusal.to_string().contains("SSH tunnel"), "{refusal}");
-    let taken = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let refusal = Server::bind(taken.address()).await.unwrap_err();
+    let taken = Server::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+    let refusal = Server::bind(taken.address(), None).await.unwrap_err();
     assert!(matches!(refusal, ServerError::AddressInUse(address) if address == taken.address()));
 }

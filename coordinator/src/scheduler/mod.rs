@@ -14,8 +14,9 @@
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
 //! - `life` creates, cancels and retries sweeps; `grant` leases points and `sizing` says how many; `outcomes` takes what
 //!   workers report; `expiry` takes leases from those that fell silent.
-//! - [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
+//! - `census` counts everything, for those who watch; [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
 
+mod census;
 pub mod change;
 mod expiry;
 mod grant;
@@ -35,6 +36,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use census::Census;
 pub use change::{Change, Decision, Finish, Measurement, Setback};
 pub use expiry::{HeartbeatReply, Held};
 pub use grant::{Grant, LeaseReply};

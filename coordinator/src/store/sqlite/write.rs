@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::chunks::{Chunks, place};
 use super::points::encode;
-use super::{Fault, SqliteStore, to_micros};
+use super::{Fault, SqliteStore, to_micros, tokens};
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, SweepState, WorkerId};
 use crate::store::{Store, StoreError, SweepEntry, Write};
 
@@ -49,6 +49,7 @@ impl Group<'_> {
             Write::Baseline { digest, estimate } => {
                 self.execute(include_str!("sql/store_baseline.sql"), params![digest, estimate]).map(drop)
             }
+            Write::Access(change) => tokens::apply(self.connection, change),
             Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
                 self.grant(*lease, worker, *slots, points, *next)
             }
