@@ -21,6 +21,8 @@ pub mod service;
 
 pub mod rpc;
 
+pub mod certificates;
+
 pub mod results;
 
 pub mod calibration;
