@@ -45,6 +45,9 @@ pub enum ConnectionError {
     #[error("{0} needs the CA that vouches for the coordinator: name the ca.pem of `phasegrid init-cluster` {CA}")]
     NoCa(String),
     /// The CA's file holds none.
+    #[error("{} holds no certificate in PEM: it is to be the ca.pem of `phasegrid init-cluster`", .0.display())]
+    NoCertificate(PathBuf),
+    /// The CA's certificate is of no use.
     #[error("the CA certificate cannot be used: {0}")]
     Ca(#[source] tonic::transport::Error),
     /// Everybody on the way could read the token.
@@ -74,12 +77,21 @@ impl Credentials {
     ///
     /// # Errors
     /// If a file cannot be read, or there is no token where one was said to be.
-    pub fn read(ca: Option<&Path>, token_file: Option<&Path>, token: Option<&str>) -> Result<Self, ConnectionError> {
+    pub fn read(
+        ca_file: Option<&Path>,
+        token_file: Option<&Path>,
+        token: Option<&str>,
+    ) -> Result<Self, ConnectionError> {
         let read = |what, path: &Path| {
             let failed = |source| ConnectionError::File { what, path: path.to_owned(), source };
             std::fs::read_to_string(path).map_err(failed)
         };
-        let ca = ca.map(|path| read("the CA certificate", path)).transpose()?;
+        let ca = ca_file.map(|path| read("the CA certificate", path)).transpose()?;
+        if let (Some(path), Some(text)) = (ca_file, &ca)
+            && !text.contains("-----BEGIN CERTIFICATE-----")
+        {
+            return Err(ConnectionError::NoCertificate(path.to_owned()));
+        }
         let token = match (token_file, token) {
             (Some(path), _) => Some(Bearer::parse(&read("the token", path)?, &path.display().to_string())?),
             (None, Some(token)) => Some(Bearer::parse(token, "PHASEGRID_TOKEN")?),
@@ -176,6 +188,10 @@ pub fn obstacle(failure: &(dyn Error + 'static), url: &str) -> Obstacle {
     if let Some(error) = chain().find_map(tls_error) {
         return refused_by_tls(error);
     }
+    // What the coordinator itself says has no source, and speaks for itself.
+    if let Some(status) = chain().last().and_then(|error| error.downcast_ref::<Status>()) {
+        return Obstacle { reason: status.message().to_owned(), lasts: false };
+    }
     let reason = chain().last().map(ToString::to_string).unwrap_or_default();
     let refused = chain().filter_map(|error| error.downcast_ref::<io::Error>()).any(|error| {
         matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut | io::ErrorKind::NotFound)
@@ -247,6 +263,16 @@ mod tests {
     fn tls_needs_a_ca_that_is_one() {
         let error = endpoint("https://there:1", &token()).unwrap_err().to_string();
         assert!(error.contains("--ca"), "{error}");
+        let error = Credentials::read(Some(Path::new("/dev/null")), None, None).unwrap_err().to_string();
+        assert!(error.starts_with("/dev/null holds no certificate"), "{error}");
+    }
+
+    #[test]
+    fn the_innermost_reason_is_told() {
+        let reason = |status: &Status| obstacle(status, "https://there:1").reason;
+        let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
+        assert_eq!(reason(&Status::from_error(Box::new(inner))), "connection refused");
+        assert_eq!(reason(&Status::unavailable("stopping")), "stopping");
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl From<Refused> for Refusal {
         match refused {
             Refused::UnknownWorker(_) | Refused::UnknownSweep(_) => Self::NotFound(message),
             Refused::Cancelled => Self::FailedPrecondition(message),
-            Refused::StepsNotRising(_) => Self::InvalidArgument(message),
+            Refused::StepsNotRising(_) | Refused::TooManyRecords(_) => Self::InvalidArgument(message),
         }
     }
 }
