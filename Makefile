@@ -5,7 +5,7 @@ PHASEGRID = $(CARGO) run --quiet --release --bin phasegrid --
 # libtorch for CUDA in place of the CPU's: make demo DEVICE=cuda
 DEVICE ?= cpu
 
-.PHONY: help demo test chaos paper known-answers bench-engine build check
+.PHONY: help demo test chaos paper known-answers bench-engine build check deny
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ check: .libtorch ## Format, lints, documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+deny: ## Licences, sources and known vulnerabilities of all dependencies
+	deploy/deny.sh
 
 # Fetched once and cached outside the build folder; the file is a link into the cache.
 .libtorch: deploy/libtorch.sh

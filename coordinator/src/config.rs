@@ -15,8 +15,10 @@ use crate::service;
 use crate::telemetry::LogFormat;
 
 /// The keys, in the order of the sample.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 11] = [
     "listen",
+    "tls_certificate",
+    "tls_key",
     "data",
     "snapshots",
     "lease_time",
@@ -35,6 +37,8 @@ pub(crate) const SNAPSHOTS: &str = "snapshots";
 pub struct Settings {
     /// The address on which the coordinator answers.
     pub listen: SocketAddr,
+    /// The certificate with which it proves who it is, and the certificate's key.
+    pub tls: Option<TlsFiles>,
     /// The folder that holds the database.
     pub data: PathBuf,
     /// Where workers keep snapshots of long tasks; `None` is beside the database.
@@ -47,10 +51,20 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
+/// Where a certificate and its key lie, both in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            tls: None,
             data: PathBuf::from("phasegrid-data"),
             snapshots: None,
             leasing: service::Settings::default(),
@@ -106,7 +120,11 @@ impl Settings {
         let lease_time = keys.duration("lease_time", default.leasing.lease_time);
         // Where it is not given, it fits the lease time, whatever that is.
         let heartbeat_interval = default.leasing.heartbeat_interval.min(lease_time / 5);
+        let path = |text: &str| (!text.is_empty()).then(|| Some(PathBuf::from(text)));
+        let certificate = keys.take("tls_certificate", None, "a file", path);
+        let key = keys.take("tls_key", None, "a file", path);
         let settings = Self {
+            tls: keys.both(certificate, key),
             listen: keys.take("listen", default.listen, "an address and port as in \"127.0.0.1:7700\"", address),
             data: keys.take("data", default.data, "a folder", |text| (!text.is_empty()).then(|| text.into())),
             snapshots: keys.take("snapshots", default.snapshots, PLACES, |text| text.parse().ok().map(Some)),
@@ -157,6 +175,19 @@ impl Keys {
         self.take(key, default, DURATIONS, |text| parse_duration(text).ok())
     }
 
+    /// A certificate is of no use without its key, and the other way round.
+    fn both(&mut self, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Option<TlsFiles> {
+        let (missing, there) = match (certificate, key) {
+            (Some(certificate), Some(key)) => return Some(TlsFiles { certificate, key }),
+            (None, None) => return None,
+            (Some(_), None) => ("tls_key", "tls_certificate"),
+            (None, Some(_)) => ("tls_certificate", "tls_key"),
+        };
+        self.problems
+            .push(format!("{missing}: missing; where there is a {there}, it takes the file that goes with it"));
+        None
+    }
+
     /// Whatever was not taken is unknown.
     fn finish(mut self) -> Result<(), ConfigError> {
         let mut unknown: Vec<_> = self.values.iter().collect();
@@ -173,12 +204,12 @@ fn origin(value: &Value) -> String {
 }
 
 const DURATIONS: &str =
-    "a duration above zero and up to 365 days as in \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds";
+    "a duration above zero and up to 365 days as in \"500ms\", \"30s\", \"2m\", \"1h\", \"30d\" or a number of seconds";
 
 /// Moments that lie further ahead can be no moments at all.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Reads a duration: a number with a unit (`ms`, `s`, `m`, `h`), or seconds.
+/// Reads a duration: a number with a unit (`ms`, `s`, `m`, `h`, `d`), or seconds.
 ///
 /// # Errors
 /// What is accepted, if `text` is something else, not above zero or more than 365 days.
@@ -189,6 +220,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return Err(format!("it takes {DURATIONS}")),
     };
     let seconds = number.trim().parse::<f64>().ok().map(|number| number * unit);
@@ -222,6 +254,8 @@ mod tests {
         assert_eq!(text.parse::<toml::Table>().unwrap().keys().collect::<Vec<_>>(), KEYS);
         let settings = Settings::load(Some(file(&text).path()), [], NO_FLAGS).unwrap();
         assert_eq!(settings.snapshots, Some(Place::folder("phasegrid-data/snapshots".as_ref())));
+        let (certificate, key) = ("phasegrid-tls/server.pem".into(), "phasegrid-tls/server.key".into());
+        assert_eq!(settings.tls, Some(TlsFiles { certificate, key }));
     }
 
     #[test]
@@ -247,7 +281,7 @@ mod tests {
             lines[0],
             format!(
                 "lease_time: \"soon\" in {at} is not accepted; it takes a duration above zero and up to 365 days as in \
-                 \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds"
+                 \"500ms\", \"30s\", \"2m\", \"1h\", \"30d\" or a number of seconds"
             )
         );
         assert_eq!(lines[1], format!("max_attempts: \"0\" in {at} is not accepted; it takes a number from 1"));
@@ -265,6 +299,17 @@ mod tests {
             "snapshots: \"gs://bucket\" among the flags is not accepted; it takes a folder, file:///FOLDER, \
              s3://BUCKET/PREFIX or none"
         );
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_come_together() {
+        for (given, missing) in [("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")] {
+            let problem = Settings::load(None, [], [(given, "x.pem".to_owned())]).unwrap_err().to_string();
+            assert_eq!(
+                problem,
+                format!("{missing}: missing; where there is a {given}, it takes the file that goes with it")
+            );
+        }
     }
 
     #[test]
@@ -290,6 +335,7 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(parse_duration("8760h"), Ok(LONGEST));
+        assert_eq!(parse_duration("365d"), Ok(LONGEST));
         assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
         for wrong in ["", "s", "0s", "-1s", "10 parsecs", "nan", "1e300h", "8760.1h"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");

@@ -2,9 +2,11 @@
 //!
 //! - [`v1`]: the messages and services, generated from `phasegrid/v1/*.proto`, which are the specification.
 //! - [`task`]: a task's configuration, which crosses the wire as canonical JSON and names the task's result by content.
+//! - [`connection`]: how clients and workers come to a coordinator.
 //! - [`place`]: where snapshots of long tasks are kept.
 //! - [`theory`]: what is known of a task without running it.
 
+pub mod connection;
 pub mod place;
 pub mod task;
 pub mod theory;
@@ -18,3 +20,7 @@ pub const NUMERICS_VERSION: u32 = 1;
 pub mod v1 {
     tonic::include_proto!("phasegrid.v1");
 }
+
+/// The services and messages of package `phasegrid.v1`, encoded as a `FileDescriptorSet`: what the coordinator's
+/// reflection service tells, and by which the table of roles is checked.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/phasegrid.v1.bin"));

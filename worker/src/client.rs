@@ -13,10 +13,10 @@ mod remedy;
 use std::time::Duration;
 
 use phasegrid_proto::NUMERICS_VERSION;
+use phasegrid_proto::connection::{self, Connection, ConnectionError, Credentials, Obstacle};
 use phasegrid_proto::v1::{self, worker_service_client::WorkerServiceClient};
 use tokio::sync::{Mutex, watch};
 use tokio_stream::Stream;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status, Streaming};
 
 pub(crate) use self::backoff::Backoff;
@@ -39,11 +39,16 @@ const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
 /// Why a call will never be answered as hoped.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The coordinator's address is none.
-    #[error("coordinator: {url:?} is not accepted; accepted: http://HOST:PORT")]
-    Address {
-        /// What was given.
+    /// There is no way to the coordinator with these settings.
+    #[error("coordinator: {0}")]
+    Connection(#[from] ConnectionError),
+    /// The coordinator is not the one that was meant.
+    #[error("the coordinator at {url} cannot be trusted: {reason}")]
+    Untrusted {
+        /// Which coordinator.
         url: String,
+        /// What is wrong.
+        reason: String,
     },
     /// The coordinator will not have this worker.
     #[error("the coordinator at {url} refuses this worker: {message}")]
@@ -68,7 +73,7 @@ pub enum ClientError {
 /// The connection to the coordinator, and what is known about it. Shared by all who talk.
 #[derive(Debug)]
 pub struct Client {
-    service: WorkerServiceClient<Channel>,
+    service: WorkerServiceClient<Connection>,
     url: String,
     registration: v1::RegisterRequest,
     /// Read by anyone at any time; nobody waits for a change.
@@ -92,11 +97,15 @@ impl Client {
     /// A client of the coordinator at `url` for a worker named `name`. Nothing is sent yet.
     ///
     /// # Errors
-    /// If `url` is no address.
-    pub fn new(url: &str, name: &str, slots: u32, device: &str) -> Result<Self, ClientError> {
-        let endpoint =
-            Endpoint::from_shared(url.to_owned()).map_err(|_| ClientError::Address { url: url.to_owned() })?;
-        let channel = endpoint
+    /// If `url` is no address, or cannot be reached with these credentials.
+    pub fn new(
+        url: &str,
+        credentials: &Credentials,
+        name: &str,
+        slots: u32,
+        device: &str,
+    ) -> Result<Self, ClientError> {
+        let channel = connection::endpoint(url, credentials)?
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE)
@@ -111,7 +120,8 @@ impl Client {
         };
         Ok(Self {
             // A range of long configurations may be larger than the default of 4 MB.
-            service: WorkerServiceClient::new(channel).max_decoding_message_size(64 << 20),
+            service: WorkerServiceClient::with_interceptor(channel, credentials.bearer())
+                .max_decoding_message_size(64 << 20),
             url: url.to_owned(),
             registration,
             terms: watch::Sender::new(Terms {
@@ -164,7 +174,7 @@ impl Client {
                     });
                     return Ok(());
                 }
-                Err(status) if Remedy::of(&status) == Remedy::Wait => self.wait(&status, &mut backoff).await,
+                Err(status) if Remedy::of(&status) == Remedy::Wait => self.wait(&status, &mut backoff).await?,
                 Err(status) => {
                     let message = status.message().to_owned();
                     return Err(ClientError::Unwelcome { url: self.url.clone(), message });
@@ -260,7 +270,7 @@ impl Client {
     async fn call<Q: Clone, A, F: Future<Output = Result<Response<A>, Status>>>(
         &self,
         request: Q,
-        attempt: impl Fn(WorkerServiceClient<Channel>, Q) -> F,
+        attempt: impl Fn(WorkerServiceClient<Connection>, Q) -> F,
     ) -> Result<A, ClientError> {
         let mut backoff = Backoff::default();
         loop {
@@ -290,13 +300,18 @@ impl Client {
             }
             Remedy::Nothing => return Err(self.refused(status)),
         }
-        self.wait(status, backoff).await;
-        Ok(())
+        self.wait(status, backoff).await
     }
 
-    async fn wait(&self, status: &Status, backoff: &mut Backoff) {
-        self.outage.noticed(status, backoff.failures());
+    /// Waits a while for the coordinator to be back; one that cannot be trusted is not waited for.
+    async fn wait(&self, status: &Status, backoff: &mut Backoff) -> Result<(), ClientError> {
+        let Obstacle { reason, lasts } = connection::obstacle(status, &self.url);
+        if lasts {
+            return Err(ClientError::Untrusted { url: self.url.clone(), reason });
+        }
+        self.outage.noticed(&reason, backoff.failures());
         tokio::time::sleep(backoff.next(chance())).await;
+        Ok(())
     }
 
     fn refused(&self, status: &Status) -> ClientError {
@@ -310,7 +325,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_refused_before_anything_is_sent() {
-        let error = Client::new("http://a b", "w", 1, "cpu").unwrap_err().to_string();
-        assert!(error.contains("accepted: http://HOST:PORT"), "{error}");
+        let error = Client::new("http://a b", &Credentials::default(), "w", 1, "cpu").unwrap_err().to_string();
+        assert!(error.contains("accepted: http://HOST:PORT or https://HOST:PORT"), "{error}");
     }
 }

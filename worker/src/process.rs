@@ -38,9 +38,9 @@ impl ProcessError {
     /// The exit codes that `--help` documents; 0 is a worker that left as it was asked to.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Device(_) | Self::Client(ClientError::Address { .. }) => 2,
-            Self::Client(ClientError::Unwelcome { .. })
-            | Self::Run(RunError::Client(ClientError::Unwelcome { .. })) => 3,
+            Self::Settings(_) | Self::Device(_) | Self::Client(ClientError::Connection(_)) => 2,
+            Self::Client(ClientError::Unwelcome { .. } | ClientError::Untrusted { .. })
+            | Self::Run(RunError::Client(ClientError::Unwelcome { .. } | ClientError::Untrusted { .. })) => 3,
             Self::Client(_) | Self::Run(_) | Self::System(_) => 1,
         }
     }
@@ -73,11 +73,12 @@ fn work(args: Args) -> Result<(), ProcessError> {
         slots = capacity.slots,
         "the worker starts"
     );
+    let credentials = settings.credentials().map_err(ClientError::from)?;
     // Talking takes one thread; the others are for computing.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let slots = u32::try_from(capacity.slots).unwrap_or(u32::MAX);
-        let client = Client::new(&settings.coordinator, &settings.name, slots, &device_name)?;
+        let client = Client::new(&settings.coordinator, &credentials, &settings.name, slots, &device_name)?;
         let leave = first_signal()?;
         runner::run(client, capacity, settings.snapshots, leave).await?;
         tracing::info!("the worker leaves");
@@ -126,6 +127,8 @@ fn first_signal() -> Result<impl Future<Output = ()>, std::io::Error> {
 
 #[cfg(test)]
 mod tests {
+    use phasegrid_proto::connection::ConnectionError;
+
     use super::*;
 
     #[test]
@@ -151,7 +154,7 @@ mod tests {
     fn a_worker_that_is_not_wanted_is_told_from_wrong_settings() {
         let unwelcome = || ClientError::Unwelcome { url: String::new(), message: String::new() };
         assert_eq!(ProcessError::Run(RunError::Client(unwelcome())).exit_code(), 3);
-        assert_eq!(ProcessError::Client(ClientError::Address { url: String::new() }).exit_code(), 2);
+        assert_eq!(ProcessError::Client(ConnectionError::Url(String::new()).into()).exit_code(), 2);
         assert_eq!(ProcessError::Device(DeviceError::Absent { wanted: 0, found: 1 }).exit_code(), 2);
     }
 }

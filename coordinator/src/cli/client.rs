@@ -1,12 +1,14 @@
 //! The connection of a client command to its coordinator, and what its refusals mean to a person.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use phasegrid_proto::connection::{self, Connection, Credentials, Obstacle};
 use phasegrid_proto::v1;
 use phasegrid_proto::v1::sweep_service_client::SweepServiceClient;
-use tonic::transport::{Channel, Endpoint};
+use phasegrid_proto::v1::token_service_client::TokenServiceClient;
 use tonic::{Code, Status};
 
 use crate::results::{Level, Table};
@@ -25,41 +27,48 @@ pub(super) struct Remote {
     /// The coordinator to talk to
     #[arg(long, value_name = "URL", env = "PHASEGRID_COORDINATOR", default_value = "http://127.0.0.1:7700")]
     coordinator: String,
+    /// The certificate of the CA that vouches for a coordinator at https://
+    #[arg(long, value_name = "FILE", env = "PHASEGRID_CA")]
+    ca: Option<PathBuf>,
+    /// The file that holds the token to show; PHASEGRID_TOKEN may hold the token itself
+    #[arg(long, value_name = "FILE", env = "PHASEGRID_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
 }
 
 impl Remote {
     /// Connects to the coordinator.
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
-        Client::connect(&self.coordinator).await
+        // From the environment alone: every user of the machine can read a command line.
+        let token = std::env::var("PHASEGRID_TOKEN").ok();
+        let credentials = Credentials::read(self.ca.as_deref(), self.token_file.as_deref(), token.as_deref())?;
+        Client::connect(&self.coordinator, &credentials).await
     }
 }
 
 /// A connected client.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    pub(super) sweeps: SweepServiceClient<Channel>,
+    pub(super) sweeps: SweepServiceClient<Connection>,
+    pub(super) tokens: TokenServiceClient<Connection>,
     url: String,
 }
 
 impl Client {
     /// Connects to the coordinator at `url`; "HOST:PORT" alone will do.
-    pub(super) async fn connect(url: &str) -> Result<Self, Failure> {
+    pub(super) async fn connect(url: &str, credentials: &Credentials) -> Result<Self, Failure> {
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let endpoint = Endpoint::from_shared(url.clone())
-            .ok()
-            .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
-            .ok_or_else(|| {
-                Failure::Usage(format!("--coordinator takes a URL as in http://127.0.0.1:7700, not {url}"))
-            })?;
-        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|error| Failure::Unreachable { url: url.clone(), reason: root_cause(&error) })?;
-        let sweeps = SweepServiceClient::new(channel)
+        if !connection::is_url(&url) {
+            let accepted = "http://127.0.0.1:7700 or https://HOST:7700";
+            return Err(Failure::Usage(format!("--coordinator takes a URL as in {accepted}, not {url}")));
+        }
+        let endpoint = connection::endpoint(&url, credentials)?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        let channel = endpoint.connect().await.map_err(|error| unreachable(&url, &error))?;
+        let bearer = credentials.bearer();
+        let sweeps = SweepServiceClient::with_interceptor(channel.clone(), bearer.clone())
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Ok(Self { sweeps, url })
+        let tokens = TokenServiceClient::with_interceptor(channel, bearer);
+        Ok(Self { sweeps, tokens, url })
     }
 
     /// What a coordinator's refusal means to a person.
@@ -68,17 +77,24 @@ impl Client {
             Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => {
                 Failure::Refused(status.message().to_owned())
             }
+            Code::Unauthenticated | Code::PermissionDenied => {
+                Failure::Denied { url: self.url.clone(), reason: status.message().to_owned() }
+            }
+            Code::ResourceExhausted | Code::OutOfRange if status.source().is_none() => {
+                Failure::Refused(status.message().to_owned())
+            }
             // What the transport reports has a source; what the coordinator says has none.
             Code::Unavailable if status.source().is_none() => {
                 Failure::Unavailable { url: self.url.clone(), reason: status.message().to_owned() }
             }
-            Code::Unavailable | Code::Cancelled | Code::Unknown => Failure::Unreachable {
-                url: self.url.clone(),
-                reason: status.source().map_or_else(|| status.message().to_owned(), root_cause),
+            Code::Unavailable | Code::Cancelled | Code::Unknown => match status.source() {
+                Some(source) => unreachable(&self.url, source),
+                None => Failure::Unreachable { url: self.url.clone(), reason: status.message().to_owned() },
             },
             // A fault of the protocol itself: something else listens there.
             Code::Internal if status.source().is_some() => {
-                Failure::Refused(format!("what answers at {} is no coordinator: {}", self.url, root_cause(&status)))
+                let reason = connection::obstacle(&status, &self.url).reason;
+                Failure::Refused(format!("what answers at {} is no coordinator: {reason}", self.url))
             }
             Code::Unimplemented => {
                 Failure::Refused(format!("what answers at {} is no coordinator of this version", self.url))
@@ -170,7 +186,9 @@ impl Client {
     }
 }
 
-/// The innermost reason: the outer ones of a transport say only that it is one.
-fn root_cause(error: &dyn Error) -> String {
-    std::iter::successors(Some(error), |&error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+/// What keeps a person from the coordinator: nobody there, or somebody who cannot be trusted.
+fn unreachable(url: &str, error: &(dyn Error + 'static)) -> Failure {
+    let Obstacle { reason, lasts } = connection::obstacle(error, url);
+    let url = url.to_owned();
+    if lasts { Failure::Untrusted { url, reason } } else { Failure::Unreachable { url, reason } }
 }

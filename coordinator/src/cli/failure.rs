@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use phasegrid_proto::connection::ConnectionError;
+
 use crate::config::ConfigError;
 use crate::rpc::server::ServerError;
 use crate::service::OpenError;
@@ -24,6 +26,12 @@ pub(super) enum Failure {
     Unreachable { url: String, reason: String },
     #[error("the coordinator at {url} cannot do that now: {reason}; try again when that is over")]
     Unavailable { url: String, reason: String },
+    #[error("{0}")]
+    Connection(#[from] ConnectionError),
+    #[error("the coordinator at {url} cannot be trusted: {reason}")]
+    Untrusted { url: String, reason: String },
+    #[error("the coordinator at {url} does not let you: {reason}")]
+    Denied { url: String, reason: String },
     #[error("{0}")]
     Refused(String),
     #[error("cannot {what} {}: {source}", .path.display())]
@@ -51,9 +59,15 @@ impl Failure {
             Self::Sweep { .. } | Self::Config(_) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
             Self::Unreachable { .. } | Self::Unavailable { .. } => Exit::Unreachable,
+            Self::Connection(ConnectionError::File { .. }) => Exit::File,
+            Self::Connection(_) => Exit::Usage,
+            Self::Denied { .. } | Self::Untrusted { .. } => Exit::Denied,
             Self::Refused(_) => Exit::Refused,
             Self::File { .. } | Self::Open(_) => Exit::File,
             Self::Server(ServerError::Transport(_)) | Self::Internal(_) => Exit::Internal,
+            Self::Server(ServerError::Tls(_)) => Exit::File,
+            Self::Server(ServerError::Certificate { .. }) => Exit::Configuration,
+            Self::Server(ServerError::Descriptors(_)) => Exit::Internal,
             Self::Server(_) => Exit::Address,
             Self::FailedPoints { .. } => Exit::FailedPoints,
             Self::Worker(_) => Exit::Worker,

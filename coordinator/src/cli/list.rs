@@ -142,7 +142,8 @@ impl Workers {
     }
 }
 
-fn table(columns: &[(&str, Kind)], rows: Vec<Vec<Cell>>) -> Table {
+/// A table of these columns and rows.
+pub(super) fn table(columns: &[(&str, Kind)], rows: Vec<Vec<Cell>>) -> Table {
     let columns = columns.iter().map(|&(name, kind)| Column { name: name.to_owned(), kind }).collect();
     Table { columns, rows }
 }
@@ -159,7 +160,7 @@ pub(super) fn state(sweep: &v1::Sweep) -> &'static str {
 }
 
 /// To the second, in UTC.
-fn time(time: Option<prost_types::Timestamp>) -> String {
+pub(super) fn time(time: Option<prost_types::Timestamp>) -> String {
     time.map(|time| prost_types::Timestamp { nanos: 0, ..time }.to_string()).unwrap_or_default()
 }
 

@@ -1,7 +1,8 @@
 //! The command line. It speaks to coordinators through gRPC alone; stdout is data, stderr is talk.
 //!
 //! One file a command: `run`, `plan` and `calibrate` take a sweep file and need no coordinator; `serve` is one; `submit`, `list`
-//! (`show`, `workers`), `control` (`cancel`, `retry`, `drain`), `watch`, `table` and `plot` are clients of one. They
+//! (`show`, `workers`), `control` (`cancel`, `retry`, `drain`), `watch`, `table`, `plot` and `token` are clients of one, and
+//! `init_cluster` makes its certificates. They
 //! share `client` (the connection), `progress` (what a person sees of it), `input` and `output` (files and streams),
 //! `failure` and [`exit`] (how it ends).
 
@@ -10,6 +11,7 @@ mod client;
 mod control;
 pub mod exit;
 mod failure;
+mod init_cluster;
 mod input;
 mod list;
 mod output;
@@ -21,6 +23,7 @@ mod serve;
 mod submit;
 mod table;
 mod text;
+mod token;
 mod watch;
 
 use std::process::ExitCode;
@@ -82,6 +85,8 @@ enum Command {
     Plot(plot::Plot),
     Workers(list::Workers),
     Drain(control::Drain),
+    Token(token::Token),
+    InitCluster(init_cluster::InitCluster),
     #[command(hide = true)]
     Tether(run::tether::Tether),
 }
@@ -123,6 +128,8 @@ fn start(cli: Cli) -> Result<(), Failure> {
             Command::Plot(plot) => plot.run().await,
             Command::Workers(workers) => workers.run().await,
             Command::Drain(drain) => drain.run().await,
+            Command::Token(token) => token.run().await,
+            Command::InitCluster(init) => init.run(),
             Command::Tether(tether) => tether.run(),
         }
     });
@@ -167,6 +174,8 @@ mod tests {
             "plot",
             "workers",
             "drain",
+            "token",
+            "init-cluster",
         ];
         assert_eq!(names, design);
         assert!(cli.get_subcommands().all(|command| command.get_about().is_some()));

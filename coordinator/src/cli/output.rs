@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::failure::Failure;
@@ -54,6 +55,16 @@ pub(super) fn write_file(path: &Path, data: &[u8]) -> Result<(), Failure> {
         let _ = std::fs::remove_file(&part);
         Failure::file("write", path)(error)
     })
+}
+
+/// Writes what only its owner may read into a file that is not there yet.
+pub(super) fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = (|| {
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    })();
+    written.map_err(Failure::file("write", path))
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
 //! `serve`: a coordinator, until it is told to stop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::{Role, Secret};
 use crate::config::Settings;
-use crate::rpc::server::Server;
-use crate::service::Coordinator;
+use crate::rpc::server::{Server, ServerError};
+use crate::rpc::tls::Tls;
+use crate::service::{Coordinator, TokenWish};
 use crate::telemetry;
 
 use super::Global;
 use super::failure::Failure;
-use super::output::print_line;
+use super::output::{print_line, talk, write_secret};
 
 /// Start a coordinator; prints its URL when it listens
 ///
@@ -28,9 +30,15 @@ pub(super) struct Serve {
     /// The file with settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The address to listen on, loopback only [default: 127.0.0.1:7700]
+    /// The address to listen on; one that other machines can reach takes TLS [default: 127.0.0.1:7700]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// The certificate for TLS, as `phasegrid init-cluster` makes it
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+    /// The certificate's key
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// The folder that holds the database [default: phasegrid-data]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
@@ -57,10 +65,15 @@ impl Serve {
         let settings = self.settings(global)?;
         telemetry::start(&settings.log, settings.log_format);
         // The address first: two coordinators started alike by mistake are told so before either touches the data.
-        let server = Server::bind(settings.listen).await?;
+        let tls = settings.tls.as_ref().map(|files| Tls::read(&files.certificate, &files.key)).transpose();
+        let server = Server::bind(settings.listen, tls.map_err(ServerError::from)?).await?;
         let snapshots = settings.snapshots_beside(&settings.data);
         let coordinator = Coordinator::open(&settings.data, settings.leasing).await?.with_snapshots(&snapshots)?;
         let stop = stop_signal()?;
+        if !server.address().ip().is_loopback() || coordinator.requires_tokens() {
+            coordinator.require_tokens();
+            first_admin(&coordinator, &settings.data).await?;
+        }
         let url = server.url();
         tracing::info!(url, data = %settings.data.display(), %snapshots, "listening");
         print_line(&url)?;
@@ -74,6 +87,8 @@ impl Serve {
         let format = global.log_format.map(|format| format.to_string());
         let flags = [
             ("listen", text(&self.listen)),
+            ("tls_certificate", text(&self.tls_certificate)),
+            ("tls_key", text(&self.tls_key)),
             ("data", text(&self.data)),
             ("snapshots", text(&self.snapshots)),
             ("lease_time", text(&self.lease_time)),
@@ -86,6 +101,35 @@ impl Serve {
         let flags = flags.into_iter().filter_map(|(key, value)| Some((key, value?)));
         Ok(Settings::load(self.config.as_deref(), environment(), flags)?)
     }
+}
+
+/// The file in the data folder that holds the token of the first admin.
+const ADMIN_TOKEN: &str = "admin.token";
+
+/// Where nobody could make a token, makes one for whoever can read the data folder. Its file is there before the token is
+/// known: a token that nobody has would keep another from being made.
+async fn first_admin(coordinator: &Coordinator, data: &Path) -> Result<(), Failure> {
+    if coordinator.has_admin() {
+        return Ok(());
+    }
+    let path = data.join(ADMIN_TOKEN);
+    let secret = Secret::random().map_err(|error| anyhow::anyhow!("the system has no randomness: {error}"))?;
+    // What an earlier one holds opens nothing any more.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::file("replace", &path)(error));
+        }
+        _ => {}
+    }
+    write_secret(&path, &(secret.reveal() + "\n"))?;
+    let wish = TokenWish { role: Role::Admin, name: "first admin".to_owned(), lifetime: None, uses: None };
+    coordinator.create_token(&secret, wish).await.map_err(|refusal| Failure::Refused(refusal.to_string()))?;
+    talk(&format!(
+        "nobody is answered without a token; that of an admin is in {0}: `phasegrid token create --token-file {0} --role worker` \
+         makes one for workers",
+        path.display()
+    ));
+    Ok(())
 }
 
 /// The environment, as far as it is text.

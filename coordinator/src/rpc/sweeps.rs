@@ -6,6 +6,7 @@ use phasegrid_proto::v1::sweep_service_server::SweepService;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
+use super::streams::Streams;
 use super::{Answers, tables};
 use crate::service::{Coordinator, Known, SweepState, SweepView, WatchEvent};
 use crate::stopping::Stopping;
@@ -14,11 +15,12 @@ use crate::stopping::Stopping;
 pub(super) struct Sweeps {
     coordinator: Coordinator,
     stopping: Stopping,
+    streams: Streams,
 }
 
 impl Sweeps {
-    pub(super) fn new(coordinator: Coordinator, stopping: Stopping) -> Self {
-        Self { coordinator, stopping }
+    pub(super) fn new(coordinator: Coordinator, stopping: Stopping, streams: Streams) -> Self {
+        Self { coordinator, stopping, streams }
     }
 }
 
@@ -79,10 +81,11 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::WatchSweepRequest>,
     ) -> Result<Response<Self::WatchSweepStream>, Status> {
+        let open = self.streams.open(request.remote_addr())?;
         let v1::WatchSweepRequest { id, after_sequence } = request.into_inner();
         let events = events(self.coordinator.watch(&id).await?, after_sequence);
         let answers = events.map(|event| Ok(event.into())).take_until(self.stopping.clone().wait());
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(open.answers(answers)))
     }
 
     type ReadTableStream = Answers<v1::ReadTableResponse>;
@@ -91,10 +94,11 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ReadTableRequest>,
     ) -> Result<Response<Self::ReadTableStream>, Status> {
+        let open = self.streams.open(request.remote_addr())?;
         let request = request.into_inner();
         let level = tables::level(request.level())?;
         let parts = tables::read(self.coordinator.clone(), request.id, level).await?;
-        Ok(Response::new(Box::pin(parts)))
+        Ok(Response::new(open.answers(parts)))
     }
 
     async fn list_workers(

@@ -5,6 +5,8 @@ use phasegrid_proto::v1;
 use phasegrid_proto::v1::worker_service_server::WorkerService;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::authorisation::caller;
+use super::streams::Streams;
 use super::{Answers, convert};
 use crate::service::{Coordinator, Pending, Verdict};
 use crate::stopping::Stopping;
@@ -16,18 +18,24 @@ const REPORTS_IN_FLIGHT: usize = 64;
 pub(super) struct Workers {
     coordinator: Coordinator,
     stopping: Stopping,
+    streams: Streams,
 }
 
 impl Workers {
-    pub(super) fn new(coordinator: Coordinator, stopping: Stopping) -> Self {
-        Self { coordinator, stopping }
+    pub(super) fn new(coordinator: Coordinator, stopping: Stopping, streams: Streams) -> Self {
+        Self { coordinator, stopping, streams }
+    }
+
+    /// The coordinator as the caller may use it.
+    fn coordinator<T>(&self, request: &Request<T>) -> Result<Coordinator, Status> {
+        Ok(self.coordinator.on_behalf_of(caller(request)?))
     }
 }
 
 #[tonic::async_trait]
 impl WorkerService for Workers {
     async fn register(&self, request: Request<v1::RegisterRequest>) -> Result<Response<v1::RegisterResponse>, Status> {
-        let terms = self.coordinator.register(request.into_inner().into()).await?;
+        let terms = self.coordinator(&request)?.register(request.into_inner().into()).await?;
         Ok(Response::new(v1::RegisterResponse {
             heartbeat_interval: convert::to_span(terms.heartbeat_interval),
             lease_time: convert::to_span(terms.lease_time),
@@ -36,8 +44,9 @@ impl WorkerService for Workers {
     }
 
     async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseResponse>, Status> {
+        let coordinator = self.coordinator(&request)?;
         let v1::LeaseRequest { worker_id, wait } = request.into_inner();
-        let answer = self.coordinator.lease(&worker_id, convert::span(wait, "wait")?).await?;
+        let answer = coordinator.lease(&worker_id, convert::span(wait, "wait")?).await?;
         Ok(Response::new(answer.into()))
     }
 
@@ -45,9 +54,10 @@ impl WorkerService for Workers {
         &self,
         request: Request<v1::HeartbeatRequest>,
     ) -> Result<Response<v1::HeartbeatResponse>, Status> {
+        let coordinator = self.coordinator(&request)?;
         let v1::HeartbeatRequest { worker_id, leases } = request.into_inner();
         let held = leases.into_iter().map(Into::into).collect();
-        let directives = self.coordinator.heartbeat(&worker_id, held).await?;
+        let directives = coordinator.heartbeat(&worker_id, held).await?;
         Ok(Response::new(v1::HeartbeatResponse { dropped_tokens: directives.dropped_tokens, drain: directives.drain }))
     }
 
@@ -57,22 +67,23 @@ impl WorkerService for Workers {
         &self,
         requests: Request<Streaming<v1::ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
-        let coordinator = self.coordinator.clone();
+        let (coordinator, open) = (self.coordinator(&requests)?, self.streams.open(requests.remote_addr())?);
         // Handed in one after the other, so that the steps of a point arrive in their order; only the answers wait together.
         let handed_in = requests.into_inner().and_then(move |request| hand_in(coordinator.clone(), request));
         let answers = handed_in.map_ok(answer).try_buffered(REPORTS_IN_FLIGHT).take_until(self.stopping.clone().wait());
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(open.answers(answers)))
     }
 
     async fn finish(&self, request: Request<v1::FinishRequest>) -> Result<Response<v1::FinishResponse>, Status> {
+        let coordinator = self.coordinator(&request)?;
         let v1::FinishRequest { token, outcomes } = request.into_inner();
         let outcomes = outcomes.into_iter().map(convert::outcome).collect::<Result<_, _>>()?;
-        let verdict = v1::Verdict::from(self.coordinator.finish(&token, outcomes).await?);
+        let verdict = v1::Verdict::from(coordinator.finish(&token, outcomes).await?);
         Ok(Response::new(v1::FinishResponse { verdict: verdict.into() }))
     }
 
     async fn release(&self, request: Request<v1::ReleaseRequest>) -> Result<Response<v1::ReleaseResponse>, Status> {
-        self.coordinator.release(&request.into_inner().token).await?;
+        self.coordinator(&request)?.release(&request.into_inner().token).await?;
         Ok(Response::new(v1::ReleaseResponse {}))
     }
 

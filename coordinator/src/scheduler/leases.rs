@@ -141,6 +141,14 @@ impl LeaseBook {
         self.deadlines.first().map(|&(deadline, _)| deadline)
     }
 
+    pub(super) fn get(&self, key: LeaseKey) -> Option<&Lease> {
+        self.leases.get(&key)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Lease> {
+        self.leases.values()
+    }
+
     pub(super) fn of_sweep(&self, sweep: SweepKey) -> impl Iterator<Item = (LeaseKey, &Lease)> {
         let all = LeaseKey { sweep, epoch: 0 }..=LeaseKey { sweep, epoch: u64::MAX };
         self.leases.range(all).map(|(key, lease)| (*key, lease))

@@ -14,8 +14,9 @@
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
 //! - `life` creates, cancels and retries sweeps; `grant` leases points and `sizing` says how many; `outcomes` takes what
 //!   workers report; `expiry` takes leases from those that fell silent.
-//! - [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
+//! - `census` counts everything, for those who watch; [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
 
+mod census;
 pub mod change;
 mod expiry;
 mod grant;
@@ -35,6 +36,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use census::Census;
 pub use change::{Change, Decision, Finish, Measurement, Setback};
 pub use expiry::{HeartbeatReply, Held};
 pub use grant::{Grant, LeaseReply};
@@ -107,6 +109,9 @@ impl Default for Settings {
     }
 }
 
+/// The most records that an attempt may report of a point: its checkpoints, and its first and last step.
+pub const MOST_RECORDS: u64 = phasegrid_proto::task::MOST_CHECKPOINTS + 2;
+
 /// Why an event was refused. Nothing was changed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refused {
@@ -119,6 +124,9 @@ pub enum Refused {
     /// A cancelled sweep stays so.
     #[error("the sweep was cancelled: create it again to compute its points")]
     Cancelled,
+    /// A worker reports more of a point than any task has.
+    #[error("point {0} has more than {MOST_RECORDS} records: no task has so many")]
+    TooManyRecords(u64),
     /// A worker's records of a point go back in time.
     #[error("the records of point {0} are not in rising steps")]
     StepsNotRising(u64),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::leases::Reported;
-use super::{Change, Decision, LeaseKey, Measurement, Moment, Points, Refused, Scheduler, SweepKey, SweepState};
+use super::leases::{Lease, Reported};
+use super::{
+    Change, Decision, LeaseKey, MOST_RECORDS, Measurement, Moment, Points, Refused, Scheduler, SweepKey, SweepState,
+};
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +33,29 @@ pub enum Verdict {
     Stale,
 }
 
+/// A point of which there would be more records than any task has.
+fn beyond_limit(lease: &Lease, records: &[Measurement]) -> Option<u64> {
+    let before = |point| lease.reported.get(&point).copied().unwrap_or(Reported { records: 0, last_step: 0 });
+    let all_new = |record: &&Measurement| before(record.point).records + records.len() as u64 > MOST_RECORDS;
+    // Most reports are far from the limit, even if all of their records were of one point: only others are counted.
+    records.iter().find(all_new)?;
+    let mut counts = BTreeMap::new();
+    for &Measurement { point, step, .. } in records {
+        let Reported { records, last_step } = before(point);
+        let count = counts.entry(point).or_insert(records);
+        *count += u64::from(records == 0 || step > last_step);
+        if *count > MOST_RECORDS {
+            return Some(point);
+        }
+    }
+    None
+}
+
 impl Scheduler {
     /// Records arrived. Those that an earlier report brought already are left out of the change.
     ///
     /// # Errors
-    /// If the steps of a point do not rise within the report.
+    /// If the steps of a point do not rise within the report, or no task has so many records.
     pub fn on_report(
         &mut self,
         lease: LeaseKey,
@@ -51,6 +71,9 @@ impl Scheduler {
         let Some(held) = self.leases.get_mut(lease) else { return Ok(Decision::quiet(Verdict::Stale)) };
         if !records.iter().all(|record| held.points.contains(record.point)) {
             return Ok(Decision::quiet(Verdict::Stale));
+        }
+        if let Some(point) = beyond_limit(held, &records) {
+            return Err(Refused::TooManyRecords(point));
         }
         records.retain(|&Measurement { point, step, .. }| {
             let reported = held.reported.get(&point);

@@ -9,6 +9,7 @@
 //! answer travels behind the writes that it rests on, so nothing is said that a crash could take back. Results are read
 //! beside the actor, from what is durable.
 
+mod access;
 mod actor;
 mod catalogue;
 mod desk;
@@ -33,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 pub use crate::scheduler::Settings;
+pub use access::TokenWish;
 pub use people::LONGEST_REQUEST_ID;
 pub use recall::Known;
 pub use refusal::{OpenError, Refusal};
@@ -46,7 +48,9 @@ use desk::{Answer, Desk};
 use parking::Parking;
 use publisher::Publisher;
 
+use crate::access::{Book, Caller};
 use crate::clock;
+use crate::metrics::{Metered, Metrics};
 use crate::scheduler::{Moment, SweepKey};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Reader, Store, StoreError, writer};
@@ -62,6 +66,11 @@ pub struct Coordinator {
     snapshots: String,
     inbox: mpsc::Sender<Message>,
     reader: SharedReader,
+    /// All tokens. Whoever changes it makes the change durable.
+    access: Arc<Mutex<Book>>,
+    /// On whose behalf this handle acts.
+    caller: Caller,
+    metrics: Arc<Metrics>,
 }
 
 impl Coordinator {
@@ -94,6 +103,9 @@ impl Coordinator {
     /// Starts on an open store. Must be called within a runtime.
     fn start(store: impl Store, mut reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
         let stored = reader.sweeps()?;
+        let access = Arc::new(Mutex::new(Book::restore(reader.tokens()?)));
+        let metrics = Arc::new(Metrics::new());
+        let store = Metered::new(store, Arc::clone(&metrics));
         let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None);
         let running = |key: &SweepKey| desk.scheduler.state(*key) == Some(SweepState::Running);
         let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(running).collect();
@@ -128,7 +140,8 @@ impl Coordinator {
             tick: Moment::ZERO,
         };
         tokio::spawn(actor.run());
-        let coordinator = Self { settings, snapshots: String::new(), inbox: sender, reader };
+        let caller = Caller::Anyone;
+        let coordinator = Self { settings, snapshots: String::new(), inbox: sender, reader, access, caller, metrics };
         for key in unweighed {
             coordinator.weigh_soon(key);
         }

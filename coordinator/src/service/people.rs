@@ -244,7 +244,7 @@ impl Coordinator {
 }
 
 /// The store keeps no more of a time.
-fn whole_micros(time: SystemTime) -> SystemTime {
+pub(super) fn whole_micros(time: SystemTime) -> SystemTime {
     let micros = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
 }

@@ -21,6 +21,8 @@ use crate::spec::Spec;
 use crate::store::Write;
 
 const LONGEST_WORKER_ID: usize = 100;
+/// Enough for the names of 512 GPUs.
+const LONGEST_DEVICE: usize = 4096;
 /// No call waits longer for work: a worker asks again, and is heard of.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -45,6 +47,10 @@ impl Coordinator {
                  results of both are never mixed: start a worker of the coordinator's release"
             )));
         }
+        if device.len() > LONGEST_DEVICE {
+            return Err(Refusal::InvalidArgument(format!("device: at most {LONGEST_DEVICE} bytes are accepted")));
+        }
+        self.admit(&id).await?;
         let registration = scheduler::Registration { worker: id.as_str().into(), slots, device };
         self.decide(move |desk, now| write(desk.scheduler.on_register(registration, now))).await?;
         let scheduler::Settings { heartbeat_interval, lease_time, .. } = self.settings;
@@ -56,6 +62,7 @@ impl Coordinator {
     /// # Errors
     /// If the worker is unknown.
     pub async fn lease(&self, worker: &str, wait: Duration) -> Result<LeaseAnswer, Refusal> {
+        self.speak_for(worker)?;
         let until = Instant::now() + wait.min(LONGEST_WAIT);
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -113,6 +120,7 @@ impl Coordinator {
     /// # Errors
     /// If the worker is unknown: it registers again and keeps its leases.
     pub async fn heartbeat(&self, worker: &str, held: Vec<HeldLease>) -> Result<Directives, Refusal> {
+        self.speak_for(worker)?;
         let worker = worker.into();
         self.decide(move |desk, now| {
             let mut unknown = Vec::new();
@@ -160,7 +168,8 @@ impl Coordinator {
             records.into_iter().map(measurement)
         };
         let records: Vec<_> = points.into_iter().flat_map(measurements).collect();
-        self.hand_in(move |desk, _, now| match desk.lease(&token) {
+        let claim = self.claim();
+        self.hand_in(move |desk, _, now| match claim.to(desk, &token)? {
             Some(lease) => write(desk.scheduler.on_report(lease, records, now)?),
             None => say(Verdict::Stale),
         })
@@ -177,7 +186,8 @@ impl Coordinator {
         let (finished, failed): (Vec<_>, Vec<_>) = outcomes.iter().partition(completed);
         let points = |outcomes: Vec<&(u64, _)>| outcomes.into_iter().map(|(point, _)| *point).collect::<Vec<_>>();
         let (finished, failed) = (points(finished), points(failed));
-        let finish = move |desk: &mut Desk, now| match desk.lease(&token) {
+        let claim = self.claim();
+        let finish = move |desk: &mut Desk, now| match claim.to(desk, &token)? {
             Some(lease) => {
                 let size = desk.shards(lease.sweep).count();
                 let there = outcomes.iter().all(|(point, _)| *point < size);
@@ -202,7 +212,8 @@ impl Coordinator {
     /// If the token is none.
     pub async fn release(&self, token: &str) -> Result<(), Refusal> {
         let token = parse(token)?;
-        self.decide(move |desk, _| match desk.lease(&token) {
+        let claim = self.claim();
+        self.decide(move |desk, _| match claim.to(desk, &token)? {
             Some(lease) => write(desk.scheduler.on_release(lease)),
             None => say(()),
         })

@@ -1,5 +1,7 @@
 //! What every backend promises, as a suite that each instantiates: `store_contract_suite!(Backend)`.
 
+mod tokens;
+
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -44,11 +46,16 @@ macro_rules! store_contract_suite {
             it_is_known_which_lease_ended_a_point,
             the_first_baseline_stays,
             a_result_is_found_where_its_point_finished_first,
+            tokens_are_there_as_they_were_made,
+            a_token_is_used_as_often_as_it_may,
+            a_revoked_token_is_used_no_more_and_speaks_for_nobody,
+            a_worker_has_one_token,
             any_schedule_loads_as_it_was_decided,
         );
     };
 }
 pub(crate) use store_contract_suite;
+pub(crate) use tokens::*;
 
 pub(crate) const SWEEP: SweepKey = SweepKey(1);
 const NOW: SystemTime = UNIX_EPOCH;

@@ -1,4 +1,4 @@
-//! What is durable: sweeps, leases, results and baselines.
+//! What is durable: sweeps, leases, results, baselines and access tokens.
 //!
 //! The [`Store`] takes [`Write`]s, whole groups of them in one transaction; they state what was decided, and each names
 //! what it rests on (a lease that is alive, the sweep's last epoch, its state). A write that rests on the past is a
@@ -15,6 +15,7 @@ pub mod writer;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use crate::access::{self, Token};
 use crate::results::TaskResult;
 use crate::scheduler::snapshot::SweepSnapshot;
 use crate::scheduler::{Change, LeaseKey, Setback, SweepKey};
@@ -35,6 +36,12 @@ pub trait Reader: Send + 'static {
     /// # Errors
     /// If the store fails.
     fn sweeps(&mut self) -> Result<Vec<StoredSweep>, StoreError>;
+
+    /// All access tokens in the order of their creation.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn tokens(&mut self) -> Result<Vec<Token>, StoreError>;
 
     /// Up to `limit` points from `from` on, in order: those that are leased, finished, set aside, or have records. A
     /// point's records are those of the newest attempt that has any.
@@ -75,6 +82,8 @@ pub enum Write {
     Create(SweepEntry),
     /// The scheduler decided.
     Schedule(Change),
+    /// Something about access tokens changed.
+    Access(access::Change),
     /// A baseline was computed; the first one stays.
     Baseline {
         /// Names it.

@@ -22,7 +22,7 @@ mod train;
 
 use serde::{Deserialize, Serialize};
 
-pub use checkpoints::Checkpoints;
+pub use checkpoints::{Checkpoints, MOST_CHECKPOINTS};
 pub use data::{Data, Operation};
 pub use geometry::{Geometry, JacobianSize};
 pub use llc::{Baseline, InitialLoss, Llc, MOST_SHARDS, Method, Nbeta, NbetaRule, Preset, Sampler, Shard, StepSize};

@@ -38,7 +38,7 @@ impl Embedded {
     pub(super) async fn start(data: &Path, settings: Settings) -> Result<Self, Failure> {
         let snapshots = settings.snapshots_beside(data);
         let coordinator = Coordinator::open(data, settings.leasing).await?.with_snapshots(&snapshots)?;
-        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await?;
         let (stopper, stopping) = Stopper::new();
         let url = server.url();
         let serving = tokio::spawn(server.run(coordinator, stopping.wait()));

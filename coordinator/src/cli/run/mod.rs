@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use clap::Args;
+use phasegrid_proto::connection::Credentials;
 use phasegrid_proto::v1;
 
 use crate::plot;
@@ -104,7 +105,7 @@ impl Here {
         let coordinator = Embedded::start(&folder.data(), settings).await?;
         let crew = Crew::new(worker, coordinator.url().to_owned(), self.workers, folder.path());
         let ended = async {
-            let mut client = Client::connect(coordinator.url()).await?;
+            let mut client = Client::connect(coordinator.url(), &Credentials::default()).await?;
             let id = self.sweep(&mut client, sweep, &folder).await?;
             let end = follow(client.clone(), &id, crew, stop.as_mut()).await?;
             let reported = tokio::select! {

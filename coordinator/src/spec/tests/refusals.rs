@@ -110,6 +110,13 @@ fn bad_axes() {
 }
 
 #[test]
+fn an_axis_that_lists_too_many_values_is_refused_with_its_length() {
+    let values = vec!["1"; 1_000_001].join(",");
+    let expected = "line 18: axes.seed: a list of 1000001 values; accepted: up to 1000000, or a range of any length";
+    assert_eq!(refusal_of(&format!("[axes]\nseed = [{values}]")), expected);
+}
+
+#[test]
 fn bad_axes_of_samplers() {
     let cases = [
         (

@@ -2,7 +2,7 @@
 //! acknowledged survives a crash of the process and of the machine.
 //!
 //! `open` finds out whether a data folder can be used, and says why not; `write` applies groups of writes; `load` and
-//! `read` answer questions; `chunks` and `points` pack sets of points. All SQL is in `sql/`.
+//! `read` answer questions, `tokens` do both for access tokens; `chunks` and `points` pack sets of points. All SQL is in `sql/`.
 
 mod chunks;
 mod load;
@@ -11,6 +11,7 @@ mod points;
 mod read;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod write;
 
 use std::fs::File;

@@ -6,7 +6,8 @@ use phasegrid_proto::v1;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Fault, SqliteReader, load};
+use super::{Fault, SqliteReader, load, tokens};
+use crate::access::Token;
 use crate::results::{TaskResult, TaskState};
 use crate::scheduler::{LeaseKey, Points, Setback, SweepKey};
 use crate::store::{Reader, StoreError, StoredSweep};
@@ -21,6 +22,10 @@ impl SqliteReader {
 impl Reader for SqliteReader {
     fn sweeps(&mut self) -> Result<Vec<StoredSweep>, StoreError> {
         self.ask(load::sweeps)
+    }
+
+    fn tokens(&mut self) -> Result<Vec<Token>, StoreError> {
+        self.ask(tokens::load)
     }
 
     fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::chunks::{Chunks, place};
 use super::points::encode;
-use super::{Fault, SqliteStore, to_micros};
+use super::{Fault, SqliteStore, to_micros, tokens};
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, SweepState, WorkerId};
 use crate::store::{Store, StoreError, SweepEntry, Write};
 
@@ -52,6 +52,7 @@ impl Group<'_> {
             Write::Content { digest, sweep, point } => {
                 self.execute(include_str!("sql/name_content.sql"), params![digest, sweep.0, point]).map(drop)
             }
+            Write::Access(change) => tokens::apply(self.connection, change),
             Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
                 self.grant(*lease, worker, *slots, points, *next)
             }

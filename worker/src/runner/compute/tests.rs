@@ -25,7 +25,7 @@ fn bench(engine: Engine, width: usize, leases: impl IntoIterator<Item = Leased>)
     let mut held = Held::new(width);
     leases.into_iter().for_each(|lease| held.take(lease, false));
     // Nobody is there: no baseline is asked for.
-    let client = Arc::new(Client::new("http://127.0.0.1:9", "w", 1, "cpu").unwrap());
+    let client = Arc::new(Client::new("http://127.0.0.1:9", &Default::default(), "w", 1, "cpu").unwrap());
     let (mail, letters) = unbounded_channel();
     let bench = Bench {
         engine,
