@@ -102,6 +102,13 @@ impl Client {
         Ok(answer.into_inner().sweep.unwrap_or_default())
     }
 
+    /// Lets a paused sweep go on.
+    pub(super) async fn resume(&mut self, id: &str) -> Result<v1::Sweep, Failure> {
+        let request = v1::ResumeSweepRequest { id: id.to_owned() };
+        let answer = self.sweeps.resume_sweep(request).await.map_err(|status| self.failure(status))?;
+        Ok(answer.into_inner().sweep.unwrap_or_default())
+    }
+
     /// Makes failed points pending again; says how many.
     pub(super) async fn retry(&mut self, id: &str) -> Result<u64, Failure> {
         let request = v1::RetrySweepRequest { id: id.to_owned() };

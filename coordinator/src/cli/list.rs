@@ -88,6 +88,9 @@ fn description(sweep: &v1::Sweep, failed_points: &[v1::FailedPoint]) -> String {
         summary(&progress),
         progress.work_done * 100.0
     );
+    if !sweep.pause_reason.is_empty() {
+        text += &format!("paused    {}\n", sweep.pause_reason);
+    }
     if !sweep.problem.is_empty() {
         text += &format!("problem   {}\n", sweep.problem.replace('\n', "\n          "));
     }
@@ -152,6 +155,7 @@ pub(super) fn state(sweep: &v1::Sweep) -> &'static str {
     match sweep.state() {
         v1::SweepState::Running if !sweep.problem.is_empty() => "unreadable",
         v1::SweepState::Running => "running",
+        v1::SweepState::Paused => "paused",
         v1::SweepState::Completed => "completed",
         v1::SweepState::Cancelled => "cancelled",
         v1::SweepState::Unspecified => "",

@@ -1,7 +1,8 @@
 //! The command line. It speaks to coordinators through gRPC alone; stdout is data, stderr is talk.
 //!
 //! One file a command: `run`, `plan` and `calibrate` take a sweep file and need no coordinator; `serve` is one; `submit`, `list`
-//! (`show`, `workers`), `control` (`cancel`, `retry`, `drain`), `watch`, `table` and `plot` are clients of one. They
+//! (`show`, `workers`), `control` (`cancel`, `pause`, `resume`, `retry`,
+//! `drain`), `watch`, `table` and `plot` are clients of one. They
 //! share `client` (the connection), `progress` (what a person sees of it), `input` and `output` (files and streams),
 //! `failure` and [`exit`] (how it ends).
 
@@ -77,6 +78,8 @@ enum Command {
     Show(list::Show),
     Watch(watch::Watch),
     Cancel(control::Cancel),
+    Pause(control::Pause),
+    Resume(control::Resume),
     Retry(control::Retry),
     Table(table::Table),
     Plot(plot::Plot),
@@ -118,6 +121,8 @@ fn start(cli: Cli) -> Result<(), Failure> {
             Command::Show(show) => show.run().await,
             Command::Watch(watch) => watch.run().await,
             Command::Cancel(cancel) => cancel.run().await,
+            Command::Pause(pause) => pause.run().await,
+            Command::Resume(resume) => resume.run().await,
             Command::Retry(retry) => retry.run().await,
             Command::Table(table) => table.run().await,
             Command::Plot(plot) => plot.run().await,
@@ -162,6 +167,8 @@ mod tests {
             "show",
             "watch",
             "cancel",
+            "pause",
+            "resume",
             "retry",
             "table",
             "plot",

@@ -34,6 +34,7 @@ impl From<SweepState> for v1::SweepState {
     fn from(state: SweepState) -> Self {
         match state {
             SweepState::Running => Self::Running,
+            SweepState::Paused => Self::Paused,
             SweepState::Completed => Self::Completed,
             SweepState::Cancelled => Self::Cancelled,
         }
@@ -57,6 +58,7 @@ impl From<SweepView> for v1::Sweep {
             resolved_source: sweep.resolved_source,
             progress: Some(progress(sweep.progress, sweep.shards)),
             problem: sweep.problem.unwrap_or_default(),
+            pause_reason: sweep.pause_reason.unwrap_or_default(),
         }
     }
 }
@@ -69,8 +71,12 @@ impl From<FailedPoint> for v1::FailedPoint {
 
 impl From<WatchEvent> for v1::WatchSweepResponse {
     fn from(event: WatchEvent) -> Self {
-        let progress = progress(event.progress, event.shards);
-        Self { sequence: event.sequence, state: v1::SweepState::from(event.state).into(), progress: Some(progress) }
+        Self {
+            sequence: event.sequence,
+            state: v1::SweepState::from(event.state).into(),
+            progress: Some(progress(event.progress, event.shards)),
+            pause_reason: event.pause_reason.unwrap_or_default(),
+        }
     }
 }
 

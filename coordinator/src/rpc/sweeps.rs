@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::{Answers, tables};
-use crate::service::{Coordinator, SweepState, SweepView, WatchEvent};
+use crate::service::{Coordinator, SweepView, WatchEvent};
 use crate::stopping::Stopping;
 
 /// The handlers of `SweepService`.
@@ -54,6 +54,22 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::CancelSweepResponse>, Status> {
         let sweep = self.coordinator.cancel(&request.into_inner().id).await?;
         Ok(Response::new(v1::CancelSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn pause_sweep(
+        &self,
+        request: Request<v1::PauseSweepRequest>,
+    ) -> Result<Response<v1::PauseSweepResponse>, Status> {
+        let sweep = self.coordinator.pause(&request.into_inner().id).await?;
+        Ok(Response::new(v1::PauseSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn resume_sweep(
+        &self,
+        request: Request<v1::ResumeSweepRequest>,
+    ) -> Result<Response<v1::ResumeSweepResponse>, Status> {
+        let sweep = self.coordinator.resume(&request.into_inner().id).await?;
+        Ok(Response::new(v1::ResumeSweepResponse { sweep: Some(sweep.into()) }))
     }
 
     async fn retry_sweep(
@@ -119,9 +135,9 @@ fn events(receiver: watch::Receiver<WatchEvent>, after_sequence: u64) -> impl St
         loop {
             receiver.changed().await.ok()?;
             let event = receiver.borrow_and_update().clone();
-            let running = event.state == SweepState::Running;
-            if !running || event.sequence > after_sequence {
-                return Some((event, running.then_some(receiver)));
+            let lives = !event.state.has_ended();
+            if !lives || event.sequence > after_sequence {
+                return Some((event, lives.then_some(receiver)));
             }
         }
     })
@@ -132,7 +148,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::service::Progress;
+    use crate::service::{Progress, SweepState};
 
     fn event(sequence: u64, state: SweepState) -> WatchEvent {
         let progress = Progress {
@@ -145,7 +161,7 @@ mod tests {
             remaining: None,
             workers: 0,
         };
-        WatchEvent { sequence, state, progress, shards: 1 }
+        WatchEvent { sequence, state, pause_reason: None, progress, shards: 1 }
     }
 
     #[tokio::test]
@@ -155,7 +171,9 @@ mod tests {
         assert!(events.next().now_or_never().is_none(), "event 3 was seen before");
         sender.send_replace(event(4, SweepState::Running));
         assert_eq!(events.next().await.map(|event| event.sequence), Some(4));
-        sender.send_replace(event(4, SweepState::Completed));
+        sender.send_replace(event(5, SweepState::Paused));
+        assert_eq!(events.next().await.map(|event| event.sequence), Some(5), "a paused sweep may go on");
+        sender.send_replace(event(5, SweepState::Completed));
         assert_eq!(events.next().await.map(|event| event.state), Some(SweepState::Completed));
         assert_eq!(events.next().await, None);
     }

@@ -96,7 +96,7 @@ impl Scheduler {
     /// If there is no such sweep.
     pub fn on_cancel(&mut self, key: SweepKey) -> Result<Decision<SweepState>, Refused> {
         let sweep = self.sweeps.get(&key).ok_or(Refused::UnknownSweep(key))?;
-        if sweep.state != SweepState::Running {
+        if sweep.state.has_ended() {
             return Ok(Decision::quiet(sweep.state));
         }
         let held: Vec<_> = self.leases.of_sweep(key).map(|(lease, _)| lease).collect();
@@ -105,7 +105,7 @@ impl Scheduler {
         Ok(Decision::new(changes, SweepState::Cancelled))
     }
 
-    /// A person wants failed points tried again. The reply is how many.
+    /// A person wants failed points tried again. The reply is how many. A sweep that is paused stays so.
     ///
     /// # Errors
     /// If there is no such sweep, or it was cancelled.
@@ -114,24 +114,33 @@ impl Scheduler {
         if sweep.state == SweepState::Cancelled {
             return Err(Refused::Cancelled);
         }
+        let sweep_completed = sweep.state == SweepState::Completed;
         let points = sweep.retry();
         if points == 0 {
             return Ok(Decision::quiet(0));
         }
         let mut changes = vec![Change::Retried { sweep: key }];
-        changes.extend(self.move_to(key, SweepState::Running));
+        if sweep_completed {
+            changes.extend(self.move_to(key, SweepState::Running));
+        }
         Ok(Decision::new(changes, points))
     }
 
     /// Changes a sweep's state, unless it is in it.
     pub(super) fn move_to(&mut self, key: SweepKey, to: SweepState) -> Option<Change> {
+        self.move_because(key, to, None)
+    }
+
+    /// Changes a sweep's state for a reason of our own, unless it is in it.
+    pub(super) fn move_because(&mut self, key: SweepKey, to: SweepState, reason: Option<Arc<str>>) -> Option<Change> {
         let sweep = self.sweeps.get_mut(&key).filter(|sweep| sweep.state != to)?;
         let from = std::mem::replace(&mut sweep.state, to);
+        sweep.pause_reason.clone_from(&reason);
         match to {
             SweepState::Running => self.running.insert(key),
-            SweepState::Completed | SweepState::Cancelled => self.running.remove(&key),
+            SweepState::Paused | SweepState::Completed | SweepState::Cancelled => self.running.remove(&key),
         };
-        Some(Change::Moved { sweep: key, from, to })
+        Some(Change::Moved { sweep: key, from, to, reason })
     }
 
     /// Where a sweep is in its life.

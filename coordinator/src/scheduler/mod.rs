@@ -12,7 +12,7 @@
 //! ```
 //!
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
-//! - `life` creates, cancels and retries sweeps; `grant` leases points and `sizing` says how many; `outcomes` takes what
+//! - `life` creates, cancels and retries sweeps, `pause` pauses and resumes them; `grant` leases points and `sizing` says how many; `outcomes` takes what
 //!   workers report; `expiry` takes leases from those that fell silent.
 //! - [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
 
@@ -22,6 +22,7 @@ mod grant;
 mod leases;
 mod life;
 mod outcomes;
+mod pause;
 pub mod progress;
 mod sizing;
 pub mod snapshot;

@@ -135,10 +135,10 @@ impl Scheduler {
         Some(Change::Ended { lease: key, finished: Vec::new(), setbacks: Vec::new(), remain: Points::new() })
     }
 
-    /// Moves a running sweep whose last point ended to completed.
+    /// Moves a sweep whose last point ended to completed, be it paused.
     pub(super) fn complete(&mut self, key: SweepKey) -> Option<Change> {
         let sweep = self.sweeps.get(&key)?;
-        let done = sweep.state == SweepState::Running && sweep.is_done();
+        let done = !sweep.state.has_ended() && sweep.is_done();
         done.then(|| self.move_to(key, SweepState::Completed)).flatten()
     }
 }

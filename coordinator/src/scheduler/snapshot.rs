@@ -2,6 +2,7 @@
 //! and workers begin anew.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::leases::Lease;
 pub use super::leases::Reported;
@@ -17,6 +18,8 @@ pub struct SweepSnapshot {
     pub size: u64,
     /// Where it is in its life.
     pub state: SweepState,
+    /// Why it is paused, if it was not a person who paused it.
+    pub pause_reason: Option<Arc<str>>,
     /// The epoch of its latest lease; 0 before the first.
     pub epoch: u64,
     /// The first point that was never leased.
@@ -58,7 +61,8 @@ impl Scheduler {
     }
 
     fn restore_sweep(&mut self, snapshot: SweepSnapshot, workload: Workload, now: Moment) {
-        let SweepSnapshot { key, size, state, epoch, next, finished, failed, attempts, leases } = snapshot;
+        let SweepSnapshot { key, size, state, pause_reason, epoch, next, finished, failed, attempts, leases } =
+            snapshot;
         let mut returned = Points::new();
         returned.insert_range(0..next);
         returned -= &finished;
@@ -78,7 +82,8 @@ impl Scheduler {
         if state == SweepState::Running {
             self.running.insert(key);
         }
-        self.sweeps.insert(key, Sweep { state, epoch, next, returned, finished, failed, attempts, ..sweep });
+        self.sweeps
+            .insert(key, Sweep { state, pause_reason, epoch, next, returned, finished, failed, attempts, ..sweep });
     }
 
     /// The durable part of the state: what a store must hold after the changes of all decisions so far.
@@ -98,6 +103,7 @@ impl Scheduler {
             key: *key,
             size: sweep.size,
             state: sweep.state,
+            pause_reason: sweep.pause_reason.clone(),
             epoch: sweep.epoch,
             next: sweep.next,
             finished: sweep.finished.clone(),

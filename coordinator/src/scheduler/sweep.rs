@@ -2,6 +2,7 @@
 //! back. Nothing here grows with the number of points that wait, and finished ranges are stored as such.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::progress::Meter;
 use super::sizing::{Pace, Quota};
@@ -12,10 +13,20 @@ use super::{Points, Setback, Workload};
 pub enum SweepState {
     /// Points are pending or leased.
     Running,
+    /// Nothing more is leased until it is resumed; what is leased may end.
+    Paused,
     /// Every point is finished, or set aside as failed.
     Completed,
     /// The points that were not finished have been given up.
     Cancelled,
+}
+
+impl SweepState {
+    /// Nothing more happens to the sweep by itself.
+    #[must_use]
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
+    }
 }
 
 /// Finished ranges are packed anew whenever so many more points finished: packing looks at every block of 2^16 points.
@@ -25,6 +36,8 @@ const PACK_EVERY: u64 = 1 << 16;
 pub(super) struct Sweep {
     pub(super) size: u64,
     pub(super) state: SweepState,
+    /// Why it is paused, if it was not a person who paused it.
+    pub(super) pause_reason: Option<Arc<str>>,
     /// The epoch of the latest lease; 0 before the first.
     pub(super) epoch: u64,
     /// The first point that was never leased.
@@ -47,6 +60,7 @@ impl Sweep {
         Self {
             size,
             state: SweepState::Running,
+            pause_reason: None,
             epoch: 0,
             next: 0,
             returned: Points::new(),

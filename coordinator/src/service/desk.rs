@@ -92,6 +92,7 @@ impl Desk {
             resolved_source: entry.source.clone(),
             progress: self.scheduler.progress(key, now)?,
             shards: listed.shards().of_each(),
+            pause_reason: self.scheduler.pause_reason(key).map(|reason| reason.to_string()),
             problem: listed.spec.as_ref().err().cloned(),
         })
     }

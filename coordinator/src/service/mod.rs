@@ -92,8 +92,8 @@ impl Coordinator {
     fn start(store: impl Store, mut reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
         let stored = reader.sweeps()?;
         let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None);
-        let running = |key: &SweepKey| desk.scheduler.state(*key) == Some(SweepState::Running);
-        let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(running).collect();
+        let lives = |key: &SweepKey| desk.scheduler.state(*key).is_some_and(|state| !state.has_ended());
+        let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(lives).collect();
         let (sender, inbox) = mpsc::channel(INBOX);
         let itself = sender.downgrade();
         let failed = {

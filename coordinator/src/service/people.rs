@@ -1,4 +1,4 @@
-//! What people ask: to create, see, cancel and retry sweeps, and to read results.
+//! What people ask: to create, see, pause, resume, cancel and retry sweeps, and to read results.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -136,6 +136,35 @@ impl Coordinator {
         self.decide(move |desk, now| {
             let key = desk.key(&id)?;
             let (writes, _) = write(desk.scheduler.on_cancel(key)?)?;
+            Ok((writes, view(desk, key, now)?))
+        })
+        .await
+    }
+
+    /// Leases nothing more of a sweep until it is resumed; what is leased may end. One that has ended stays as it is.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub async fn pause(&self, id: &str) -> Result<SweepView, Refusal> {
+        let id = id.to_owned();
+        self.decide(move |desk, now| {
+            let key = desk.key(&id)?;
+            let (writes, _) = write(desk.scheduler.on_pause(key)?)?;
+            Ok((writes, view(desk, key, now)?))
+        })
+        .await
+    }
+
+    /// Lets a paused sweep go on. One that is not paused stays as it is.
+    ///
+    /// # Errors
+    /// If there is no such sweep, or this release cannot read it.
+    pub async fn resume(&self, id: &str) -> Result<SweepView, Refusal> {
+        let id = id.to_owned();
+        self.decide(move |desk, now| {
+            let key = desk.key(&id)?;
+            desk.spec(key)?;
+            let (writes, _) = write(desk.scheduler.on_resume(key)?)?;
             Ok((writes, view(desk, key, now)?))
         })
         .await

@@ -96,7 +96,8 @@ impl Publisher {
     fn event(&mut self, desk: &Desk, key: SweepKey, now: Moment) -> Option<WatchEvent> {
         let progress = desk.scheduler.progress(key, now)?;
         let state = desk.scheduler.state(key).unwrap_or(SweepState::Running);
+        let pause_reason = desk.scheduler.pause_reason(key).map(|reason| reason.to_string());
         self.sequence += 1;
-        Some(WatchEvent { sequence: self.sequence, state, progress, shards: desk.shards(key).of_each() })
+        Some(WatchEvent { sequence: self.sequence, state, pause_reason, progress, shards: desk.shards(key).of_each() })
     }
 }

@@ -22,6 +22,8 @@ pub struct SweepView {
     pub progress: Progress,
     /// Shards of each point; 1 where none is split.
     pub shards: u32,
+    /// Why it is paused, if it was not a person who paused it.
+    pub pause_reason: Option<String>,
     /// Why this release cannot read it, and leases nothing of it.
     pub problem: Option<String>,
 }
@@ -44,8 +46,10 @@ pub struct FailedPoint {
 pub struct WatchEvent {
     /// Rises with every event of the sweep, also over a restart of the coordinator.
     pub sequence: u64,
-    /// Where the sweep is in its life; the last event is the first that is not `Running`.
+    /// Where the sweep is in its life; the last event is the first of a sweep that has ended.
     pub state: SweepState,
+    /// Why it is paused, if it was not a person who paused it.
+    pub pause_reason: Option<String>,
     /// Its points by state; its shards, where points are split.
     pub progress: Progress,
     /// Shards of each point; 1 where none is split.

@@ -36,6 +36,7 @@ macro_rules! store_contract_suite {
             a_lease_that_ended_writes_nothing,
             an_epoch_is_granted_once,
             a_sweep_that_ended_grants_nothing,
+            a_paused_sweep_grants_nothing_and_says_why,
             a_point_finishes_once,
             a_group_is_written_whole_or_not_at_all,
             records_of_other_attempts_are_gone_once_a_point_ended,
@@ -96,7 +97,7 @@ pub(crate) fn record(epoch: u64, point: u64, step: u64) -> Write {
 }
 
 fn moved(from: SweepState, to: SweepState) -> Write {
-    Write::Schedule(Change::Moved { sweep: SWEEP, from, to })
+    Write::Schedule(Change::Moved { sweep: SWEEP, from, to, reason: None })
 }
 
 /// A store with one sweep of ten points.
@@ -161,6 +162,21 @@ pub(crate) fn a_sweep_that_ended_grants_nothing<B: Backend>(folder: &Path) {
     store.commit(&[moved(SweepState::Running, SweepState::Cancelled)], NOW).unwrap();
     assert_conflict(store.commit(&[grant(1, 0..2)], NOW));
     assert_conflict(store.commit(&[moved(SweepState::Running, SweepState::Completed)], NOW));
+}
+
+pub(crate) fn a_paused_sweep_grants_nothing_and_says_why<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    let (from, to) = (SweepState::Running, SweepState::Paused);
+    let paused = Change::Moved { sweep: SWEEP, from, to, reason: Some("most of it failed".into()) };
+    store.commit(&[grant(1, 0..2), Write::Schedule(paused)], NOW).unwrap();
+    let before = state(&mut reader);
+    assert_eq!((before.state, before.pause_reason.as_deref()), (SweepState::Paused, Some("most of it failed")));
+    assert_conflict(store.commit(&[grant(2, 2..4)], NOW));
+    assert_conflict(store.commit(&[moved(SweepState::Running, SweepState::Paused)], NOW));
+    store
+        .commit(&[finish(1, [0, 1], []), moved(SweepState::Paused, SweepState::Running), grant(2, 2..4)], NOW)
+        .unwrap();
+    assert_eq!(state(&mut reader).pause_reason, None);
 }
 
 pub(crate) fn a_point_finishes_once<B: Backend>(folder: &Path) {

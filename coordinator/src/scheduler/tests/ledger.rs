@@ -18,6 +18,7 @@ impl Ledger {
             key,
             size,
             state: SweepState::Running,
+            pause_reason: None,
             epoch: 0,
             next: 0,
             finished: Points::new(),
@@ -95,11 +96,13 @@ impl Ledger {
                     }
                 }
             }
-            Change::Moved { sweep, from, to } => {
+            Change::Moved { sweep, from, to, reason } => {
                 let sweep = self.sweeps.get_mut(sweep).unwrap();
                 assert_eq!(sweep.state, *from);
-                assert!(*to == SweepState::Running || sweep.leases.is_empty());
+                assert!(!to.has_ended() || sweep.leases.is_empty());
+                assert!(reason.is_none() || *to == SweepState::Paused);
                 sweep.state = *to;
+                sweep.pause_reason.clone_from(reason);
             }
             Change::Retried { sweep } => self.sweeps.get_mut(sweep).unwrap().failed.clear(),
         }

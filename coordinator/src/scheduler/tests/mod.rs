@@ -6,6 +6,7 @@ mod leasing;
 pub(crate) mod ledger;
 mod life;
 mod outcomes;
+mod pause;
 pub(crate) mod random;
 
 use std::time::Duration;

@@ -9,7 +9,7 @@ use super::*;
 type Event = (u8, usize, u64);
 
 pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
-    prop::collection::vec((0_u8..14, 0_usize..1000, 0_u64..1000), 1..150)
+    prop::collection::vec((0_u8..15, 0_usize..1000, 0_u64..1000), 1..150)
 }
 
 /// Plays events on a cluster. `played` sees the cluster after each.
@@ -59,6 +59,12 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
                 let cancelled = cluster.scheduler.on_cancel(SweepKey(2)).unwrap();
                 cluster.apply(cancelled);
             }
+            (14, _) => {
+                let key = SweepKey(1 + how % 2);
+                let switch = if how % 3 == 0 { Scheduler::on_pause } else { Scheduler::on_resume };
+                let switched = switch(&mut cluster.scheduler, key).unwrap();
+                cluster.apply(switched);
+            }
             _ => {}
         }
         played(&mut cluster);
@@ -66,8 +72,12 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
     cluster
 }
 
-/// Lets one good worker do all that is left.
+/// Lets one good worker do all that is left, of paused sweeps too.
 fn work_off(cluster: &mut Cluster) {
+    for key in [SweepKey(1), SweepKey(2)] {
+        let resumed = cluster.scheduler.on_resume(key).unwrap();
+        cluster.apply(resumed);
+    }
     cluster.pass(1000);
     loop {
         cluster.register("good", 4);

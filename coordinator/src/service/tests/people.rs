@@ -130,6 +130,20 @@ async fn failed_points_are_shown_and_can_be_retried() {
 }
 
 #[tokio::test]
+async fn a_worker_that_waits_gets_work_when_a_paused_sweep_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_sweep(&folder, 10).await;
+    assert_eq!(coordinator.pause(&id).await.unwrap().state, SweepState::Paused);
+    assert_eq!(coordinator.lease("w", Duration::ZERO).await, Ok(LeaseAnswer::default()));
+    let waiting = tokio::spawn({
+        let coordinator = coordinator.clone();
+        async move { coordinator.lease("w", Duration::from_secs(60)).await }
+    });
+    assert_eq!(coordinator.resume(&id).await.unwrap().state, SweepState::Running);
+    assert!(waiting.await.unwrap().unwrap().lease.is_some());
+}
+
+#[tokio::test]
 async fn a_cancelled_sweep_keeps_its_results_and_cannot_be_retried() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, id) = with_sweep(&folder, 10).await;

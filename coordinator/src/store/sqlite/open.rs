@@ -15,7 +15,8 @@ const DATABASE: &str = "phasegrid.db";
 const APPLICATION: i64 = 0x7068_6772;
 /// What made the schema what it is, step by step. A database of version n has taken the first n steps. A step that was
 /// released is never changed: what comes later is a step of its own.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("sql/migrations/0001_sweeps.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("sql/migrations/0001_sweeps.sql"), include_str!("sql/migrations/0003_operations.sql")];
 #[expect(clippy::cast_possible_wrap, reason = "steps are few")]
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// There are more statements than a connection keeps prepared by default.

@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use rusqlite::Connection;
 
+use super::open::VERSION;
 use super::{SqliteReader, SqliteStore};
 use crate::scheduler::Points;
 use crate::store::contract::{Backend, SWEEP, entry, finish, grant, record, store_contract_suite};
@@ -123,7 +124,7 @@ fn a_database_of_a_later_release_is_refused_by_its_version() {
     let connection = Connection::open(folder.path().join("phasegrid.db")).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
-    assert!(matches!(refusal(folder.path()), OpenError::Newer { found: 99, known: 1, .. }));
+    assert!(matches!(refusal(folder.path()), OpenError::Newer { found: 99, known: VERSION, .. }));
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub(super) fn state_number(state: SweepState) -> u8 {
         SweepState::Running => 1,
         SweepState::Completed => 2,
         SweepState::Cancelled => 3,
+        SweepState::Paused => 4,
     }
 }
 
@@ -56,8 +57,8 @@ impl Group<'_> {
             Write::Schedule(Change::Ended { lease, finished, setbacks, remain }) => {
                 self.end(*lease, finished, setbacks, remain)
             }
-            Write::Schedule(Change::Moved { sweep, from, to }) => {
-                let states = params![sweep.0, state_number(*from), state_number(*to)];
+            Write::Schedule(Change::Moved { sweep, from, to, reason }) => {
+                let states = params![sweep.0, state_number(*from), state_number(*to), reason.as_deref()];
                 self.expect_one(include_str!("sql/move_sweep.sql"), states, "the sweep is in another state")
             }
             Write::Schedule(Change::Retried { sweep }) => {
