@@ -163,7 +163,7 @@ pub(super) fn state(sweep: &v1::Sweep) -> &'static str {
 }
 
 /// To the second, in UTC.
-fn time(time: Option<prost_types::Timestamp>) -> String {
+pub(super) fn time(time: Option<prost_types::Timestamp>) -> String {
     time.map(|time| prost_types::Timestamp { nanos: 0, ..time }.to_string()).unwrap_or_default()
 }
 

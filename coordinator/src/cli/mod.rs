@@ -2,7 +2,8 @@
 //!
 //! One file a command: `run`, `plan` and `calibrate` take a sweep file and need no coordinator; `serve` is one; `submit`, `list`
 //! (`show`, `workers`), `control` (`cancel`, `pause`, `resume`, `retry`,
-//! `drain`), `watch`, `table` and `plot` are clients of one. They
+//! `drain`), `watch`,
+//! `explain`, `table` and `plot` are clients of one. They
 //! share `client` (the connection), `progress` (what a person sees of it), `input` and `output` (files and streams),
 //! `failure` and [`exit`] (how it ends).
 
@@ -10,6 +11,7 @@ mod calibrate;
 mod client;
 mod control;
 pub mod exit;
+mod explain;
 mod failure;
 mod input;
 mod list;
@@ -77,6 +79,7 @@ enum Command {
     List(list::List),
     Show(list::Show),
     Watch(watch::Watch),
+    Explain(explain::Explain),
     Cancel(control::Cancel),
     Pause(control::Pause),
     Resume(control::Resume),
@@ -120,6 +123,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
             Command::Watch(watch) => watch.run().await,
+            Command::Explain(explain) => explain.run().await,
             Command::Cancel(cancel) => cancel.run().await,
             Command::Pause(pause) => pause.run().await,
             Command::Resume(resume) => resume.run().await,
@@ -166,6 +170,7 @@ mod tests {
             "list",
             "show",
             "watch",
+            "explain",
             "cancel",
             "pause",
             "resume",

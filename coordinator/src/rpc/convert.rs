@@ -26,7 +26,7 @@ pub(super) fn to_span(span: Duration) -> Option<prost_types::Duration> {
     span.try_into().ok()
 }
 
-fn to_timestamp(time: SystemTime) -> Option<prost_types::Timestamp> {
+pub(super) fn to_timestamp(time: SystemTime) -> Option<prost_types::Timestamp> {
     Some(time.into())
 }
 

@@ -11,6 +11,7 @@
 //! [`Coordinator`]: crate::service::Coordinator
 
 mod convert;
+mod explain;
 mod refusal;
 pub mod server;
 mod sweeps;

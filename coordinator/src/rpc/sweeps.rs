@@ -104,6 +104,14 @@ impl SweepService for Sweeps {
         Ok(Response::new(Box::pin(parts)))
     }
 
+    async fn explain_point(
+        &self,
+        request: Request<v1::ExplainPointRequest>,
+    ) -> Result<Response<v1::ExplainPointResponse>, Status> {
+        let v1::ExplainPointRequest { id, point } = request.into_inner();
+        Ok(Response::new(self.coordinator.explain(&id, point).await?.into()))
+    }
+
     async fn list_workers(
         &self,
         _: Request<v1::ListWorkersRequest>,

@@ -60,7 +60,7 @@ impl Scheduler {
         self.running.iter().any(|&key| self.pending(key) > 0)
     }
 
-    fn pending(&self, key: SweepKey) -> u64 {
+    pub(super) fn pending(&self, key: SweepKey) -> u64 {
         self.sweeps.get(&key).map_or(0, super::sweep::Sweep::pending)
     }
 }

@@ -14,10 +14,11 @@
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
 //! - `life` creates, cancels and retries sweeps, `pause` pauses and resumes them; `grant` leases points and `sizing` says how many; `outcomes` takes what
 //!   workers report; `expiry` takes leases from those that fell silent.
-//! - [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
+//! - `explain` says where a point is, and why; [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
 
 pub mod change;
 mod expiry;
+mod explain;
 mod grant;
 mod leases;
 mod life;
@@ -38,6 +39,7 @@ use std::time::Duration;
 
 pub use change::{Change, Decision, Finish, Measurement, Setback};
 pub use expiry::{HeartbeatReply, Held};
+pub use explain::{Obstacle, Standing, Start};
 pub use grant::{Grant, LeaseReply};
 pub use life::Workload;
 pub use outcomes::{Outcome, Verdict};
@@ -117,6 +119,14 @@ pub enum Refused {
     /// No such sweep.
     #[error("there is no sweep number {}", .0.0)]
     UnknownSweep(SweepKey),
+    /// The sweep has no such point.
+    #[error("there is no point {point}: the sweep has {size}, from 0")]
+    UnknownPoint {
+        /// The point.
+        point: u64,
+        /// The sweep's points.
+        size: u64,
+    },
     /// A cancelled sweep stays so.
     #[error("the sweep was cancelled: create it again to compute its points")]
     Cancelled,

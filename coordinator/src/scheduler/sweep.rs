@@ -90,6 +90,14 @@ impl Sweep {
         self.size - self.next + self.returned.len()
     }
 
+    /// The pending points that are leased before this one.
+    pub(super) fn before(&self, point: u64) -> u64 {
+        match point.checked_sub(self.next) {
+            Some(never_leased) => self.returned.len() + never_leased,
+            None => self.returned.range_cardinality(..point),
+        }
+    }
+
     /// The number of the attempt that would start now.
     pub(super) fn attempt(&self, point: u64) -> u32 {
         self.attempts.get(&point).map_or(1, |ended| ended + 1)

@@ -12,6 +12,7 @@
 mod actor;
 mod catalogue;
 mod desk;
+mod explain;
 mod joined;
 mod parking;
 mod people;
@@ -32,10 +33,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 pub use crate::scheduler::Settings;
+pub use explain::{Explanation, ShardAccount};
 pub use refusal::{OpenError, Refusal};
 pub use view::{
-    Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration,
-    SweepState, SweepView, Terms, Verdict, WatchEvent, WorkerView,
+    Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Obstacle, Outcome, PastAttempt, Progress,
+    Registration, Standing, Start, SweepState, SweepView, Terms, Verdict, WatchEvent, WorkerView,
 };
 
 use actor::{Actor, Message, SharedReader};

@@ -26,7 +26,9 @@ impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         let message = refused.to_string();
         match refused {
-            Refused::UnknownWorker(_) | Refused::UnknownSweep(_) => Self::NotFound(message),
+            Refused::UnknownWorker(_) | Refused::UnknownSweep(_) | Refused::UnknownPoint { .. } => {
+                Self::NotFound(message)
+            }
             Refused::Cancelled => Self::FailedPrecondition(message),
             Refused::StepsNotRising(_) => Self::InvalidArgument(message),
         }

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
-pub use crate::scheduler::{Outcome, Progress, SweepState, Verdict};
+pub use crate::scheduler::{Obstacle, Outcome, Progress, Standing, Start, SweepState, Verdict};
+pub use crate::store::PastAttempt;
 
 /// A sweep as people see it.
 #[derive(Clone, Debug, PartialEq)]

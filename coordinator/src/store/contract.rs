@@ -8,7 +8,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use prost::Message;
 
-use super::{Reader, Store, StoreError, StoredSweep, SweepEntry, Write};
+use super::{History, PastAttempt, Reader, Store, StoreError, StoredSweep, SweepEntry, Write};
 use crate::results::TaskState;
 use crate::scheduler::snapshot::SweepSnapshot;
 use crate::scheduler::tests::random;
@@ -43,6 +43,7 @@ macro_rules! store_contract_suite {
             results_come_in_pages_in_the_order_of_points,
             failures_are_listed_until_they_are_retried,
             it_is_known_which_lease_ended_a_point,
+            all_that_became_of_a_point_is_remembered,
             the_first_baseline_stays,
             any_schedule_loads_as_it_was_decided,
         );
@@ -254,6 +255,29 @@ pub(crate) fn it_is_known_which_lease_ended_a_point<B: Backend>(folder: &Path) {
     assert!(!reader.ended_under(lease(1), &[0, 1], &[]).unwrap(), "1 did not finish");
     assert!(!reader.ended_under(lease(2), &[0], &[]).unwrap());
     assert!(!reader.ended_under(lease(1), &[0, 5], &[]).unwrap());
+}
+
+pub(crate) fn all_that_became_of_a_point_is_remembered<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    assert_eq!(reader.history(SWEEP, 0, None).unwrap(), History::default());
+    store.commit(&[grant(1, 0..1), set_back(1, 0, 1, false)], at(1)).unwrap();
+    store.commit(&[grant(2, 0..1), set_back(2, 0, 2, true)], at(2)).unwrap();
+    store.commit(&[Write::Schedule(Change::Retried { sweep: SWEEP }), grant(3, 0..2)], at(3)).unwrap();
+    let attempt = |attempt, set_aside, ended| PastAttempt {
+        attempt,
+        worker: "w".into(),
+        error: format!("failure {attempt}"),
+        set_aside,
+        ended,
+    };
+    let attempts = vec![attempt(1, false, at(1)), attempt(2, true, at(2))];
+    let expected = History { attempts, finish: None, granted: Some(at(3)) };
+    assert_eq!(reader.history(SWEEP, 0, Some(lease(3))).unwrap(), expected);
+    store.commit(&[finish(3, [0], [1])], at(4)).unwrap();
+    let finished = PastAttempt { error: String::new(), ..attempt(1, false, at(4)) };
+    let expected = History { finish: Some(finished), granted: None, ..expected };
+    assert_eq!(reader.history(SWEEP, 0, None).unwrap(), expected);
 }
 
 pub(crate) fn the_first_baseline_stays<B: Backend>(folder: &Path) {

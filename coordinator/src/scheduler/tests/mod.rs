@@ -2,6 +2,7 @@
 //! changes, which is at every moment what a store would hold.
 
 mod expiry;
+mod explain;
 mod leasing;
 pub(crate) mod ledger;
 mod life;

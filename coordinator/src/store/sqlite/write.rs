@@ -88,7 +88,7 @@ impl Group<'_> {
         let guard = include_str!("sql/raise_epoch.sql");
         self.expect_one(guard, params![sweep, epoch, next], "the sweep is at another epoch, or has ended")?;
         self.execute(include_str!("sql/name_worker.sql"), [&*worker.0])?;
-        let row = params![sweep, epoch, &*worker.0, slots, encode(points)];
+        let row = params![sweep, epoch, &*worker.0, slots, encode(points), self.now];
         self.execute(include_str!("sql/insert_lease.sql"), row).map(drop)
     }
 
@@ -141,6 +141,8 @@ impl Group<'_> {
         let Setback { point, attempts, error, set_aside } = setback;
         let row = params![sweep.0, point, epoch, attempts, holder, error, set_aside];
         self.execute(include_str!("sql/set_back.sql"), row)?;
+        let row = params![sweep.0, point, epoch, attempts, holder, error, set_aside, self.now];
+        self.execute(include_str!("sql/insert_attempt.sql"), row)?;
         if *set_aside {
             self.chunks.of(self.connection, sweep, *point)?.failed.insert(place(*point));
         }
