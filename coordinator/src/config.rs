@@ -15,13 +15,14 @@ use crate::service;
 use crate::telemetry::LogFormat;
 
 /// The keys, in the order of the sample.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "listen",
     "data",
     "snapshots",
     "lease_time",
     "heartbeat_interval",
     "max_attempts",
+    "retry_backoff",
     "lease_target",
     "log",
     "log_format",
@@ -116,6 +117,7 @@ impl Settings {
                 max_attempts: keys.take("max_attempts", default.leasing.max_attempts, "a number from 1", |text| {
                     text.parse().ok().filter(|attempts| *attempts > 0)
                 }),
+                retry_backoff: keys.duration_or_off("retry_backoff", default.leasing.retry_backoff),
                 lease_target: keys.duration("lease_target", default.leasing.lease_target),
             },
             log: keys.take(
@@ -155,6 +157,15 @@ impl Keys {
 
     fn duration(&mut self, key: &str, default: Duration) -> Duration {
         self.take(key, default, DURATIONS, |text| parse_duration(text).ok())
+    }
+
+    /// Zero if it is off.
+    fn duration_or_off(&mut self, key: &str, default: Duration) -> Duration {
+        let accepted = format!("{DURATIONS}, or \"off\"");
+        self.take(key, default, &accepted, |text| match text {
+            "off" => Some(Duration::ZERO),
+            text => parse_duration(text).ok(),
+        })
     }
 
     /// Whatever was not taken is unknown.

@@ -1,5 +1,7 @@
 //! `explain`: why a point waits, where it runs and what happened to it.
 
+use std::time::Duration;
+
 use clap::Args;
 use phasegrid_proto::v1::{self, held, obstacle, shard_account};
 
@@ -7,7 +9,7 @@ use super::client::Remote;
 use super::failure::Failure;
 use super::list::time;
 use super::output::print;
-use super::text::counted;
+use super::text::{self, counted};
 
 /// Say why a point waits, where it runs and what happened to it
 #[derive(Debug, Args)]
@@ -97,6 +99,10 @@ fn because(obstacle: &v1::Obstacle) -> Option<String> {
         }
         obstacle::Obstacle::NoWorker(()) => {
             "no worker takes work; `phasegrid workers` lists those there are".to_owned()
+        }
+        obstacle::Obstacle::BackingOff(wait) => {
+            let wait = Duration::try_from(*wait).unwrap_or_default();
+            format!("an attempt ended badly; the next is not made before {}", text::span(wait))
         }
         obstacle::Obstacle::SweepsAhead(sweeps) => format!("{} served first", are(*sweeps, "other sweep")),
         obstacle::Obstacle::PointsAhead(points) => format!("{} leased first", are(*points, "point")),

@@ -47,6 +47,10 @@ pub(super) struct Serve {
     /// How many times a point may be started before it is set aside as failed [default: 3]
     #[arg(long, value_name = "N")]
     max_attempts: Option<String>,
+    /// How long a point waits after its first attempt that failed, and twice as long after each further one; or off [default:
+    /// 1s]
+    #[arg(long, value_name = "DURATION")]
+    retry_backoff: Option<String>,
     /// How much work a worker is given at once, in time [default: 5s]
     #[arg(long, value_name = "DURATION")]
     lease_target: Option<String>,
@@ -79,6 +83,7 @@ impl Serve {
             ("lease_time", text(&self.lease_time)),
             ("heartbeat_interval", text(&self.heartbeat_interval)),
             ("max_attempts", text(&self.max_attempts)),
+            ("retry_backoff", text(&self.retry_backoff)),
             ("lease_target", text(&self.lease_target)),
             ("log", text(&global.log)),
             ("log_format", format),

@@ -2,7 +2,7 @@
 
 use phasegrid_proto::v1::{self, held, obstacle, shard_account};
 
-use super::convert::to_timestamp;
+use super::convert::{to_span, to_timestamp};
 use crate::service::{Explanation, Obstacle, PastAttempt, ShardAccount, Standing, Start};
 
 impl From<Explanation> for v1::ExplainPointResponse {
@@ -48,6 +48,7 @@ impl From<Obstacle> for v1::Obstacle {
             Obstacle::Paused(reason) => obstacle::Obstacle::Paused(reason.as_deref().unwrap_or_default().to_owned()),
             Obstacle::Unreadable => obstacle::Obstacle::Unreadable(()),
             Obstacle::NoWorker => obstacle::Obstacle::NoWorker(()),
+            Obstacle::BackingOff(wait) => obstacle::Obstacle::BackingOff(to_span(wait).unwrap_or_default()),
             Obstacle::SweepsAhead(sweeps) => obstacle::Obstacle::SweepsAhead(sweeps),
             Obstacle::PointsAhead(points) => obstacle::Obstacle::PointsAhead(points),
         };

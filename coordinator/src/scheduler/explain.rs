@@ -1,6 +1,7 @@
 //! Where a point is, and why it is not further.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{LeaseKey, Moment, Refused, Scheduler, SweepKey, SweepState, WorkerId};
 
@@ -46,6 +47,8 @@ pub enum Obstacle {
     Unreadable,
     /// No worker that takes leases has been heard of lately.
     NoWorker,
+    /// An attempt ended badly, and the next is not made before so long.
+    BackingOff(Duration),
     /// So many other sweeps are served first.
     SweepsAhead(u64),
     /// So many points of the sweep are leased first.
@@ -57,7 +60,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// If there is no such sweep, or it has no such point.
-    pub fn explain(&self, key: SweepKey, point: u64) -> Result<Standing, Refused> {
+    pub fn explain(&self, key: SweepKey, point: u64, now: Moment) -> Result<Standing, Refused> {
         let sweep = self.sweeps.get(&key).ok_or(Refused::UnknownSweep(key))?;
         if point >= sweep.size {
             return Err(Refused::UnknownPoint { point, size: sweep.size });
@@ -73,7 +76,7 @@ impl Scheduler {
         } else if sweep.state == SweepState::Cancelled {
             Standing::GivenUp
         } else {
-            Standing::Waiting(self.obstacles(key, point))
+            Standing::Waiting(self.obstacles(key, point, now))
         })
     }
 
@@ -86,7 +89,7 @@ impl Scheduler {
         }
     }
 
-    fn obstacles(&self, key: SweepKey, point: u64) -> Vec<Obstacle> {
+    fn obstacles(&self, key: SweepKey, point: u64, now: Moment) -> Vec<Obstacle> {
         let Some(sweep) = self.sweeps.get(&key) else { return Vec::new() };
         let mut obstacles = Vec::new();
         if sweep.state == SweepState::Paused {
@@ -96,6 +99,9 @@ impl Scheduler {
         }
         if self.workers.slots() == 0 {
             obstacles.push(Obstacle::NoWorker);
+        }
+        if let Some(until) = sweep.backing_off.get(&point) {
+            obstacles.push(Obstacle::BackingOff(until.saturating_sub(now)));
         }
         let sweeps = self.running.range(..key).filter(|&&other| self.pending(other) > 0).count() as u64;
         let points = sweep.before(point);

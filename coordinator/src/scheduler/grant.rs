@@ -35,6 +35,7 @@ impl Scheduler {
             return Ok(Decision::quiet(LeaseReply::Drain));
         }
         let slots = worker.slots;
+        self.end_backoffs(now);
         let all_slots = self.workers.slots();
         let oldest = self.running.iter().copied().find(|&key| self.pending(key) > 0);
         let found = oldest.and_then(|key| Some((key, self.sweeps.get_mut(&key)?)));

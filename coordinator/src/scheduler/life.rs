@@ -62,7 +62,8 @@ impl Scheduler {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let (sweeps, running) = (std::collections::BTreeMap::new(), BTreeSet::new());
-        Self { settings, sweeps, running, leases: super::LeaseBook::default(), workers: super::Workers::default() }
+        let (leases, workers) = (super::LeaseBook::default(), super::Workers::default());
+        Self { settings, sweeps, running, leases, workers, returns: BTreeSet::new() }
     }
 
     /// The number that the next sweep gets.

@@ -8,14 +8,15 @@
 //! ```text
 //! pending ──lease──▶ leased ──completed──▶ finished
 //!    ▲                 │ └─failed for good, or once too often─▶ failed ──retry──▶ pending
-//!    └─failed, lost or released─┘
+//!    └─backoff─ failed or lost ─┘ (what is released is pending at once)
 //! ```
 //!
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
 //! - `life` creates, cancels and retries sweeps, `pause` pauses and resumes them; `grant` leases points and `sizing` says how many; `outcomes` takes what
-//!   workers report; `expiry` takes leases from those that fell silent.
+//!   workers report; `expiry` takes leases from those that fell silent; `backoff` lets points wait that were set back.
 //! - `explain` says where a point is, and why; [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
 
+mod backoff;
 pub mod change;
 mod expiry;
 mod explain;
@@ -25,6 +26,7 @@ mod life;
 mod outcomes;
 mod pause;
 pub mod progress;
+mod settings;
 mod sizing;
 pub mod snapshot;
 mod sweep;
@@ -44,6 +46,7 @@ pub use grant::{Grant, LeaseReply};
 pub use life::Workload;
 pub use outcomes::{Outcome, Verdict};
 pub use progress::Progress;
+pub use settings::Settings;
 pub use sweep::SweepState;
 pub use workers::{Registration, WorkerSummary};
 
@@ -86,30 +89,6 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// What a person may choose about leases.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How long a lease lives without a heartbeat.
-    pub lease_time: Duration,
-    /// How often workers are to send one.
-    pub heartbeat_interval: Duration,
-    /// Attempts after which a point is set aside as failed, at least 1.
-    pub max_attempts: u32,
-    /// The time for which a lease should keep a worker busy, unless a single point takes longer.
-    pub lease_target: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            lease_time: Duration::from_secs(60),
-            heartbeat_interval: Duration::from_secs(10),
-            max_attempts: 3,
-            lease_target: Duration::from_secs(5),
-        }
-    }
-}
-
 /// Why an event was refused. Nothing was changed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refused {
@@ -144,4 +123,6 @@ pub struct Scheduler {
     running: BTreeSet<SweepKey>,
     leases: LeaseBook,
     workers: Workers,
+    /// When each point that was set back may be leased again.
+    returns: BTreeSet<(Moment, SweepKey, u64)>,
 }

@@ -1,5 +1,5 @@
-//! The durable state as the store gives it back, and a scheduler made of it. What is pending follows from the rest; rates
-//! and workers begin anew.
+//! The durable state as the store gives it back, and a scheduler made of it. What is pending follows from the rest; rates,
+//! backoffs and workers begin anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -82,8 +82,10 @@ impl Scheduler {
         if state == SweepState::Running {
             self.running.insert(key);
         }
-        self.sweeps
-            .insert(key, Sweep { state, pause_reason, epoch, next, returned, finished, failed, attempts, ..sweep });
+        let set_back = attempts.clone();
+        let sweep = Sweep { state, pause_reason, epoch, next, returned, finished, failed, attempts, ..sweep };
+        self.sweeps.insert(key, sweep);
+        set_back.into_iter().for_each(|(point, attempts)| self.back_off(key, point, attempts, now));
     }
 
     /// The durable part of the state: what a store must hold after the changes of all decisions so far.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::progress::Meter;
 use super::sizing::{Pace, Quota};
-use super::{Points, Setback, Workload};
+use super::{Moment, Points, Setback, Workload};
 
 /// Where a sweep is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +42,10 @@ pub(super) struct Sweep {
     pub(super) epoch: u64,
     /// The first point that was never leased.
     pub(super) next: u64,
-    /// Points below `next` that wait to be leased again.
+    /// Points below `next` that can be leased again.
     pub(super) returned: Points,
+    /// Points below `next` that were set back, until when they wait to be leased again.
+    pub(super) backing_off: BTreeMap<u64, Moment>,
     pub(super) finished: Points,
     pub(super) failed: Points,
     /// Attempts that ended badly, of the points that are still to be finished and had any.
@@ -64,6 +66,7 @@ impl Sweep {
             epoch: 0,
             next: 0,
             returned: Points::new(),
+            backing_off: BTreeMap::new(),
             finished: Points::new(),
             failed: Points::new(),
             attempts: BTreeMap::new(),
@@ -80,14 +83,14 @@ impl Sweep {
         (self.workload, self.pace, self.meter) = (workload, Pace::default(), Meter::default());
     }
 
-    /// Points that can be leased.
+    /// Points that can be leased now.
     pub(super) fn pending(&self) -> u64 {
-        if self.state == SweepState::Running { self.waiting() } else { 0 }
+        if self.state == SweepState::Running { self.size - self.next + self.returned.len() } else { 0 }
     }
 
     /// Points that are neither leased, finished nor failed, in whatever state the sweep is.
     pub(super) fn waiting(&self) -> u64 {
-        self.size - self.next + self.returned.len()
+        self.size - self.next + self.returned.len() + self.backing_off.len() as u64
     }
 
     /// The pending points that are leased before this one.

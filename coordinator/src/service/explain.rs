@@ -44,7 +44,7 @@ impl Coordinator {
                 return Err(Refusal::NotFound(format!("there is no point {point} in {id}: it has {points}, from 0")));
             }
             let numbers = shards.first(point)..shards.first(point + 1);
-            let standing = |number| Ok((number, desk.scheduler.explain(key, number)?));
+            let standing = |number| Ok((number, desk.scheduler.explain(key, number, now)?));
             let standings = numbers.map(standing).collect::<Result<Vec<_>, Refusal>>()?;
             say((key, desk.spec(key).ok().cloned(), standings, now))
         };

@@ -1,7 +1,7 @@
 use super::*;
 
 fn explain(cluster: &Cluster, point: u64) -> Standing {
-    cluster.scheduler.explain(SweepKey(1), point).unwrap()
+    cluster.scheduler.explain(SweepKey(1), point, cluster.now).unwrap()
 }
 
 fn start(cluster: &Cluster, point: u64) -> Start {
@@ -20,12 +20,12 @@ fn a_point_that_waits_is_told_all_that_is_before_it() {
     let released = cluster.scheduler.on_release(grant.lease);
     cluster.apply(released);
     assert_eq!(explain(&cluster, 0), Standing::Waiting(vec![]), "the next that asks gets it");
-    let second = cluster.scheduler.explain(SweepKey(2), 0).unwrap();
+    let second = cluster.scheduler.explain(SweepKey(2), 0, cluster.now).unwrap();
     assert_eq!(second, Standing::Waiting(vec![Obstacle::SweepsAhead(1)]));
     let paused = cluster.scheduler.on_pause(SweepKey(1)).unwrap();
     cluster.apply(paused);
     assert_eq!(explain(&cluster, 4), Standing::Waiting(vec![Obstacle::Paused(None), Obstacle::PointsAhead(4)]));
-    assert_eq!(cluster.scheduler.explain(SweepKey(2), 0).unwrap(), Standing::Waiting(vec![]));
+    assert_eq!(cluster.scheduler.explain(SweepKey(2), 0, cluster.now).unwrap(), Standing::Waiting(vec![]));
 }
 
 #[test]
@@ -53,6 +53,6 @@ fn a_point_that_has_ended_is_told_how() {
         [0, 1, 2].map(|point| explain(&cluster, point)),
         [Standing::Finished, Standing::Failed, Standing::GivenUp]
     );
-    let none = cluster.scheduler.explain(SweepKey(1), 3);
+    let none = cluster.scheduler.explain(SweepKey(1), 3, cluster.now);
     assert_eq!(none, Err(Refused::UnknownPoint { point: 3, size: 3 }));
 }

@@ -1,6 +1,7 @@
 //! What the scheduler promises, as sentences. [`Cluster`] drives it as the service would and keeps a [`Ledger`] of all
 //! changes, which is at every moment what a store would hold.
 
+mod backoff;
 mod expiry;
 mod explain;
 mod leasing;
@@ -18,6 +19,7 @@ use super::*;
 
 /// A scheduler with its clock and its store.
 pub(crate) struct Cluster {
+    settings: Settings,
     pub(crate) scheduler: Scheduler,
     pub(crate) ledger: Ledger,
     pub(crate) now: Moment,
@@ -28,6 +30,8 @@ pub(crate) fn settings() -> Settings {
         lease_time: Duration::from_secs(60),
         heartbeat_interval: Duration::from_secs(10),
         max_attempts: 3,
+        // Most tests are about what follows.
+        retry_backoff: Duration::ZERO,
         lease_target: Duration::from_secs(5),
     }
 }
@@ -47,7 +51,16 @@ impl Cluster {
     }
 
     fn empty() -> Self {
-        Self { scheduler: Scheduler::new(settings()), ledger: Ledger::default(), now: Duration::from_secs(1000) }
+        Self::under(settings())
+    }
+
+    pub(crate) fn under(settings: Settings) -> Self {
+        Self {
+            scheduler: Scheduler::new(settings.clone()),
+            settings,
+            ledger: Ledger::default(),
+            now: Duration::from_secs(1000),
+        }
     }
 
     pub(crate) fn create(&mut self, size: u64) -> SweepKey {
@@ -125,7 +138,7 @@ impl Cluster {
     /// A restart: all that is known is what is durable.
     pub(crate) fn restart(&mut self) {
         let stored = self.ledger.snapshot().into_iter().map(|sweep| (sweep, Workload::Equal)).collect();
-        self.scheduler = Scheduler::restore(settings(), stored, self.now);
+        self.scheduler = Scheduler::restore(self.settings.clone(), stored, self.now);
     }
 
     fn progress(&self) -> Progress {

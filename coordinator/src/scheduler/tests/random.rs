@@ -14,7 +14,9 @@ pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
 
 /// Plays events on a cluster. `played` sees the cluster after each.
 pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> Cluster {
-    let mut cluster = Cluster::with_sweep(23);
+    let backoff = Duration::from_secs(20);
+    let mut cluster = Cluster::under(Settings { retry_backoff: backoff, ..settings() });
+    cluster.create(23);
     cluster.create(200);
     let mut leases: Vec<(String, Grant)> = Vec::new();
     for (kind, who, how) in events {
@@ -81,8 +83,12 @@ fn work_off(cluster: &mut Cluster) {
     cluster.pass(1000);
     loop {
         cluster.register("good", 4);
-        let LeaseReply::Granted(grant) = cluster.ask("good") else { break };
-        cluster.complete(&grant);
+        match cluster.ask("good") {
+            LeaseReply::Granted(grant) => drop(cluster.complete(&grant)),
+            // What was set back waits.
+            _ if cluster.scheduler.next_return().is_some() => {}
+            _ => break,
+        }
         cluster.pass(1);
     }
 }
