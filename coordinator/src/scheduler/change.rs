@@ -69,10 +69,10 @@ pub enum Change {
         from: SweepState,
         /// The state from now on.
         to: SweepState,
-        /// Why it is paused, if it was not a person who paused it; else none.
+        /// Why the circuit breaker paused it, which it will not do again; none if it was not the circuit breaker.
         reason: Option<Arc<str>>,
     },
-    /// All failed points of a sweep are pending again, with no attempt counted.
+    /// All failed points of a sweep are pending again, with no attempt counted, and the circuit breaker is armed again.
     Retried {
         /// Which sweep.
         sweep: SweepKey,

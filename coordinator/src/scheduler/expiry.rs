@@ -64,7 +64,6 @@ impl Scheduler {
         let mut changes = Vec::new();
         while let Some(key) = self.leases.due(now) {
             changes.extend(self.lose(key, now));
-            changes.extend(self.complete(key.sweep));
         }
         if let Some(then) = now.checked_sub(self.settings.lease_time) {
             self.workers.forget_silent(then);
@@ -75,17 +74,19 @@ impl Scheduler {
     }
 
     /// Ends a lease whose worker fell silent. An attempt is counted against the points that had been started.
-    fn lose(&mut self, key: LeaseKey, now: Moment) -> Option<Change> {
+    fn lose(&mut self, key: LeaseKey, now: Moment) -> Vec<Change> {
         let started = self.leases.started(key);
-        let lease = self.leases.remove(key)?;
+        let Some(lease) = self.leases.remove(key) else { return Vec::new() };
         self.leases.keep_busy(&lease, started.len());
-        let sweep = self.sweeps.get_mut(&key.sweep)?;
+        let Some(sweep) = self.sweeps.get_mut(&key.sweep) else { return Vec::new() };
         let error = format!("the worker {} fell silent", lease.worker);
         let max_attempts = self.settings.max_attempts;
         let setbacks: Vec<_> =
             started.iter().map(|point| sweep.set_back(point, error.clone(), false, max_attempts)).collect();
         sweep.give_back(&(&lease.points - &started));
         setbacks.iter().for_each(|setback| self.back_off(key.sweep, setback.point, setback.attempts, now));
-        Some(Change::Ended { lease: key, finished: Vec::new(), setbacks, remain: Points::new() })
+        let settled = self.settle(key.sweep, &setbacks);
+        let ended = Change::Ended { lease: key, finished: Vec::new(), setbacks, remain: Points::new() };
+        std::iter::once(ended).chain(settled).collect()
     }
 }

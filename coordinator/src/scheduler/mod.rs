@@ -12,11 +12,13 @@
 //! ```
 //!
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
-//! - `life` creates, cancels and retries sweeps, `pause` pauses and resumes them; `grant` leases points and `sizing` says how many; `outcomes` takes what
+//! - `life` creates, cancels and retries sweeps, `pause` pauses and resumes them,
+//!   `breaker` pauses those of which too much fails; `grant` leases points and `sizing` says how many; `outcomes` takes what
 //!   workers report; `expiry` takes leases from those that fell silent; `backoff` lets points wait that were set back.
 //! - `explain` says where a point is, and why; [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
 
 mod backoff;
+mod breaker;
 pub mod change;
 mod expiry;
 mod explain;
@@ -39,6 +41,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use breaker::Breaker;
 pub use change::{Change, Decision, Finish, Measurement, Setback};
 pub use expiry::{HeartbeatReply, Held};
 pub use explain::{Obstacle, Standing, Start};

@@ -109,7 +109,6 @@ impl Scheduler {
             sweep.pace.observe(finished.len() as u64, work, elapsed * busy_slots as f64);
         }
         lease.heard = now;
-        let set_back: Vec<_> = setbacks.iter().map(|setback| (setback.point, setback.attempts)).collect();
         sweep.pack(finished_before);
         let remain = lease.points.clone();
         let worker = lease.worker.clone();
@@ -118,9 +117,10 @@ impl Scheduler {
         if remain.is_empty() {
             self.leases.remove(key);
         }
-        set_back.into_iter().for_each(|(point, attempts)| self.back_off(key.sweep, point, attempts, now));
+        setbacks.iter().for_each(|setback| self.back_off(key.sweep, setback.point, setback.attempts, now));
+        let settled = self.settle(key.sweep, &setbacks);
         let mut changes = vec![Change::Ended { lease: key, finished, setbacks, remain }];
-        changes.extend(self.complete(key.sweep));
+        changes.extend(settled);
         self.measure(key.sweep, now);
         Decision::new(changes, Verdict::Accepted)
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Breaker;
+
 /// What a person may choose about leases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -14,6 +16,8 @@ pub struct Settings {
     /// How long a point waits after its first attempt that ended badly; twice as long after each further one. Zero is not at
     /// all.
     pub retry_backoff: Duration,
+    /// When a sweep is paused by itself; never without one.
+    pub breaker: Option<Breaker>,
     /// The time for which a lease should keep a worker busy, unless a single point takes longer.
     pub lease_target: Duration,
 }
@@ -25,6 +29,7 @@ impl Default for Settings {
             heartbeat_interval: Duration::from_secs(10),
             max_attempts: 3,
             retry_backoff: Duration::from_secs(1),
+            breaker: Some(Breaker { points: 20, share: 0.5 }),
             lease_target: Duration::from_secs(5),
         }
     }

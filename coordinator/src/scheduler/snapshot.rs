@@ -20,6 +20,8 @@ pub struct SweepSnapshot {
     pub state: SweepState,
     /// Why it is paused, if it was not a person who paused it.
     pub pause_reason: Option<Arc<str>>,
+    /// The circuit breaker has paused it once, and will not again.
+    pub tripped: bool,
     /// The epoch of its latest lease; 0 before the first.
     pub epoch: u64,
     /// The first point that was never leased.
@@ -61,7 +63,7 @@ impl Scheduler {
     }
 
     fn restore_sweep(&mut self, snapshot: SweepSnapshot, workload: Workload, now: Moment) {
-        let SweepSnapshot { key, size, state, pause_reason, epoch, next, finished, failed, attempts, leases } =
+        let SweepSnapshot { key, size, state, pause_reason, tripped, epoch, next, finished, failed, attempts, leases } =
             snapshot;
         let mut returned = Points::new();
         returned.insert_range(0..next);
@@ -83,7 +85,7 @@ impl Scheduler {
             self.running.insert(key);
         }
         let set_back = attempts.clone();
-        let sweep = Sweep { state, pause_reason, epoch, next, returned, finished, failed, attempts, ..sweep };
+        let sweep = Sweep { state, pause_reason, tripped, epoch, next, returned, finished, failed, attempts, ..sweep };
         self.sweeps.insert(key, sweep);
         set_back.into_iter().for_each(|(point, attempts)| self.back_off(key, point, attempts, now));
     }
@@ -106,6 +108,7 @@ impl Scheduler {
             size: sweep.size,
             state: sweep.state,
             pause_reason: sweep.pause_reason.clone(),
+            tripped: sweep.tripped,
             epoch: sweep.epoch,
             next: sweep.next,
             finished: sweep.finished.clone(),

@@ -38,6 +38,8 @@ pub(super) struct Sweep {
     pub(super) state: SweepState,
     /// Why it is paused, if it was not a person who paused it.
     pub(super) pause_reason: Option<Arc<str>>,
+    /// The circuit breaker has paused it once, and will not again.
+    pub(super) tripped: bool,
     /// The epoch of the latest lease; 0 before the first.
     pub(super) epoch: u64,
     /// The first point that was never leased.
@@ -63,6 +65,7 @@ impl Sweep {
             size,
             state: SweepState::Running,
             pause_reason: None,
+            tripped: false,
             epoch: 0,
             next: 0,
             returned: Points::new(),
@@ -165,9 +168,10 @@ impl Sweep {
         Setback { point, attempts, error, set_aside }
     }
 
-    /// Makes all failed points pending again and returns their number.
+    /// Makes all failed points pending again and returns their number. The circuit breaker is armed again.
     pub(super) fn retry(&mut self) -> u64 {
         let failed = std::mem::take(&mut self.failed);
+        self.tripped = false;
         self.settled -= self.workload.of_all(&failed);
         self.give_back(&failed);
         failed.len()

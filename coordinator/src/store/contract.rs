@@ -177,7 +177,9 @@ pub(crate) fn a_paused_sweep_grants_nothing_and_says_why<B: Backend>(folder: &Pa
     store
         .commit(&[finish(1, [0, 1], []), moved(SweepState::Paused, SweepState::Running), grant(2, 2..4)], NOW)
         .unwrap();
-    assert_eq!(state(&mut reader).pause_reason, None);
+    assert_eq!((state(&mut reader).pause_reason, state(&mut reader).tripped), (None, true));
+    store.commit(&[Write::Schedule(Change::Retried { sweep: SWEEP })], NOW).unwrap();
+    assert!(!state(&mut reader).tripped);
 }
 
 pub(crate) fn a_point_finishes_once<B: Backend>(folder: &Path) {

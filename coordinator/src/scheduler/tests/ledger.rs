@@ -19,6 +19,7 @@ impl Ledger {
             size,
             state: SweepState::Running,
             pause_reason: None,
+            tripped: false,
             epoch: 0,
             next: 0,
             finished: Points::new(),
@@ -103,8 +104,13 @@ impl Ledger {
                 assert!(reason.is_none() || *to == SweepState::Paused);
                 sweep.state = *to;
                 sweep.pause_reason.clone_from(reason);
+                sweep.tripped |= reason.is_some();
             }
-            Change::Retried { sweep } => self.sweeps.get_mut(sweep).unwrap().failed.clear(),
+            Change::Retried { sweep } => {
+                let sweep = self.sweeps.get_mut(sweep).unwrap();
+                sweep.failed.clear();
+                sweep.tripped = false;
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! changes, which is at every moment what a store would hold.
 
 mod backoff;
+mod breaker;
 mod expiry;
 mod explain;
 mod leasing;
@@ -32,6 +33,7 @@ pub(crate) fn settings() -> Settings {
         max_attempts: 3,
         // Most tests are about what follows.
         retry_backoff: Duration::ZERO,
+        breaker: None,
         lease_target: Duration::from_secs(5),
     }
 }

@@ -15,7 +15,11 @@ pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
 /// Plays events on a cluster. `played` sees the cluster after each.
 pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> Cluster {
     let backoff = Duration::from_secs(20);
-    let mut cluster = Cluster::under(Settings { retry_backoff: backoff, ..settings() });
+    let mut cluster = Cluster::under(Settings {
+        retry_backoff: backoff,
+        breaker: Some(Breaker { points: 3, share: 0.3 }),
+        ..settings()
+    });
     cluster.create(23);
     cluster.create(200);
     let mut leases: Vec<(String, Grant)> = Vec::new();
@@ -76,10 +80,6 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
 
 /// Lets one good worker do all that is left, of paused sweeps too.
 fn work_off(cluster: &mut Cluster) {
-    for key in [SweepKey(1), SweepKey(2)] {
-        let resumed = cluster.scheduler.on_resume(key).unwrap();
-        cluster.apply(resumed);
-    }
     cluster.pass(1000);
     loop {
         cluster.register("good", 4);
@@ -87,10 +87,20 @@ fn work_off(cluster: &mut Cluster) {
             LeaseReply::Granted(grant) => drop(cluster.complete(&grant)),
             // What was set back waits.
             _ if cluster.scheduler.next_return().is_some() => {}
+            _ if resume_all(cluster) => {}
             _ => break,
         }
         cluster.pass(1);
     }
+}
+
+/// False if none was paused.
+fn resume_all(cluster: &mut Cluster) -> bool {
+    let resume = |key| {
+        let resumed = cluster.scheduler.on_resume(key).unwrap();
+        !resumed.changes.is_empty() && cluster.apply(resumed) == SweepState::Running
+    };
+    [SweepKey(1), SweepKey(2)].map(resume).contains(&true)
 }
 
 proptest! {

@@ -26,6 +26,7 @@ pub(super) fn sweeps(connection: &Connection) -> Result<Vec<StoredSweep>, Fault>
             size: entry.size,
             state: state(row.get(7)?)?,
             pause_reason: row.get::<_, Option<String>>(10)?.map(Into::into),
+            tripped: row.get(11)?,
             epoch: row.get(8)?,
             next: row.get(9)?,
             finished,

@@ -63,6 +63,7 @@ impl Group<'_> {
             }
             Write::Schedule(Change::Retried { sweep }) => {
                 self.execute(include_str!("sql/retry_setbacks.sql"), [sweep.0])?;
+                self.execute(include_str!("sql/arm_breaker.sql"), [sweep.0])?;
                 self.chunks.clear_failed(self.connection, *sweep)
             }
         }

@@ -1,5 +1,7 @@
 -- A sweep's state may be 4, paused, as well; why, if it was not a person who paused it.
 ALTER TABLE sweep ADD COLUMN pause_reason TEXT;
+-- The circuit breaker has paused it once, and will not again.
+ALTER TABLE sweep ADD COLUMN tripped INTEGER NOT NULL DEFAULT 0;
 
 -- When a lease was granted; 0 of leases that an earlier release granted.
 ALTER TABLE lease ADD COLUMN grant_time INTEGER NOT NULL DEFAULT 0;
