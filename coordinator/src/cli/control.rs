@@ -1,4 +1,4 @@
-//! `cancel`, `pause`, `resume`, `retry` and `drain`: changes to what a coordinator does.
+//! `cancel`, `pause`, `resume`, `priority`, `retry` and `drain`: changes to what a coordinator does.
 
 use clap::Args;
 use phasegrid_proto::v1;
@@ -67,6 +67,33 @@ impl Resume {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let mut client = self.remote.connect().await?;
         tell(&client.resume(&self.id).await?);
+        Ok(())
+    }
+}
+
+/// Serve a sweep before others, or after them
+///
+/// Sweeps of a higher priority get every worker that asks. Among equals, the users of the cluster share its slots, and a
+/// user's sweeps are served in the order of creation. What is leased stays so.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  phasegrid priority $ID 10\n  phasegrid priority $ID -1")]
+pub(super) struct Priority {
+    /// The sweep
+    id: String,
+    /// 0 is what a sweep has at first; below zero is allowed
+    #[arg(allow_negative_numbers = true)]
+    priority: i32,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Priority {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let mut client = self.remote.connect().await?;
+        let request = v1::PrioritiseSweepRequest { id: self.id, priority: self.priority };
+        let answer = client.sweeps.prioritise_sweep(request).await.map_err(|status| client.failure(status))?;
+        let sweep = answer.into_inner().sweep.unwrap_or_default();
+        talk(&format!("{} has priority {}", sweep.name, sweep.priority));
         Ok(())
     }
 }

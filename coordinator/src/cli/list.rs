@@ -30,6 +30,8 @@ impl List {
         let columns = [
             ("id", Kind::Text),
             ("name", Kind::Text),
+            ("user", Kind::Text),
+            ("priority", Kind::Integer),
             ("state", Kind::Text),
             ("size", Kind::Integer),
             ("shards", Kind::Integer),
@@ -43,6 +45,8 @@ impl List {
             vec![
                 Cell::text(sweep.id.as_str()),
                 Cell::text(sweep.name.as_str()),
+                Cell::text(sweep.user.as_str()),
+                Cell::Integer(sweep.priority.into()),
                 Cell::text(state(&sweep)),
                 Cell::integer(progress.size),
                 Cell::integer(progress.shards.into()),
@@ -88,6 +92,12 @@ fn description(sweep: &v1::Sweep, failed_points: &[v1::FailedPoint]) -> String {
         summary(&progress),
         progress.work_done * 100.0
     );
+    if !sweep.user.is_empty() {
+        text += &format!("user      {}\n", sweep.user);
+    }
+    if sweep.priority != 0 {
+        text += &format!("priority  {}\n", sweep.priority);
+    }
     if !sweep.pause_reason.is_empty() {
         text += &format!("paused    {}\n", sweep.pause_reason);
     }

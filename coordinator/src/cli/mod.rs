@@ -1,7 +1,7 @@
 //! The command line. It speaks to coordinators through gRPC alone; stdout is data, stderr is talk.
 //!
 //! One file a command: `run`, `plan` and `calibrate` take a sweep file and need no coordinator; `serve` is one; `submit`, `list`
-//! (`show`, `workers`), `control` (`cancel`, `pause`, `resume`, `retry`,
+//! (`show`, `workers`), `control` (`cancel`, `pause`, `resume`, `priority`, `retry`,
 //! `drain`), `watch`,
 //! `explain`, `table` and `plot` are clients of one. They
 //! share `client` (the connection), `progress` (what a person sees of it), `input` and `output` (files and streams),
@@ -83,6 +83,7 @@ enum Command {
     Cancel(control::Cancel),
     Pause(control::Pause),
     Resume(control::Resume),
+    Priority(control::Priority),
     Retry(control::Retry),
     Table(table::Table),
     Plot(plot::Plot),
@@ -127,6 +128,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
             Command::Cancel(cancel) => cancel.run().await,
             Command::Pause(pause) => pause.run().await,
             Command::Resume(resume) => resume.run().await,
+            Command::Priority(priority) => priority.run().await,
             Command::Retry(retry) => retry.run().await,
             Command::Table(table) => table.run().await,
             Command::Plot(plot) => plot.run().await,
@@ -174,6 +176,7 @@ mod tests {
             "cancel",
             "pause",
             "resume",
+            "priority",
             "retry",
             "table",
             "plot",

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use crate::service::{
     FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration, SweepState,
-    SweepView, Verdict, WatchEvent, WorkerView,
+    SweepView, Verdict, WatchEvent, Wish, WorkerView,
 };
 
 /// The field, or the refusal of a message without it.
@@ -59,7 +59,16 @@ impl From<SweepView> for v1::Sweep {
             progress: Some(progress(sweep.progress, sweep.shards)),
             problem: sweep.problem.unwrap_or_default(),
             pause_reason: sweep.pause_reason.unwrap_or_default(),
+            user: sweep.user,
+            priority: sweep.priority,
         }
+    }
+}
+
+impl From<v1::CreateSweepRequest> for Wish {
+    fn from(request: v1::CreateSweepRequest) -> Self {
+        let v1::CreateSweepRequest { request_id, source, overrides, user, priority } = request;
+        Self { request_id, source, overrides, user, priority }
     }
 }
 

@@ -28,8 +28,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::CreateSweepRequest>,
     ) -> Result<Response<v1::CreateSweepResponse>, Status> {
-        let v1::CreateSweepRequest { request_id, source, overrides } = request.into_inner();
-        let sweep = self.coordinator.create_sweep(&request_id, &source, &overrides).await?;
+        let sweep = self.coordinator.submit(request.into_inner().into()).await?;
         Ok(Response::new(v1::CreateSweepResponse { sweep: Some(sweep.into()) }))
     }
 
@@ -70,6 +69,15 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::ResumeSweepResponse>, Status> {
         let sweep = self.coordinator.resume(&request.into_inner().id).await?;
         Ok(Response::new(v1::ResumeSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn prioritise_sweep(
+        &self,
+        request: Request<v1::PrioritiseSweepRequest>,
+    ) -> Result<Response<v1::PrioritiseSweepResponse>, Status> {
+        let v1::PrioritiseSweepRequest { id, priority } = request.into_inner();
+        let sweep = self.coordinator.prioritise(&id, priority).await?;
+        Ok(Response::new(v1::PrioritiseSweepResponse { sweep: Some(sweep.into()) }))
     }
 
     async fn retry_sweep(

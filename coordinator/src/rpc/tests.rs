@@ -64,7 +64,7 @@ impl Running {
 
     async fn create(&mut self, request_id: &str) -> v1::Sweep {
         let (request_id, source) = (request_id.to_owned(), SWEEP.to_owned());
-        let request = v1::CreateSweepRequest { request_id, source, overrides: vec![] };
+        let request = v1::CreateSweepRequest { request_id, source, ..Default::default() };
         self.sweeps.create_sweep(request).await.unwrap().into_inner().sweep.unwrap()
     }
 

@@ -37,6 +37,7 @@ impl Scheduler {
                 && sweep.backing_off.remove(&point) == Some(until)
             {
                 sweep.returned.insert(point);
+                self.requeue(key);
             }
         }
     }

@@ -72,6 +72,13 @@ pub enum Change {
         /// Why the circuit breaker paused it, which it will not do again; none if it was not the circuit breaker.
         reason: Option<Arc<str>>,
     },
+    /// A sweep has another priority.
+    Prioritised {
+        /// Which sweep.
+        sweep: SweepKey,
+        /// Higher is served first.
+        priority: i32,
+    },
     /// All failed points of a sweep are pending again, with no attempt counted, and the circuit breaker is armed again.
     Retried {
         /// Which sweep.

@@ -76,7 +76,7 @@ impl Scheduler {
     /// Ends a lease whose worker fell silent. An attempt is counted against the points that had been started.
     fn lose(&mut self, key: LeaseKey, now: Moment) -> Vec<Change> {
         let started = self.leases.started(key);
-        let Some(lease) = self.leases.remove(key) else { return Vec::new() };
+        let Some(lease) = self.end(key) else { return Vec::new() };
         self.leases.keep_busy(&lease, started.len());
         let Some(sweep) = self.sweeps.get_mut(&key.sweep) else { return Vec::new() };
         let error = format!("the worker {} fell silent", lease.worker);
@@ -85,6 +85,7 @@ impl Scheduler {
             started.iter().map(|point| sweep.set_back(point, error.clone(), false, max_attempts)).collect();
         sweep.give_back(&(&lease.points - &started));
         setbacks.iter().for_each(|setback| self.back_off(key.sweep, setback.point, setback.attempts, now));
+        self.requeue(key.sweep);
         let settled = self.settle(key.sweep, &setbacks);
         let ended = Change::Ended { lease: key, finished: Vec::new(), setbacks, remain: Points::new() };
         std::iter::once(ended).chain(settled).collect()

@@ -49,7 +49,7 @@ pub enum Obstacle {
     NoWorker,
     /// An attempt ended badly, and the next is not made before so long.
     BackingOff(Duration),
-    /// So many other sweeps are served first.
+    /// So many other sweeps are served first: of a higher priority, or of the same user and older.
     SweepsAhead(u64),
     /// So many points of the sweep are leased first.
     PointsAhead(u64),
@@ -94,7 +94,7 @@ impl Scheduler {
         let mut obstacles = Vec::new();
         if sweep.state == SweepState::Paused {
             obstacles.push(Obstacle::Paused(sweep.pause_reason.clone()));
-        } else if !self.running.contains(&key) {
+        } else if sweep.on_hold {
             obstacles.push(Obstacle::Unreadable);
         }
         if self.workers.slots() == 0 {
@@ -103,7 +103,7 @@ impl Scheduler {
         if let Some(until) = sweep.backing_off.get(&point) {
             obstacles.push(Obstacle::BackingOff(until.saturating_sub(now)));
         }
-        let sweeps = self.running.range(..key).filter(|&&other| self.pending(other) > 0).count() as u64;
+        let sweeps = self.sweeps_ahead(key);
         let points = sweep.before(point);
         obstacles.extend((sweeps > 0).then_some(Obstacle::SweepsAhead(sweeps)));
         obstacles.extend((points > 0).then_some(Obstacle::PointsAhead(points)));

@@ -25,6 +25,8 @@ pub(super) struct Lease {
     pub(super) busy_before: u64,
     /// Its worker lives and does not know of it: the answer that granted it never arrived.
     pub(super) orphan: bool,
+    /// Points that could run at once when it began.
+    width: u64,
     granted: Moment,
     deadline: Moment,
 }
@@ -40,6 +42,7 @@ pub struct Reported {
 
 impl Lease {
     pub(super) fn new(worker: WorkerId, slots: u32, points: Points, now: Moment, deadline: Moment) -> Self {
+        let width = points.len().min(slots.into());
         let (ended, reported, running) = (Points::new(), BTreeMap::new(), Vec::new());
         Self {
             worker,
@@ -51,9 +54,15 @@ impl Lease {
             running,
             busy_before: 0,
             orphan: false,
+            width,
             granted: now,
             deadline,
         }
+    }
+
+    /// Slots that it takes, from its beginning to its end.
+    pub(super) fn width(&self) -> u64 {
+        self.width
     }
 
     pub(super) fn granted(&self) -> Moment {

@@ -1,15 +1,28 @@
 //! A sweep's life: created, completed or cancelled, retried; and how far it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::leases::LeaseBook;
+use super::queue::{Queue, User};
 use super::sweep::Sweep;
+use super::workers::Workers;
 use super::{Change, Decision, Moment, Points, Progress, Refused, Scheduler, Settings, SweepKey, SweepState};
 
+/// What a sweep is to the scheduler, besides its points.
+#[derive(Clone, Debug, Default)]
+pub struct Submission {
+    /// What its points cost.
+    pub workload: Workload,
+    /// Whose it is.
+    pub user: User,
+}
+
 /// What the points of a sweep cost, in any unit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Workload {
     /// All the same: for spaces too large to look at each point.
+    #[default]
     Equal,
     /// Point by point.
     Each {
@@ -61,9 +74,14 @@ impl Scheduler {
     /// A scheduler without sweeps and workers.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let (sweeps, running) = (std::collections::BTreeMap::new(), BTreeSet::new());
-        let (leases, workers) = (super::LeaseBook::default(), super::Workers::default());
-        Self { settings, sweeps, running, leases, workers, returns: BTreeSet::new() }
+        Self {
+            settings,
+            sweeps: BTreeMap::new(),
+            queue: Queue::default(),
+            leases: LeaseBook::default(),
+            workers: Workers::default(),
+            returns: BTreeSet::new(),
+        }
     }
 
     /// The number that the next sweep gets.
@@ -74,9 +92,29 @@ impl Scheduler {
 
     /// A sweep of `size` points was created under [`Scheduler::next_key`]. What the store has to write of it is more than
     /// is known here, so this makes no change of its own.
-    pub fn on_create(&mut self, key: SweepKey, size: u64, workload: Workload) {
-        self.sweeps.insert(key, Sweep::new(size, workload));
-        self.running.insert(key);
+    pub fn on_create(&mut self, key: SweepKey, size: u64, submission: Submission) {
+        self.sweeps.insert(key, Sweep::new(size, submission));
+        self.requeue(key);
+    }
+
+    /// A person gave a sweep another priority.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub fn on_prioritise(&mut self, key: SweepKey, priority: i32) -> Result<Decision<()>, Refused> {
+        let sweep = self.sweeps.get_mut(&key).ok_or(Refused::UnknownSweep(key))?;
+        if sweep.priority == priority {
+            return Ok(Decision::quiet(()));
+        }
+        sweep.priority = priority;
+        self.requeue(key);
+        Ok(Decision::new(vec![Change::Prioritised { sweep: key, priority }], ()))
+    }
+
+    /// A sweep's priority.
+    #[must_use]
+    pub fn priority(&self, key: SweepKey) -> Option<i32> {
+        self.sweeps.get(&key).map(|sweep| sweep.priority)
     }
 
     /// The costs of a sweep's points became known. What was measured in the old unit is measured anew.
@@ -88,7 +126,10 @@ impl Scheduler {
 
     /// What the sweep's points are cannot be told: none is leased as long as this scheduler lives. What is leased may end.
     pub fn on_hold(&mut self, key: SweepKey) {
-        self.running.remove(&key);
+        if let Some(sweep) = self.sweeps.get_mut(&key) {
+            sweep.on_hold = true;
+        }
+        self.requeue(key);
     }
 
     /// A person gave up what is not finished. A sweep that has ended stays as it is.
@@ -124,6 +165,7 @@ impl Scheduler {
         if sweep_completed {
             changes.extend(self.move_to(key, SweepState::Running));
         }
+        self.requeue(key);
         Ok(Decision::new(changes, points))
     }
 
@@ -137,10 +179,7 @@ impl Scheduler {
         let sweep = self.sweeps.get_mut(&key).filter(|sweep| sweep.state != to)?;
         let from = std::mem::replace(&mut sweep.state, to);
         sweep.pause_reason.clone_from(&reason);
-        match to {
-            SweepState::Running => self.running.insert(key),
-            SweepState::Paused | SweepState::Completed | SweepState::Cancelled => self.running.remove(&key),
-        };
+        self.requeue(key);
         Some(Change::Moved { sweep: key, from, to, reason })
     }
 

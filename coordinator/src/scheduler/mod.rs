@@ -13,7 +13,8 @@
 //!
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
 //! - `life` creates, cancels and retries sweeps, `pause` pauses and resumes them,
-//!   `breaker` pauses those of which too much fails; `grant` leases points and `sizing` says how many; `outcomes` takes what
+//!   `breaker` pauses those of which too much fails; `queue` says which sweep
+//!   is served next, `grant` leases points of it and `sizing` says how many; `outcomes` takes what
 //!   workers report; `expiry` takes leases from those that fell silent; `backoff` lets points wait that were set back.
 //! - `explain` says where a point is, and why; [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
 
@@ -28,6 +29,7 @@ mod life;
 mod outcomes;
 mod pause;
 pub mod progress;
+mod queue;
 mod settings;
 mod sizing;
 pub mod snapshot;
@@ -46,14 +48,16 @@ pub use change::{Change, Decision, Finish, Measurement, Setback};
 pub use expiry::{HeartbeatReply, Held};
 pub use explain::{Obstacle, Standing, Start};
 pub use grant::{Grant, LeaseReply};
-pub use life::Workload;
+pub use life::{Submission, Workload};
 pub use outcomes::{Outcome, Verdict};
 pub use progress::Progress;
+pub use queue::User;
 pub use settings::Settings;
 pub use sweep::SweepState;
 pub use workers::{Registration, WorkerSummary};
 
 use leases::LeaseBook;
+use queue::Queue;
 use sweep::Sweep;
 use workers::Workers;
 
@@ -63,7 +67,7 @@ pub type Points = roaring::RoaringTreemap;
 /// A moment of the monotonic clock: the time since the coordinator started.
 pub type Moment = Duration;
 
-/// A sweep's number: sweeps are numbered, and served, in the order of their creation.
+/// A sweep's number: sweeps are numbered in the order of their creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SweepKey(pub u64);
 
@@ -122,8 +126,8 @@ pub enum Refused {
 pub struct Scheduler {
     settings: Settings,
     sweeps: BTreeMap<SweepKey, Sweep>,
-    /// The sweeps in state running, which alone are looked at when a worker asks.
-    running: BTreeSet<SweepKey>,
+    /// The sweeps of which something can be leased, which alone are looked at when a worker asks.
+    queue: Queue,
     leases: LeaseBook,
     workers: Workers,
     /// When each point that was set back may be leased again.

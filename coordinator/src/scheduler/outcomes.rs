@@ -115,9 +115,10 @@ impl Scheduler {
         self.workers.credit(&worker, finished.len() as u64);
         let _ = self.workers.hear(&worker, now);
         if remain.is_empty() {
-            self.leases.remove(key);
+            self.end(key);
         }
         setbacks.iter().for_each(|setback| self.back_off(key.sweep, setback.point, setback.attempts, now));
+        self.requeue(key.sweep);
         let settled = self.settle(key.sweep, &setbacks);
         let mut changes = vec![Change::Ended { lease: key, finished, setbacks, remain }];
         changes.extend(settled);
@@ -132,8 +133,9 @@ impl Scheduler {
 
     /// Ends a lease without counting an attempt.
     pub(super) fn release(&mut self, key: LeaseKey) -> Option<Change> {
-        let lease = self.leases.remove(key)?;
+        let lease = self.end(key)?;
         self.sweeps.get_mut(&key.sweep)?.give_back(&lease.points);
+        self.requeue(key.sweep);
         Some(Change::Ended { lease: key, finished: Vec::new(), setbacks: Vec::new(), remain: Points::new() })
     }
 

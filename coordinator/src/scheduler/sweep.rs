@@ -1,12 +1,14 @@
 //! One sweep's points. What is not leased, finished or failed is pending: never leased at all (from `next` on), or given
 //! back. Nothing here grows with the number of points that wait, and finished ranges are stored as such.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::progress::Meter;
+use super::queue::Group;
 use super::sizing::{Pace, Quota};
-use super::{Moment, Points, Setback, Workload};
+use super::{Moment, Points, Setback, Submission, User, Workload};
 
 /// Where a sweep is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,11 @@ pub(super) struct Sweep {
     /// Attempts that ended badly, of the points that are still to be finished and had any.
     pub(super) attempts: BTreeMap<u64, u32>,
     pub(super) workload: Workload,
+    pub(super) user: User,
+    /// Higher is served first.
+    pub(super) priority: i32,
+    /// What its points are cannot be told: none is leased.
+    pub(super) on_hold: bool,
     /// Work of the finished and the failed points.
     pub(super) settled: f64,
     pub(super) pace: Pace,
@@ -60,7 +67,7 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    pub(super) fn new(size: u64, workload: Workload) -> Self {
+    pub(super) fn new(size: u64, Submission { workload, user }: Submission) -> Self {
         Self {
             size,
             state: SweepState::Running,
@@ -74,10 +81,18 @@ impl Sweep {
             failed: Points::new(),
             attempts: BTreeMap::new(),
             workload,
+            user,
+            priority: 0,
+            on_hold: false,
             settled: 0.0,
             pace: Pace::default(),
             meter: Meter::default(),
         }
+    }
+
+    /// Its place among those that have points to lease.
+    pub(super) fn group(&self) -> Group {
+        Group { priority: Reverse(self.priority), user: self.user.clone() }
     }
 
     /// Takes over what the points cost. Rates in the old unit are forgotten.
@@ -88,7 +103,8 @@ impl Sweep {
 
     /// Points that can be leased now.
     pub(super) fn pending(&self) -> u64 {
-        if self.state == SweepState::Running { self.size - self.next + self.returned.len() } else { 0 }
+        let leases = self.state == SweepState::Running && !self.on_hold;
+        if leases { self.size - self.next + self.returned.len() } else { 0 }
     }
 
     /// Points that are neither leased, finished nor failed, in whatever state the sweep is.
@@ -189,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_half_finished_sweep_of_a_hundred_million_points_is_held_in_kilobytes() {
-        let mut sweep = Sweep::new(100_000_000, Workload::Equal);
+        let mut sweep = Sweep::new(100_000_000, Submission::default());
         sweep.next = 50_000_000;
         sweep.finished.insert_range(1 << 20..sweep.next);
         // Two workers finish alternating leases, one of them in the wrong order.
@@ -207,7 +223,7 @@ mod tests {
 
     #[test]
     fn points_given_back_go_first_and_in_order() {
-        let mut sweep = Sweep::new(10, Workload::Equal);
+        let mut sweep = Sweep::new(10, Submission::default());
         let _ = sweep.take(&Quota::points(6), 3);
         sweep.give_back(&[1, 4].into_iter().collect());
         let taken = sweep.take(&Quota::points(3), 3);
@@ -217,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_last_attempt_is_made_alone() {
-        let mut sweep = Sweep::new(10, Workload::Equal);
+        let mut sweep = Sweep::new(10, Submission::default());
         let _ = sweep.take(&Quota::points(5), 3);
         for _ in 0..2 {
             sweep.returned.remove(2);

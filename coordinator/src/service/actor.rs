@@ -137,7 +137,8 @@ impl Actor {
             self.on_tick(now);
             if !self.parking.is_empty() {
                 let mut parking = std::mem::take(&mut self.parking);
-                if self.desk.scheduler.has_pending() || std::mem::take(&mut self.desk.drained) {
+                let drained = std::mem::take(&mut self.desk.drained);
+                if self.desk.scheduler.take_news() || drained {
                     parking.ask_again(|asking| self.ask(asking, now));
                 }
                 self.parking = parking;

@@ -46,7 +46,7 @@ impl Desk {
                 Some(known) => known.clone(),
                 None => read_again(entry),
             };
-            states.push((state, listed.workload.clone()));
+            states.push((state, listed.submission()));
             catalogue.insert(listed);
         }
         let mut scheduler = Scheduler::restore(settings, states, now);
@@ -92,6 +92,8 @@ impl Desk {
             resolved_source: entry.source.clone(),
             progress: self.scheduler.progress(key, now)?,
             shards: listed.shards().of_each(),
+            user: entry.user.clone(),
+            priority: self.scheduler.priority(key).unwrap_or_default(),
             pause_reason: self.scheduler.pause_reason(key).map(|reason| reason.to_string()),
             problem: listed.spec.as_ref().err().cloned(),
         })

@@ -37,7 +37,7 @@ pub use explain::{Explanation, ShardAccount};
 pub use refusal::{OpenError, Refusal};
 pub use view::{
     Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Obstacle, Outcome, PastAttempt, Progress,
-    Registration, Standing, Start, SweepState, SweepView, Terms, Verdict, WatchEvent, WorkerView,
+    Registration, Standing, Start, SweepState, SweepView, Terms, Verdict, WatchEvent, Wish, WorkerView,
 };
 
 use actor::{Actor, Message, SharedReader};

@@ -23,10 +23,29 @@ pub struct SweepView {
     pub progress: Progress,
     /// Shards of each point; 1 where none is split.
     pub shards: u32,
+    /// Whose it is; empty is nobody in particular.
+    pub user: String,
+    /// Higher is served first.
+    pub priority: i32,
     /// Why it is paused, if it was not a person who paused it.
     pub pause_reason: Option<String>,
     /// Why this release cannot read it, and leases nothing of it.
     pub problem: Option<String>,
+}
+
+/// Somebody's wish for a sweep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Names it: 1 to 64 characters, unique to the wish.
+    pub request_id: String,
+    /// The sweep file's text.
+    pub source: String,
+    /// "PATH=VALUE", applied to the file in this order.
+    pub overrides: Vec<String>,
+    /// Whose it is; empty is nobody in particular.
+    pub user: String,
+    /// Higher is served first.
+    pub priority: i32,
 }
 
 /// A point that was set aside.

@@ -37,6 +37,7 @@ macro_rules! store_contract_suite {
             an_epoch_is_granted_once,
             a_sweep_that_ended_grants_nothing,
             a_paused_sweep_grants_nothing_and_says_why,
+            a_priority_is_kept,
             a_point_finishes_once,
             a_group_is_written_whole_or_not_at_all,
             records_of_other_attempts_are_gone_once_a_point_ended,
@@ -63,6 +64,7 @@ pub(crate) fn entry(key: SweepKey, size: u64) -> SweepEntry {
         source: "name = \"map\"".into(),
         size,
         created: UNIX_EPOCH + Duration::from_micros(1_234_567_890),
+        user: "ann".into(),
     }
 }
 
@@ -180,6 +182,15 @@ pub(crate) fn a_paused_sweep_grants_nothing_and_says_why<B: Backend>(folder: &Pa
     assert_eq!((state(&mut reader).pause_reason, state(&mut reader).tripped), (None, true));
     store.commit(&[Write::Schedule(Change::Retried { sweep: SWEEP })], NOW).unwrap();
     assert!(!state(&mut reader).tripped);
+}
+
+pub(crate) fn a_priority_is_kept<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    assert_eq!(state(&mut reader).priority, 0);
+    let prioritised = |sweep| Write::Schedule(Change::Prioritised { sweep, priority: -7 });
+    store.commit(&[prioritised(SWEEP)], NOW).unwrap();
+    assert_eq!(state(&mut reader).priority, -7);
+    assert_conflict(store.commit(&[prioritised(SweepKey(2))], NOW));
 }
 
 pub(crate) fn a_point_finishes_once<B: Backend>(folder: &Path) {

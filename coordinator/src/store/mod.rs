@@ -127,6 +127,8 @@ pub struct SweepEntry {
     pub size: u64,
     /// When it was created: a whole number of microseconds.
     pub created: SystemTime,
+    /// Whose it is; empty is nobody in particular.
+    pub user: String,
 }
 
 /// A sweep as it is stored.

@@ -131,7 +131,8 @@ impl Here {
         let path = folder.path().display();
         let Some(sweep) = client.list().await?.pop() else {
             talk(&format!("{}: {}, into {path}", spec.name(), extent(spec)));
-            return Ok(client.create(file, "run".to_owned(), source).await?.id);
+            let wish = v1::CreateSweepRequest { request_id: "run".to_owned(), source, ..Default::default() };
+            return Ok(client.create(file, wish).await?.id);
         };
         let (sweep, _) = client.sweep(&sweep.id).await?;
         let way_out = "choose another folder with --out, or throw it away with --force";

@@ -20,6 +20,7 @@ impl Ledger {
             state: SweepState::Running,
             pause_reason: None,
             tripped: false,
+            priority: 0,
             epoch: 0,
             next: 0,
             finished: Points::new(),
@@ -106,6 +107,7 @@ impl Ledger {
                 sweep.pause_reason.clone_from(reason);
                 sweep.tripped |= reason.is_some();
             }
+            Change::Prioritised { sweep, priority } => self.sweeps.get_mut(sweep).unwrap().priority = *priority,
             Change::Retried { sweep } => {
                 let sweep = self.sweeps.get_mut(sweep).unwrap();
                 sweep.failed.clear();

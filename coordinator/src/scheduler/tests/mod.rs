@@ -10,6 +10,7 @@ pub(crate) mod ledger;
 mod life;
 mod outcomes;
 mod pause;
+mod queue;
 pub(crate) mod random;
 
 use std::time::Duration;
@@ -21,6 +22,8 @@ use super::*;
 /// A scheduler with its clock and its store.
 pub(crate) struct Cluster {
     settings: Settings,
+    /// What was submitted, in the order of keys.
+    submissions: Vec<Submission>,
     pub(crate) scheduler: Scheduler,
     pub(crate) ledger: Ledger,
     pub(crate) now: Moment,
@@ -60,6 +63,7 @@ impl Cluster {
         Self {
             scheduler: Scheduler::new(settings.clone()),
             settings,
+            submissions: Vec::new(),
             ledger: Ledger::default(),
             now: Duration::from_secs(1000),
         }
@@ -70,8 +74,13 @@ impl Cluster {
     }
 
     fn create_weighed(&mut self, size: u64, workload: Workload) -> SweepKey {
+        self.submit(size, Submission { workload, ..Submission::default() })
+    }
+
+    pub(crate) fn submit(&mut self, size: u64, submission: Submission) -> SweepKey {
         let key = self.scheduler.next_key();
-        self.scheduler.on_create(key, size, workload);
+        self.submissions.push(submission.clone());
+        self.scheduler.on_create(key, size, submission);
         self.ledger.create(key, size);
         key
     }
@@ -139,7 +148,7 @@ impl Cluster {
 
     /// A restart: all that is known is what is durable.
     pub(crate) fn restart(&mut self) {
-        let stored = self.ledger.snapshot().into_iter().map(|sweep| (sweep, Workload::Equal)).collect();
+        let stored = self.ledger.snapshot().into_iter().zip(self.submissions.iter().cloned()).collect();
         self.scheduler = Scheduler::restore(self.settings.clone(), stored, self.now);
     }
 

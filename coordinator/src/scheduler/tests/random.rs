@@ -9,7 +9,7 @@ use super::*;
 type Event = (u8, usize, u64);
 
 pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
-    prop::collection::vec((0_u8..15, 0_usize..1000, 0_u64..1000), 1..150)
+    prop::collection::vec((0_u8..16, 0_usize..1000, 0_u64..1000), 1..150)
 }
 
 /// Plays events on a cluster. `played` sees the cluster after each.
@@ -21,7 +21,7 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
         ..settings()
     });
     cluster.create(23);
-    cluster.create(200);
+    cluster.submit(200, Submission { user: User("ann".into()), ..Submission::default() });
     let mut leases: Vec<(String, Grant)> = Vec::new();
     for (kind, who, how) in events {
         let worker = format!("w{}", who % 4);
@@ -71,8 +71,14 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
                 let switched = switch(&mut cluster.scheduler, key).unwrap();
                 cluster.apply(switched);
             }
+            (15, _) => {
+                let priority = i32::try_from(how % 3).unwrap();
+                let prioritised = cluster.scheduler.on_prioritise(SweepKey(1 + how / 3 % 2), priority).unwrap();
+                cluster.apply(prioritised);
+            }
             _ => {}
         }
+        cluster.scheduler.check_queue();
         played(&mut cluster);
     }
     cluster

@@ -27,6 +27,7 @@ pub(super) fn sweeps(connection: &Connection) -> Result<Vec<StoredSweep>, Fault>
             state: state(row.get(7)?)?,
             pause_reason: row.get::<_, Option<String>>(10)?.map(Into::into),
             tripped: row.get(11)?,
+            priority: row.get(12)?,
             epoch: row.get(8)?,
             next: row.get(9)?,
             finished,
@@ -48,6 +49,7 @@ fn entry(row: &Row<'_>) -> Result<SweepEntry, Fault> {
         source: row.get(4)?,
         size: row.get(5)?,
         created: from_micros(row.get(6)?),
+        user: row.get(13)?,
     })
 }
 

@@ -61,6 +61,10 @@ impl Group<'_> {
                 let states = params![sweep.0, state_number(*from), state_number(*to), reason.as_deref()];
                 self.expect_one(include_str!("sql/move_sweep.sql"), states, "the sweep is in another state")
             }
+            Write::Schedule(Change::Prioritised { sweep, priority }) => {
+                let sql = include_str!("sql/prioritise_sweep.sql");
+                self.expect_one(sql, params![sweep.0, priority], "there is no such sweep")
+            }
             Write::Schedule(Change::Retried { sweep }) => {
                 self.execute(include_str!("sql/retry_setbacks.sql"), [sweep.0])?;
                 self.execute(include_str!("sql/arm_breaker.sql"), [sweep.0])?;
@@ -79,8 +83,8 @@ impl Group<'_> {
     }
 
     fn create(&self, entry: &SweepEntry) -> Result<(), Fault> {
-        let SweepEntry { key, id, request_id, name, source, size, created } = entry;
-        let row = params![key.0, id, request_id, name, source, size, to_micros(*created)];
+        let SweepEntry { key, id, request_id, name, source, size, created, user } = entry;
+        let row = params![key.0, id, request_id, name, source, size, to_micros(*created), user];
         self.execute(include_str!("sql/create_sweep.sql"), row).map(drop)
     }
 

@@ -2,6 +2,9 @@
 ALTER TABLE sweep ADD COLUMN pause_reason TEXT;
 -- The circuit breaker has paused it once, and will not again.
 ALTER TABLE sweep ADD COLUMN tripped INTEGER NOT NULL DEFAULT 0;
+-- Whose it is; empty is nobody in particular. Of higher priority is served first.
+ALTER TABLE sweep ADD COLUMN user_name TEXT NOT NULL DEFAULT '';
+ALTER TABLE sweep ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
 
 -- When a lease was granted; 0 of leases that an earlier release granted.
 ALTER TABLE lease ADD COLUMN grant_time INTEGER NOT NULL DEFAULT 0;
