@@ -104,6 +104,9 @@ fn because(obstacle: &v1::Obstacle) -> Option<String> {
             let wait = Duration::try_from(*wait).unwrap_or_default();
             format!("an attempt ended badly; the next is not made before {}", text::span(wait))
         }
+        obstacle::Obstacle::NoWorkerSuits(needed) => {
+            format!("no worker has what the sweep needs, {needed}; `phasegrid workers` lists what there is")
+        }
         obstacle::Obstacle::SweepsAhead(sweeps) => format!("{} served first", are(*sweeps, "other sweep")),
         obstacle::Obstacle::PointsAhead(points) => format!("{} leased first", are(*points, "point")),
     })

@@ -98,6 +98,10 @@ fn description(sweep: &v1::Sweep, failed_points: &[v1::FailedPoint]) -> String {
     if sweep.priority != 0 {
         text += &format!("priority  {}\n", sweep.priority);
     }
+    if !sweep.needs.is_empty() {
+        let unmet = if sweep.needs_unmet { "; no worker has that" } else { "" };
+        text += &format!("needs     {}{unmet}\n", sweep.needs);
+    }
     if !sweep.pause_reason.is_empty() {
         text += &format!("paused    {}\n", sweep.pause_reason);
     }
@@ -134,6 +138,7 @@ impl Workers {
         let columns = [
             ("id", Kind::Text),
             ("device", Kind::Text),
+            ("memory_gib", Kind::Real),
             ("slots", Kind::Integer),
             ("state", Kind::Text),
             ("leased", Kind::Integer),
@@ -144,6 +149,7 @@ impl Workers {
             vec![
                 Cell::text(worker.id),
                 Cell::text(worker.device),
+                memory(worker.memory_bytes),
                 Cell::Integer(worker.slots.into()),
                 Cell::text(if worker.draining { "draining" } else { "active" }),
                 Cell::integer(worker.leased),
@@ -170,6 +176,11 @@ pub(super) fn state(sweep: &v1::Sweep) -> &'static str {
         v1::SweepState::Cancelled => "cancelled",
         v1::SweepState::Unspecified => "",
     }
+}
+
+/// In GiB; missing if it is not known.
+fn memory(bytes: u64) -> Cell {
+    if bytes == 0 { Cell::Missing } else { Cell::real(bytes as f64 / f64::from(1 << 30)) }
 }
 
 /// To the second, in UTC.

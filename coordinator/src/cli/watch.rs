@@ -39,7 +39,7 @@ impl Watch {
         let mut events = Events::of(client, &self.id).await?;
         let mut view = View::new();
         let mut ticks = ticks();
-        let mut was_paused = None;
+        let (mut was_paused, mut was_unmet) = (None, false);
         let end = loop {
             let event = tokio::select! {
                 event = events.next(&view) => event?,
@@ -54,6 +54,10 @@ impl Watch {
                 view.say(&paused.sentence());
             }
             was_paused = paused;
+            if !event.unmet.is_empty() && !was_unmet {
+                view.say(&format!("no worker has what the sweep needs, {}; it waits for one", event.unmet));
+            }
+            was_unmet = !event.unmet.is_empty();
             if let Some(end) = End::of(&event) {
                 break end;
             }

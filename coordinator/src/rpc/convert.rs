@@ -61,6 +61,8 @@ impl From<SweepView> for v1::Sweep {
             pause_reason: sweep.pause_reason.unwrap_or_default(),
             user: sweep.user,
             priority: sweep.priority,
+            needs: sweep.needs.unwrap_or_default(),
+            needs_unmet: sweep.needs_unmet,
         }
     }
 }
@@ -85,6 +87,7 @@ impl From<WatchEvent> for v1::WatchSweepResponse {
             state: v1::SweepState::from(event.state).into(),
             progress: Some(progress(event.progress, event.shards)),
             pause_reason: event.pause_reason.unwrap_or_default(),
+            unmet: event.unmet.unwrap_or_default(),
         }
     }
 }
@@ -94,6 +97,7 @@ impl From<WorkerView> for v1::Worker {
         Self {
             id: worker.id,
             device: worker.device,
+            memory_bytes: worker.memory,
             slots: worker.slots,
             draining: worker.draining,
             leased: worker.leased,
@@ -105,8 +109,8 @@ impl From<WorkerView> for v1::Worker {
 
 impl From<v1::RegisterRequest> for Registration {
     fn from(request: v1::RegisterRequest) -> Self {
-        let v1::RegisterRequest { worker_id: id, slots, device, numerics_version } = request;
-        Self { id, slots, device, numerics_version }
+        let v1::RegisterRequest { worker_id: id, slots, device, numerics_version, memory_bytes: memory } = request;
+        Self { id, slots, device, memory, numerics_version }
     }
 }
 

@@ -49,6 +49,7 @@ impl From<Obstacle> for v1::Obstacle {
             Obstacle::Unreadable => obstacle::Obstacle::Unreadable(()),
             Obstacle::NoWorker => obstacle::Obstacle::NoWorker(()),
             Obstacle::BackingOff(wait) => obstacle::Obstacle::BackingOff(to_span(wait).unwrap_or_default()),
+            Obstacle::NoWorkerSuits(needed) => obstacle::Obstacle::NoWorkerSuits(needed.to_string()),
             Obstacle::SweepsAhead(sweeps) => obstacle::Obstacle::SweepsAhead(sweeps),
             Obstacle::PointsAhead(points) => obstacle::Obstacle::PointsAhead(points),
         };

@@ -177,7 +177,7 @@ mod tests {
             remaining: None,
             workers: 0,
         };
-        WatchEvent { sequence, state, pause_reason: None, progress, shards: 1 }
+        WatchEvent { sequence, state, pause_reason: None, unmet: None, progress, shards: 1 }
     }
 
     #[tokio::test]

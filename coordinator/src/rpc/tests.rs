@@ -74,6 +74,7 @@ impl Running {
             slots: 2,
             device: "cpu".to_owned(),
             numerics_version: NUMERICS_VERSION,
+            memory_bytes: 8 << 30,
         };
         let terms = self.workers.register(request).await.unwrap().into_inner();
         assert_eq!(terms.lease_time.map(|time| time.seconds), Some(60));

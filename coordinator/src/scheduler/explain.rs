@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LeaseKey, Moment, Refused, Scheduler, SweepKey, SweepState, WorkerId};
+use super::{LeaseKey, Moment, Refused, Requirement, Scheduler, SweepKey, SweepState, WorkerId};
 
 /// Where a point is.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,8 @@ pub enum Obstacle {
     Unreadable,
     /// No worker that takes leases has been heard of lately.
     NoWorker,
+    /// There are workers, but none that has what the sweep needs.
+    NoWorkerSuits(Requirement),
     /// An attempt ended badly, and the next is not made before so long.
     BackingOff(Duration),
     /// So many other sweeps are served first: of a higher priority, or of the same user and older.
@@ -97,9 +99,10 @@ impl Scheduler {
         } else if sweep.on_hold {
             obstacles.push(Obstacle::Unreadable);
         }
-        if self.workers.slots() == 0 {
+        if self.workers.slots(Requirement::default()) == 0 {
             obstacles.push(Obstacle::NoWorker);
         }
+        obstacles.extend(self.unmet(key).map(Obstacle::NoWorkerSuits));
         if let Some(until) = sweep.backing_off.get(&point) {
             obstacles.push(Obstacle::BackingOff(until.saturating_sub(now)));
         }

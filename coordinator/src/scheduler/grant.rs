@@ -36,10 +36,14 @@ impl Scheduler {
         }
         let slots = worker.slots;
         self.end_backoffs(now);
-        let all_slots = self.workers.slots();
-        let found = self.queue.next().and_then(|key| Some((key, self.sweeps.get_mut(&key)?)));
+        let found = self
+            .workers
+            .get(id)
+            .and_then(|worker| self.queue.next(worker))
+            .and_then(|key| Some((key, self.sweeps.get_mut(&key)?)));
         let Some((key, sweep)) = found else { return Ok(Decision::quiet(LeaseReply::Nothing)) };
 
+        let all_slots = self.workers.slots(sweep.requirement);
         let quota = Quota::new(sweep.pace, self.settings.lease_target, slots, all_slots, sweep.pending());
         let points = sweep.take(&quota, self.settings.max_attempts);
         sweep.epoch += 1;

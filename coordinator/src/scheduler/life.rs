@@ -7,7 +7,9 @@ use super::leases::LeaseBook;
 use super::queue::{Queue, User};
 use super::sweep::Sweep;
 use super::workers::Workers;
-use super::{Change, Decision, Moment, Points, Progress, Refused, Scheduler, Settings, SweepKey, SweepState};
+use super::{
+    Change, Decision, Moment, Points, Progress, Refused, Requirement, Scheduler, Settings, SweepKey, SweepState,
+};
 
 /// What a sweep is to the scheduler, besides its points.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,8 @@ pub struct Submission {
     pub workload: Workload,
     /// Whose it is.
     pub user: User,
+    /// What it needs of a worker.
+    pub requirement: Requirement,
 }
 
 /// What the points of a sweep cost, in any unit.

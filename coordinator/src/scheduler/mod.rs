@@ -13,7 +13,8 @@
 //!
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
 //! - `life` creates, cancels and retries sweeps, `pause` pauses and resumes them,
-//!   `breaker` pauses those of which too much fails; `queue` says which sweep
+//!   `breaker` pauses those of which too much fails; `resources` says which workers
+//!   suit a sweep, `queue` which sweep
 //!   is served next, `grant` leases points of it and `sizing` says how many; `outcomes` takes what
 //!   workers report; `expiry` takes leases from those that fell silent; `backoff` lets points wait that were set back.
 //! - `explain` says where a point is, and why; [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
@@ -30,6 +31,7 @@ mod outcomes;
 mod pause;
 pub mod progress;
 mod queue;
+mod resources;
 mod settings;
 mod sizing;
 pub mod snapshot;
@@ -52,6 +54,7 @@ pub use life::{Submission, Workload};
 pub use outcomes::{Outcome, Verdict};
 pub use progress::Progress;
 pub use queue::User;
+pub use resources::{Device, Requirement};
 pub use settings::Settings;
 pub use sweep::SweepState;
 pub use workers::{Registration, WorkerSummary};

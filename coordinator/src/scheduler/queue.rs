@@ -1,16 +1,17 @@
-//! Which sweep serves the next worker that asks: of those with points that can be leased now, one of the highest priority;
+//! Which sweep serves the next worker that asks: of those with points that can be leased now, and whom the worker suits, one of the highest priority;
 //! among these, one of the user whose leases take the fewest slots now, or, of several such, who has waited longest for a
 //! lease; and of a user's sweeps the oldest.
 //!
-//! Slots and not points are shared, because a point may take milliseconds or hours. Sweeps of one user and priority are a
-//! group, and a request looks at one entry a group, however many sweeps there are.
+//! Slots and not points are shared, because a point may take milliseconds or hours. Sweeps of one user, priority and need are
+//! a group, and a request looks at one entry a group, however many sweeps there are.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{LeaseKey, Scheduler, SweepKey, SweepState};
-use crate::scheduler::leases::Lease;
+use super::leases::Lease;
+use super::workers::Worker;
+use super::{LeaseKey, Requirement, Scheduler, SweepKey};
 
 /// Whose sweep it is, by name; empty is nobody in particular.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +28,7 @@ impl Default for User {
 pub(super) struct Group {
     pub(super) priority: Reverse<i32>,
     pub(super) user: User,
+    pub(super) requirement: Requirement,
 }
 
 /// What a user's leases take.
@@ -70,13 +72,14 @@ impl Queue {
         }
     }
 
-    /// The sweep that is served next.
-    pub(super) fn next(&self) -> Option<SweepKey> {
+    /// The sweep that is served next by a worker whom it suits.
+    pub(super) fn next(&self, worker: &Worker) -> Option<SweepKey> {
         let rank = |(group, sweeps): (&Group, &BTreeSet<SweepKey>)| {
             let usage = self.users.get(&group.user).map_or((0, 0), |usage| (usage.slots, usage.latest));
             Some((group.priority, usage, *sweeps.first()?))
         };
-        self.groups.iter().filter_map(rank).min().map(|(.., first)| first)
+        let suits = |(group, _): &(&Group, _)| group.requirement.fits(worker);
+        self.groups.iter().filter(suits).filter_map(rank).min().map(|(.., first)| first)
     }
 
     /// The sweeps that are served before this one whatever their users do: of a higher priority, or of the same user and
@@ -84,7 +87,7 @@ impl Queue {
     fn ahead(&self, key: SweepKey, of: &Group) -> u64 {
         let ahead = |(group, sweeps): (&Group, &BTreeSet<SweepKey>)| match group {
             group if group.priority < of.priority => sweeps.len(),
-            group if group == of => sweeps.range(..key).count(),
+            group if group.priority == of.priority && group.user == of.user => sweeps.range(..key).count(),
             _ => 0,
         };
         self.groups.iter().map(ahead).sum::<usize>() as u64
@@ -135,6 +138,7 @@ impl Scheduler {
     /// The sweeps in the queue are just those of which something can be leased, each at its place.
     #[cfg(test)]
     pub(super) fn check_queue(&self) {
+        use super::SweepState;
         let ready = self.sweeps.iter().filter(|(_, sweep)| sweep.state == SweepState::Running && sweep.pending() > 0);
         let places: BTreeMap<_, _> = ready.map(|(key, sweep)| (*key, sweep.group())).collect();
         assert_eq!(self.queue.places, places);

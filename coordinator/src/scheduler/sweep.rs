@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::progress::Meter;
 use super::queue::Group;
 use super::sizing::{Pace, Quota};
-use super::{Moment, Points, Setback, Submission, User, Workload};
+use super::{Moment, Points, Requirement, Setback, Submission, User, Workload};
 
 /// Where a sweep is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(super) struct Sweep {
     pub(super) attempts: BTreeMap<u64, u32>,
     pub(super) workload: Workload,
     pub(super) user: User,
+    /// What it needs of a worker.
+    pub(super) requirement: Requirement,
     /// Higher is served first.
     pub(super) priority: i32,
     /// What its points are cannot be told: none is leased.
@@ -67,7 +69,7 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    pub(super) fn new(size: u64, Submission { workload, user }: Submission) -> Self {
+    pub(super) fn new(size: u64, Submission { workload, user, requirement }: Submission) -> Self {
         Self {
             size,
             state: SweepState::Running,
@@ -82,6 +84,7 @@ impl Sweep {
             attempts: BTreeMap::new(),
             workload,
             user,
+            requirement,
             priority: 0,
             on_hold: false,
             settled: 0.0,
@@ -92,7 +95,7 @@ impl Sweep {
 
     /// Its place among those that have points to lease.
     pub(super) fn group(&self) -> Group {
-        Group { priority: Reverse(self.priority), user: self.user.clone() }
+        Group { priority: Reverse(self.priority), user: self.user.clone(), requirement: self.requirement }
     }
 
     /// Takes over what the points cost. Rates in the old unit are forgotten.

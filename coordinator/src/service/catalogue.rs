@@ -24,7 +24,8 @@ pub(super) struct Listed {
 impl Listed {
     /// What it is to the scheduler.
     pub(super) fn submission(&self) -> Submission {
-        Submission { workload: self.workload.clone(), user: User(self.entry.user.as_str().into()) }
+        let requirement = self.spec.as_ref().map(Spec::requirement).unwrap_or_default();
+        Submission { workload: self.workload.clone(), user: User(self.entry.user.as_str().into()), requirement }
     }
 
     /// What is leased of it.

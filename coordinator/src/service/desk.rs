@@ -4,7 +4,7 @@ use super::Refusal;
 use super::catalogue::{Catalogue, Listed, read_again};
 use super::token::Token;
 use super::view::SweepView;
-use crate::scheduler::{Decision, LeaseKey, Moment, Refused, Scheduler, Settings, SweepKey, Workload};
+use crate::scheduler::{Decision, LeaseKey, Moment, Refused, Requirement, Scheduler, Settings, SweepKey, Workload};
 use crate::spec::{Shards, Spec};
 use crate::store::{StoredSweep, Write};
 
@@ -95,6 +95,10 @@ impl Desk {
             user: entry.user.clone(),
             priority: self.scheduler.priority(key).unwrap_or_default(),
             pause_reason: self.scheduler.pause_reason(key).map(|reason| reason.to_string()),
+            needs: Some(listed.submission().requirement)
+                .filter(|needs| *needs != Requirement::default())
+                .map(|needs| needs.to_string()),
+            needs_unmet: self.scheduler.unmet(key).is_some(),
             problem: listed.spec.as_ref().err().cloned(),
         })
     }

@@ -247,6 +247,7 @@ impl Coordinator {
         let view = |worker: crate::scheduler::WorkerSummary| WorkerView {
             id: worker.worker.to_string(),
             device: worker.device,
+            memory: worker.memory,
             slots: worker.slots,
             draining: worker.draining,
             leased: worker.leased,

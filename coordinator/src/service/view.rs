@@ -29,6 +29,10 @@ pub struct SweepView {
     pub priority: i32,
     /// Why it is paused, if it was not a person who paused it.
     pub pause_reason: Option<String>,
+    /// What it needs of a worker, if it needs anything, as in "cuda with 16 GiB".
+    pub needs: Option<String>,
+    /// There are workers, but none that has what it needs.
+    pub needs_unmet: bool,
     /// Why this release cannot read it, and leases nothing of it.
     pub problem: Option<String>,
 }
@@ -70,6 +74,8 @@ pub struct WatchEvent {
     pub state: SweepState,
     /// Why it is paused, if it was not a person who paused it.
     pub pause_reason: Option<String>,
+    /// What it needs and no worker has, although there are some.
+    pub unmet: Option<String>,
     /// Its points by state; its shards, where points are split.
     pub progress: Progress,
     /// Shards of each point; 1 where none is split.
@@ -83,6 +89,8 @@ pub struct WorkerView {
     pub id: String,
     /// "cpu" or "cuda:N".
     pub device: String,
+    /// Bytes of memory of its device; 0 if it cannot tell.
+    pub memory: u64,
     /// Points that it advances at once.
     pub slots: u32,
     /// It gets no further leases.
@@ -104,6 +112,8 @@ pub struct Registration {
     pub slots: u32,
     /// "cpu" or "cuda:N".
     pub device: String,
+    /// Bytes of memory of its device, the smallest where it has several; 0 if it cannot tell.
+    pub memory: u64,
     /// Must be the coordinator's own.
     pub numerics_version: u32,
 }

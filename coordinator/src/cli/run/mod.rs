@@ -184,6 +184,11 @@ async fn follow(client: Client, id: &str, mut crew: Crew, stop: impl Future<Outp
                         let next = "the same command goes on, with --retry with what failed as well";
                         break Err(Failure::Paused(format!("the sweep was paused{}; {next}", paused.because())));
                     }
+                    if !event.unmet.is_empty() {
+                        let why = format!("the sweep needs {}, which no worker of this machine has", event.unmet);
+                        let next = "change [resources], or give it to a cluster with `phasegrid submit`";
+                        break Err(Failure::Worker(format!("{why}; {next}")));
+                    }
                     if !started {
                         crew.start();
                         started = true;

@@ -12,6 +12,7 @@ mod outcomes;
 mod pause;
 mod queue;
 pub(crate) mod random;
+mod resources;
 
 use std::time::Duration;
 
@@ -91,7 +92,7 @@ impl Cluster {
     }
 
     pub(crate) fn register(&mut self, id: &str, slots: u32) {
-        let registration = Registration { worker: id.into(), slots, device: "cpu".into() };
+        let registration = Registration { worker: id.into(), slots, device: "cpu".into(), memory: 0 };
         let decision = self.scheduler.on_register(registration, self.now);
         self.apply(decision);
     }
