@@ -11,11 +11,12 @@ use std::time::Duration;
 use config::{Config, Environment, File, FileFormat, Source, Value};
 use phasegrid_proto::place::{PLACES, Place};
 
+use crate::scheduler::Breaker;
 use crate::service;
 use crate::telemetry::LogFormat;
 
 /// The keys, in the order of the sample.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 14] = [
     "listen",
     "tls_certificate",
     "tls_key",
@@ -24,6 +25,9 @@ const KEYS: [&str; 11] = [
     "lease_time",
     "heartbeat_interval",
     "max_attempts",
+    "retry_backoff",
+    "breaker_points",
+    "breaker_share",
     "lease_target",
     "log",
     "log_format",
@@ -134,6 +138,8 @@ impl Settings {
                 max_attempts: keys.take("max_attempts", default.leasing.max_attempts, "a number from 1", |text| {
                     text.parse().ok().filter(|attempts| *attempts > 0)
                 }),
+                retry_backoff: keys.duration_or_off("retry_backoff", default.leasing.retry_backoff),
+                breaker: keys.breaker(default.leasing.breaker),
                 lease_target: keys.duration("lease_target", default.leasing.lease_target),
             },
             log: keys.take(
@@ -186,6 +192,27 @@ impl Keys {
         self.problems
             .push(format!("{missing}: missing; where there is a {there}, it takes the file that goes with it"));
         None
+    }
+
+    /// Zero if it is off.
+    fn duration_or_off(&mut self, key: &str, default: Duration) -> Duration {
+        let accepted = format!("{DURATIONS}, or \"off\"");
+        self.take(key, default, &accepted, |text| match text {
+            "off" => Some(Duration::ZERO),
+            text => parse_duration(text).ok(),
+        })
+    }
+
+    fn breaker(&mut self, default: Option<Breaker>) -> Option<Breaker> {
+        let default = default.unwrap_or(Breaker { points: 0, share: 0.0 });
+        let points = self.take("breaker_points", default.points, "a number from 1, or \"off\"", |text| match text {
+            "off" => Some(0),
+            text => text.parse().ok().filter(|points| *points > 0),
+        });
+        let share = self.take("breaker_share", default.share, "a share from 0 to below 1 as in \"0.5\"", |text| {
+            text.parse().ok().filter(|share| (0.0..1.0).contains(share))
+        });
+        (points > 0).then_some(Breaker { points, share })
     }
 
     /// Whatever was not taken is unknown.
@@ -309,6 +336,19 @@ mod tests {
                 problem,
                 format!("{missing}: missing; where there is a {given}, it takes the file that goes with it")
             );
+        }
+    }
+
+    #[test]
+    fn what_is_off_is_off_and_nonsense_is_refused() {
+        let load = |key, value: &str| Settings::load(None, [], [(key, value.to_owned())]);
+        assert_eq!(load("breaker_points", "off").unwrap().leasing.breaker, None);
+        assert_eq!(load("breaker_share", "0.9").unwrap().leasing.breaker, Some(Breaker { points: 20, share: 0.9 }));
+        assert_eq!(load("retry_backoff", "off").unwrap().leasing.retry_backoff, Duration::ZERO);
+        for (key, value) in
+            [("breaker_points", "0"), ("breaker_share", "1"), ("breaker_share", "nan"), ("retry_backoff", "0")]
+        {
+            assert!(load(key, value).unwrap_err().to_string().starts_with(key), "{key} = {value}");
         }
     }
 

@@ -30,8 +30,11 @@ impl Client {
     }
 
     pub(crate) fn create_sweep(&self, request_id: &str, source: &str) -> Answer<v1::Sweep> {
-        let request =
-            v1::CreateSweepRequest { request_id: request_id.to_owned(), source: source.to_owned(), overrides: vec![] };
+        let request = v1::CreateSweepRequest {
+            request_id: request_id.to_owned(),
+            source: source.to_owned(),
+            ..Default::default()
+        };
         let answer = self.runtime.block_on(self.service().create_sweep(request))?;
         Ok(answer.into_inner().sweep.expect("the answer carries the sweep"))
     }

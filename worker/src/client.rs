@@ -117,6 +117,7 @@ impl Client {
             slots,
             device: device.to_owned(),
             numerics_version: NUMERICS_VERSION,
+            memory_bytes: 0,
         };
         Ok(Self {
             // A range of long configurations may be larger than the default of 4 MB.
@@ -132,6 +133,13 @@ impl Client {
             joining: Mutex::new(()),
             outage: Outage::new(url),
         })
+    }
+
+    /// Tells the coordinator how much memory the device has.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: Option<u64>) -> Self {
+        self.registration.memory_bytes = bytes.unwrap_or(0);
+        self
     }
 
     /// The worker's id at the coordinator.

@@ -54,4 +54,6 @@ pub mod random;
 
 pub mod host;
 
+pub mod device_memory;
+
 mod mkl;

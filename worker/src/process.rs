@@ -10,7 +10,7 @@ use crate::client::{Client, ClientError};
 use crate::config::{Args, Settings, SettingsError};
 use crate::cuda::DeviceError;
 use crate::runner::{self, Capacity, RunError};
-use crate::{cuda, telemetry};
+use crate::{cuda, device_memory, telemetry};
 
 /// A step of one small network takes a GPU about as long as that of many stacked ones: what it waits for is the launch of
 /// its kernels. 64 is enough to hide that at the sizes of phase diagrams, and little enough that the points of a lease
@@ -65,6 +65,7 @@ fn work(args: Args) -> Result<(), ProcessError> {
     telemetry::init(&settings);
     let devices = cuda::resolve(&settings.device)?;
     let device_name = cuda::name(&devices);
+    let memory = device_memory::smallest(&devices);
     let capacity = capacity(settings.slots, devices)?;
     tracing::info!(
         worker = settings.name,
@@ -78,7 +79,8 @@ fn work(args: Args) -> Result<(), ProcessError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let slots = u32::try_from(capacity.slots).unwrap_or(u32::MAX);
-        let client = Client::new(&settings.coordinator, &credentials, &settings.name, slots, &device_name)?;
+        let client =
+            Client::new(&settings.coordinator, &credentials, &settings.name, slots, &device_name)?.with_memory(memory);
         let leave = first_signal()?;
         runner::run(client, capacity, settings.snapshots, leave).await?;
         tracing::info!("the worker leaves");

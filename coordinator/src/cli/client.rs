@@ -103,14 +103,13 @@ impl Client {
         }
     }
 
-    /// Creates the sweep that the file describes, or finds the one that the same request created before.
+    /// Creates the sweep that the file with its overrides describes, or finds the one that the same request created before.
     pub(super) async fn create(
         &mut self,
         file: &SweepFile,
-        request_id: String,
-        source: String,
+        wish: v1::CreateSweepRequest,
     ) -> Result<v1::Sweep, Failure> {
-        let request = v1::CreateSweepRequest { request_id, source, overrides: file.overrides.clone() };
+        let request = v1::CreateSweepRequest { overrides: file.overrides.clone(), ..wish };
         let answer = self.sweeps.create_sweep(request).await.map_err(|status| match status.code() {
             Code::InvalidArgument => file.failure(status.message().to_owned()),
             _ => self.failure(status),
@@ -126,6 +125,13 @@ impl Client {
             _ => self.failure(status),
         })?;
         Ok(answer.into_inner())
+    }
+
+    /// Lets a paused sweep go on.
+    pub(super) async fn resume(&mut self, id: &str) -> Result<v1::Sweep, Failure> {
+        let request = v1::ResumeSweepRequest { id: id.to_owned() };
+        let answer = self.sweeps.resume_sweep(request).await.map_err(|status| self.failure(status))?;
+        Ok(answer.into_inner().sweep.unwrap_or_default())
     }
 
     /// Makes failed points pending again; says how many.

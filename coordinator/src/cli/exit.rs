@@ -30,13 +30,15 @@ pub enum Exit {
     NoPlateau = 10,
     /// The coordinator wants another token, or its certificate is not accepted.
     Denied = 11,
+    /// The sweep was paused before its end, mostly because too many of its points failed.
+    Paused = 12,
     /// Ended by Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code, ascending.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Success,
         Self::Internal,
         Self::Usage,
@@ -49,6 +51,7 @@ impl Exit {
         Self::Worker,
         Self::NoPlateau,
         Self::Denied,
+        Self::Paused,
         Self::Interrupted,
     ];
 
@@ -74,6 +77,7 @@ impl Exit {
             Self::Worker => "the worker binary is missing, or workers keep dying",
             Self::NoPlateau => "a calibration found no plateau, and wrote no sweep file",
             Self::Denied => "the coordinator wants another token, or its certificate is not accepted",
+            Self::Paused => "the sweep was paused before its end",
             Self::Interrupted => "interrupted; where a command keeps state, it is kept",
         }
     }

@@ -46,6 +46,8 @@ pub(super) enum Failure {
     Worker(String),
     #[error("no plateau; {0}")]
     NoPlateau(String),
+    #[error("{0}")]
+    Paused(String),
     #[error("interrupted; {0}")]
     Interrupted(String),
     #[error("{0:#}; this is a defect of phasegrid")]
@@ -72,6 +74,7 @@ impl Failure {
             Self::FailedPoints { .. } => Exit::FailedPoints,
             Self::Worker(_) => Exit::Worker,
             Self::NoPlateau(_) => Exit::NoPlateau,
+            Self::Paused(_) => Exit::Paused,
             Self::Interrupted(_) => Exit::Interrupted,
         }
     }

@@ -30,6 +30,8 @@ impl List {
         let columns = [
             ("id", Kind::Text),
             ("name", Kind::Text),
+            ("user", Kind::Text),
+            ("priority", Kind::Integer),
             ("state", Kind::Text),
             ("size", Kind::Integer),
             ("shards", Kind::Integer),
@@ -43,6 +45,8 @@ impl List {
             vec![
                 Cell::text(sweep.id.as_str()),
                 Cell::text(sweep.name.as_str()),
+                Cell::text(sweep.user.as_str()),
+                Cell::Integer(sweep.priority.into()),
                 Cell::text(state(&sweep)),
                 Cell::integer(progress.size),
                 Cell::integer(progress.shards.into()),
@@ -88,6 +92,19 @@ fn description(sweep: &v1::Sweep, failed_points: &[v1::FailedPoint]) -> String {
         summary(&progress),
         progress.work_done * 100.0
     );
+    if !sweep.user.is_empty() {
+        text += &format!("user      {}\n", sweep.user);
+    }
+    if sweep.priority != 0 {
+        text += &format!("priority  {}\n", sweep.priority);
+    }
+    if !sweep.needs.is_empty() {
+        let unmet = if sweep.needs_unmet { "; no worker has that" } else { "" };
+        text += &format!("needs     {}{unmet}\n", sweep.needs);
+    }
+    if !sweep.pause_reason.is_empty() {
+        text += &format!("paused    {}\n", sweep.pause_reason);
+    }
     if !sweep.problem.is_empty() {
         text += &format!("problem   {}\n", sweep.problem.replace('\n', "\n          "));
     }
@@ -121,6 +138,7 @@ impl Workers {
         let columns = [
             ("id", Kind::Text),
             ("device", Kind::Text),
+            ("memory_gib", Kind::Real),
             ("slots", Kind::Integer),
             ("state", Kind::Text),
             ("leased", Kind::Integer),
@@ -131,6 +149,7 @@ impl Workers {
             vec![
                 Cell::text(worker.id),
                 Cell::text(worker.device),
+                memory(worker.memory_bytes),
                 Cell::Integer(worker.slots.into()),
                 Cell::text(if worker.draining { "draining" } else { "active" }),
                 Cell::integer(worker.leased),
@@ -153,10 +172,16 @@ pub(super) fn state(sweep: &v1::Sweep) -> &'static str {
     match sweep.state() {
         v1::SweepState::Running if !sweep.problem.is_empty() => "unreadable",
         v1::SweepState::Running => "running",
+        v1::SweepState::Paused => "paused",
         v1::SweepState::Completed => "completed",
         v1::SweepState::Cancelled => "cancelled",
         v1::SweepState::Unspecified => "",
     }
+}
+
+/// In GiB; missing if it is not known.
+fn memory(bytes: u64) -> Cell {
+    if bytes == 0 { Cell::Missing } else { Cell::real(bytes as f64 / f64::from(1 << 30)) }
 }
 
 /// To the second, in UTC.

@@ -1,8 +1,8 @@
 //! The command line. It speaks to coordinators through gRPC alone; stdout is data, stderr is talk.
 //!
 //! One file a command: `run`, `plan` and `calibrate` take a sweep file and need no coordinator; `serve` is one; `submit`, `list`
-//! (`show`, `workers`), `control` (`cancel`, `retry`, `drain`), `watch`, `table`, `plot` and `token` are clients of one, and
-//! `init_cluster` makes its certificates. They
+//! (`show`, `workers`), `control` (`cancel`, `pause`, `resume`, `priority`, `retry`, `drain`), `watch`, `explain`, `table`, `plot`
+//! and `token` are clients of one, and `init_cluster` makes its certificates. They
 //! share `client` (the connection), `progress` (what a person sees of it), `input` and `output` (files and streams),
 //! `failure` and [`exit`] (how it ends).
 
@@ -10,6 +10,7 @@ mod calibrate;
 mod client;
 mod control;
 pub mod exit;
+mod explain;
 mod failure;
 mod init_cluster;
 mod input;
@@ -79,7 +80,11 @@ enum Command {
     List(list::List),
     Show(list::Show),
     Watch(watch::Watch),
+    Explain(explain::Explain),
     Cancel(control::Cancel),
+    Pause(control::Pause),
+    Resume(control::Resume),
+    Priority(control::Priority),
     Retry(control::Retry),
     Table(table::Table),
     Plot(plot::Plot),
@@ -122,7 +127,11 @@ fn start(cli: Cli) -> Result<(), Failure> {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
             Command::Watch(watch) => watch.run().await,
+            Command::Explain(explain) => explain.run().await,
             Command::Cancel(cancel) => cancel.run().await,
+            Command::Pause(pause) => pause.run().await,
+            Command::Resume(resume) => resume.run().await,
+            Command::Priority(priority) => priority.run().await,
             Command::Retry(retry) => retry.run().await,
             Command::Table(table) => table.run().await,
             Command::Plot(plot) => plot.run().await,
@@ -168,7 +177,11 @@ mod tests {
             "list",
             "show",
             "watch",
+            "explain",
             "cancel",
+            "pause",
+            "resume",
+            "priority",
             "retry",
             "table",
             "plot",

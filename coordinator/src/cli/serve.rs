@@ -55,6 +55,16 @@ pub(super) struct Serve {
     /// How many times a point may be started before it is set aside as failed [default: 3]
     #[arg(long, value_name = "N")]
     max_attempts: Option<String>,
+    /// How long a point waits after its first attempt that failed, and twice as long after each further one; or off [default:
+    /// 1s]
+    #[arg(long, value_name = "DURATION")]
+    retry_backoff: Option<String>,
+    /// Pause a sweep once so many of its points failed, and more than --breaker-share of those that ended; or off [default: 20]
+    #[arg(long, value_name = "N")]
+    breaker_points: Option<String>,
+    /// The share of failed points above which a sweep is paused [default: 0.5]
+    #[arg(long, value_name = "SHARE")]
+    breaker_share: Option<String>,
     /// How much work a worker is given at once, in time [default: 5s]
     #[arg(long, value_name = "DURATION")]
     lease_target: Option<String>,
@@ -94,6 +104,9 @@ impl Serve {
             ("lease_time", text(&self.lease_time)),
             ("heartbeat_interval", text(&self.heartbeat_interval)),
             ("max_attempts", text(&self.max_attempts)),
+            ("retry_backoff", text(&self.retry_backoff)),
+            ("breaker_points", text(&self.breaker_points)),
+            ("breaker_share", text(&self.breaker_share)),
             ("lease_target", text(&self.lease_target)),
             ("log", text(&global.log)),
             ("log_format", format),

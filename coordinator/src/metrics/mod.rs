@@ -95,7 +95,7 @@ impl Metrics {
     /// The page.
     #[must_use]
     pub fn page(&self, census: &Census) -> String {
-        for state in [SweepState::Running, SweepState::Completed, SweepState::Cancelled] {
+        for state in [SweepState::Running, SweepState::Paused, SweepState::Completed, SweepState::Cancelled] {
             let count = census.sweeps.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
             self.sweeps.get_or_create(&[("state", state_name(state))]).set(gauge(count));
         }
@@ -123,6 +123,7 @@ fn gauge(count: u64) -> i64 {
 fn state_name(state: SweepState) -> &'static str {
     match state {
         SweepState::Running => "running",
+        SweepState::Paused => "paused",
         SweepState::Completed => "completed",
         SweepState::Cancelled => "cancelled",
     }

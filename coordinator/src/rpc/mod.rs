@@ -14,6 +14,7 @@
 
 mod authorisation;
 mod convert;
+mod explain;
 mod metering;
 mod pages;
 mod refusal;

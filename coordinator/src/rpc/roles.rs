@@ -31,7 +31,7 @@ const fn method(path: &'static str, rule: Rule) -> Method {
 }
 
 /// Every path that is answered.
-pub(super) const METHODS: [Method; 25] = [
+pub(super) const METHODS: [Method; 30] = [
     method("/phasegrid.v1.WorkerService/Register", WORK),
     method("/phasegrid.v1.WorkerService/Lease", WORK),
     method("/phasegrid.v1.WorkerService/Heartbeat", WORK),
@@ -42,12 +42,16 @@ pub(super) const METHODS: [Method; 25] = [
     method("/phasegrid.v1.WorkerService/StoreBaseline", WORK),
     method("/phasegrid.v1.SweepService/CreateSweep", SUBMIT),
     method("/phasegrid.v1.SweepService/CancelSweep", SUBMIT),
+    method("/phasegrid.v1.SweepService/PauseSweep", SUBMIT),
+    method("/phasegrid.v1.SweepService/ResumeSweep", SUBMIT),
+    method("/phasegrid.v1.SweepService/PrioritiseSweep", SUBMIT),
     method("/phasegrid.v1.SweepService/RetrySweep", SUBMIT),
     method("/phasegrid.v1.SweepService/CountKnown", READ),
     method("/phasegrid.v1.SweepService/GetSweep", READ),
     method("/phasegrid.v1.SweepService/ListSweeps", READ),
     method("/phasegrid.v1.SweepService/WatchSweep", READ),
     method("/phasegrid.v1.SweepService/ReadTable", READ),
+    method("/phasegrid.v1.SweepService/ExplainPoint", READ),
     method("/phasegrid.v1.SweepService/ListWorkers", READ),
     // A worker is everybody's.
     method("/phasegrid.v1.SweepService/DrainWorker", ADMIN),

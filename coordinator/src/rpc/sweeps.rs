@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::streams::Streams;
 use super::{Answers, tables};
-use crate::service::{Coordinator, Known, SweepState, SweepView, WatchEvent};
+use crate::service::{Coordinator, Known, SweepView, WatchEvent};
 use crate::stopping::Stopping;
 
 /// The handlers of `SweepService`.
@@ -30,8 +30,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::CreateSweepRequest>,
     ) -> Result<Response<v1::CreateSweepResponse>, Status> {
-        let v1::CreateSweepRequest { request_id, source, overrides } = request.into_inner();
-        let sweep = self.coordinator.create_sweep(&request_id, &source, &overrides).await?;
+        let sweep = self.coordinator.submit(request.into_inner().into()).await?;
         Ok(Response::new(v1::CreateSweepResponse { sweep: Some(sweep.into()) }))
     }
 
@@ -65,6 +64,31 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::CancelSweepResponse>, Status> {
         let sweep = self.coordinator.cancel(&request.into_inner().id).await?;
         Ok(Response::new(v1::CancelSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn pause_sweep(
+        &self,
+        request: Request<v1::PauseSweepRequest>,
+    ) -> Result<Response<v1::PauseSweepResponse>, Status> {
+        let sweep = self.coordinator.pause(&request.into_inner().id).await?;
+        Ok(Response::new(v1::PauseSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn resume_sweep(
+        &self,
+        request: Request<v1::ResumeSweepRequest>,
+    ) -> Result<Response<v1::ResumeSweepResponse>, Status> {
+        let sweep = self.coordinator.resume(&request.into_inner().id).await?;
+        Ok(Response::new(v1::ResumeSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn prioritise_sweep(
+        &self,
+        request: Request<v1::PrioritiseSweepRequest>,
+    ) -> Result<Response<v1::PrioritiseSweepResponse>, Status> {
+        let v1::PrioritiseSweepRequest { id, priority } = request.into_inner();
+        let sweep = self.coordinator.prioritise(&id, priority).await?;
+        Ok(Response::new(v1::PrioritiseSweepResponse { sweep: Some(sweep.into()) }))
     }
 
     async fn retry_sweep(
@@ -101,6 +125,14 @@ impl SweepService for Sweeps {
         Ok(Response::new(open.answers(parts)))
     }
 
+    async fn explain_point(
+        &self,
+        request: Request<v1::ExplainPointRequest>,
+    ) -> Result<Response<v1::ExplainPointResponse>, Status> {
+        let v1::ExplainPointRequest { id, point } = request.into_inner();
+        Ok(Response::new(self.coordinator.explain(&id, point).await?.into()))
+    }
+
     async fn list_workers(
         &self,
         _: Request<v1::ListWorkersRequest>,
@@ -132,9 +164,9 @@ fn events(receiver: watch::Receiver<WatchEvent>, after_sequence: u64) -> impl St
         loop {
             receiver.changed().await.ok()?;
             let event = receiver.borrow_and_update().clone();
-            let running = event.state == SweepState::Running;
-            if !running || event.sequence > after_sequence {
-                return Some((event, running.then_some(receiver)));
+            let lives = !event.state.has_ended();
+            if !lives || event.sequence > after_sequence {
+                return Some((event, lives.then_some(receiver)));
             }
         }
     })
@@ -145,7 +177,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::service::Progress;
+    use crate::service::{Progress, SweepState};
 
     fn event(sequence: u64, state: SweepState) -> WatchEvent {
         let progress = Progress {
@@ -158,7 +190,7 @@ mod tests {
             remaining: None,
             workers: 0,
         };
-        WatchEvent { sequence, state, progress, shards: 1 }
+        WatchEvent { sequence, state, pause_reason: None, unmet: None, progress, shards: 1 }
     }
 
     #[tokio::test]
@@ -168,7 +200,9 @@ mod tests {
         assert!(events.next().now_or_never().is_none(), "event 3 was seen before");
         sender.send_replace(event(4, SweepState::Running));
         assert_eq!(events.next().await.map(|event| event.sequence), Some(4));
-        sender.send_replace(event(4, SweepState::Completed));
+        sender.send_replace(event(5, SweepState::Paused));
+        assert_eq!(events.next().await.map(|event| event.sequence), Some(5), "a paused sweep may go on");
+        sender.send_replace(event(5, SweepState::Completed));
         assert_eq!(events.next().await.map(|event| event.state), Some(SweepState::Completed));
         assert_eq!(events.next().await, None);
     }

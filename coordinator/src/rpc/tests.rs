@@ -70,7 +70,7 @@ impl Running {
 
     async fn create(&mut self, request_id: &str) -> v1::Sweep {
         let (request_id, source) = (request_id.to_owned(), SWEEP.to_owned());
-        let request = v1::CreateSweepRequest { request_id, source, overrides: vec![] };
+        let request = v1::CreateSweepRequest { request_id, source, ..Default::default() };
         self.sweeps.create_sweep(request).await.unwrap().into_inner().sweep.unwrap()
     }
 
@@ -80,6 +80,7 @@ impl Running {
             slots: 2,
             device: "cpu".to_owned(),
             numerics_version: NUMERICS_VERSION,
+            memory_bytes: 8 << 30,
         };
         let terms = self.workers.register(request).await.unwrap().into_inner();
         assert_eq!(terms.lease_time.map(|time| time.seconds), Some(60));

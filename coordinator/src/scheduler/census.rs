@@ -33,8 +33,10 @@ impl Scheduler {
             }
             census.finished += sweep.finished.len();
             census.failed += sweep.failed.len();
+            if !sweep.state.has_ended() {
+                census.pending += sweep.waiting();
+            }
         }
-        census.pending = self.running.iter().filter_map(|key| self.sweeps.get(key)).map(|sweep| sweep.waiting()).sum();
         for lease in self.leases.all() {
             census.leases += 1;
             census.leased += lease.points.len();

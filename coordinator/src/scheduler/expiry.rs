@@ -57,12 +57,13 @@ impl Scheduler {
         Ok(Decision::quiet(HeartbeatReply { dropped, drain }))
     }
 
-    /// Time passed: ends all leases and forgets all workers whose time is over. The reply is when to look again.
+    /// Time passed: ends all leases and forgets all workers whose time is over, and lets points be leased again that have
+    /// waited long enough. The reply is when to look again, unless [`Scheduler::next_return`] comes before.
     pub fn on_tick(&mut self, now: Moment) -> Decision<Option<Moment>> {
+        self.end_backoffs(now);
         let mut changes = Vec::new();
         while let Some(key) = self.leases.due(now) {
-            changes.extend(self.lose(key));
-            changes.extend(self.complete(key.sweep));
+            changes.extend(self.lose(key, now));
         }
         if let Some(then) = now.checked_sub(self.settings.lease_time) {
             self.workers.forget_silent(then);
@@ -73,15 +74,20 @@ impl Scheduler {
     }
 
     /// Ends a lease whose worker fell silent. An attempt is counted against the points that had been started.
-    fn lose(&mut self, key: LeaseKey) -> Option<Change> {
+    fn lose(&mut self, key: LeaseKey, now: Moment) -> Vec<Change> {
         let started = self.leases.started(key);
-        let lease = self.leases.remove(key)?;
+        let Some(lease) = self.end(key) else { return Vec::new() };
         self.leases.keep_busy(&lease, started.len());
-        let sweep = self.sweeps.get_mut(&key.sweep)?;
+        let Some(sweep) = self.sweeps.get_mut(&key.sweep) else { return Vec::new() };
         let error = format!("the worker {} fell silent", lease.worker);
         let max_attempts = self.settings.max_attempts;
-        let setbacks = started.iter().map(|point| sweep.set_back(point, error.clone(), false, max_attempts)).collect();
+        let setbacks: Vec<_> =
+            started.iter().map(|point| sweep.set_back(point, error.clone(), false, max_attempts)).collect();
         sweep.give_back(&(&lease.points - &started));
-        Some(Change::Ended { lease: key, finished: Vec::new(), setbacks, remain: Points::new() })
+        setbacks.iter().for_each(|setback| self.back_off(key.sweep, setback.point, setback.attempts, now));
+        self.requeue(key.sweep);
+        let settled = self.settle(key.sweep, &setbacks);
+        let ended = Change::Ended { lease: key, finished: Vec::new(), setbacks, remain: Points::new() };
+        std::iter::once(ended).chain(settled).collect()
     }
 }

@@ -138,10 +138,13 @@ impl Scheduler {
         self.workers.credit(&worker, finished.len() as u64);
         let _ = self.workers.hear(&worker, now);
         if remain.is_empty() {
-            self.leases.remove(key);
+            self.end(key);
         }
+        setbacks.iter().for_each(|setback| self.back_off(key.sweep, setback.point, setback.attempts, now));
+        self.requeue(key.sweep);
+        let settled = self.settle(key.sweep, &setbacks);
         let mut changes = vec![Change::Ended { lease: key, finished, setbacks, remain }];
-        changes.extend(self.complete(key.sweep));
+        changes.extend(settled);
         self.measure(key.sweep, now);
         Decision::new(changes, Verdict::Accepted)
     }
@@ -153,15 +156,16 @@ impl Scheduler {
 
     /// Ends a lease without counting an attempt.
     pub(super) fn release(&mut self, key: LeaseKey) -> Option<Change> {
-        let lease = self.leases.remove(key)?;
+        let lease = self.end(key)?;
         self.sweeps.get_mut(&key.sweep)?.give_back(&lease.points);
+        self.requeue(key.sweep);
         Some(Change::Ended { lease: key, finished: Vec::new(), setbacks: Vec::new(), remain: Points::new() })
     }
 
-    /// Moves a running sweep whose last point ended to completed.
+    /// Moves a sweep whose last point ended to completed, be it paused.
     pub(super) fn complete(&mut self, key: SweepKey) -> Option<Change> {
         let sweep = self.sweeps.get(&key)?;
-        let done = sweep.state == SweepState::Running && sweep.is_done();
+        let done = !sweep.state.has_ended() && sweep.is_done();
         done.then(|| self.move_to(key, SweepState::Completed)).flatten()
     }
 }

@@ -97,8 +97,14 @@ impl Actor {
 
     fn wake(&self) -> Moment {
         // While there is nothing to decide upon, only those who wait have a time that can come.
-        let main = self.reload.unwrap_or_else(|| self.publisher.due().map_or(self.tick, |due| due.min(self.tick)));
+        let tick = self.tick();
+        let main = self.reload.unwrap_or_else(|| self.publisher.due().map_or(tick, |due| due.min(tick)));
         self.parking.due().map_or(main, |due| due.min(main))
+    }
+
+    /// When leases may have expired, or points have waited long enough.
+    fn tick(&self) -> Moment {
+        self.desk.scheduler.next_return().map_or(self.tick, |due| due.min(self.tick))
     }
 
     fn on_message(&mut self, message: Message) {
@@ -131,7 +137,8 @@ impl Actor {
             self.on_tick(now);
             if !self.parking.is_empty() {
                 let mut parking = std::mem::take(&mut self.parking);
-                if self.desk.scheduler.has_pending() || std::mem::take(&mut self.desk.drained) {
+                let drained = std::mem::take(&mut self.desk.drained);
+                if self.desk.scheduler.take_news() || drained {
                     parking.ask_again(|asking| self.ask(asking, now));
                 }
                 self.parking = parking;
@@ -144,7 +151,7 @@ impl Actor {
     }
 
     fn on_tick(&mut self, now: Moment) {
-        if now < self.tick {
+        if now < self.tick() {
             return;
         }
         let decision = self.desk.scheduler.on_tick(now);

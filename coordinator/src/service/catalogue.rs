@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::scheduler::{SweepKey, Workload};
+use crate::scheduler::{Submission, SweepKey, User, Workload};
 use crate::spec::{Shards, Spec};
 use crate::store::SweepEntry;
 
@@ -22,6 +22,12 @@ pub(super) struct Listed {
 }
 
 impl Listed {
+    /// What it is to the scheduler.
+    pub(super) fn submission(&self) -> Submission {
+        let requirement = self.spec.as_ref().map(Spec::requirement).unwrap_or_default();
+        Submission { workload: self.workload.clone(), user: User(self.entry.user.as_str().into()), requirement }
+    }
+
     /// What is leased of it.
     pub(super) fn shards(&self) -> Shards {
         self.spec.as_ref().map_or(Shards::whole(self.entry.size), Spec::shards)

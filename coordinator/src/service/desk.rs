@@ -4,7 +4,7 @@ use super::Refusal;
 use super::catalogue::{Catalogue, Listed, read_again};
 use super::token::Token;
 use super::view::SweepView;
-use crate::scheduler::{Decision, LeaseKey, Moment, Refused, Scheduler, Settings, SweepKey, Workload};
+use crate::scheduler::{Decision, LeaseKey, Moment, Refused, Requirement, Scheduler, Settings, SweepKey, Workload};
 use crate::spec::{Shards, Spec};
 use crate::store::{StoredSweep, Write};
 
@@ -46,7 +46,7 @@ impl Desk {
                 Some(known) => known.clone(),
                 None => read_again(entry),
             };
-            states.push((state, listed.workload.clone()));
+            states.push((state, listed.submission()));
             catalogue.insert(listed);
         }
         let mut scheduler = Scheduler::restore(settings, states, now);
@@ -92,6 +92,13 @@ impl Desk {
             resolved_source: entry.source.clone(),
             progress: self.scheduler.progress(key, now)?,
             shards: listed.shards().of_each(),
+            user: entry.user.clone(),
+            priority: self.scheduler.priority(key).unwrap_or_default(),
+            pause_reason: self.scheduler.pause_reason(key).map(|reason| reason.to_string()),
+            needs: Some(listed.submission().requirement)
+                .filter(|needs| *needs != Requirement::default())
+                .map(|needs| needs.to_string()),
+            needs_unmet: self.scheduler.unmet(key).is_some(),
             problem: listed.spec.as_ref().err().cloned(),
         })
     }

@@ -13,6 +13,7 @@ mod access;
 mod actor;
 mod catalogue;
 mod desk;
+mod explain;
 mod joined;
 mod parking;
 mod people;
@@ -35,12 +36,13 @@ use tokio::time::Instant;
 
 pub use crate::scheduler::Settings;
 pub use access::TokenWish;
-pub use people::LONGEST_REQUEST_ID;
+pub use explain::{Explanation, ShardAccount};
+pub use people::{LONGEST_REQUEST_ID, LONGEST_USER};
 pub use recall::Known;
 pub use refusal::{OpenError, Refusal};
 pub use view::{
-    Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration,
-    SweepState, SweepView, Terms, Verdict, WatchEvent, WorkerView,
+    Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Obstacle, Outcome, PastAttempt, Progress,
+    Registration, Standing, Start, SweepState, SweepView, Terms, Verdict, WatchEvent, Wish, WorkerView,
 };
 
 use actor::{Actor, Message, SharedReader};
@@ -107,8 +109,8 @@ impl Coordinator {
         let metrics = Arc::new(Metrics::new());
         let store = Metered::new(store, Arc::clone(&metrics));
         let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None);
-        let running = |key: &SweepKey| desk.scheduler.state(*key) == Some(SweepState::Running);
-        let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(running).collect();
+        let lives = |key: &SweepKey| desk.scheduler.state(*key).is_some_and(|state| !state.has_ended());
+        let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(lives).collect();
         let (sender, inbox) = mpsc::channel(INBOX);
         let itself = sender.downgrade();
         let failed = {

@@ -1,4 +1,4 @@
-//! What people ask: to create, see, cancel and retry sweeps, and to read results.
+//! What people ask: to create, see, pause, resume, cancel and retry sweeps, and to read results.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::catalogue::{Listed, weigh};
 use super::desk::{Desk, say, write};
 use super::joined::joined;
-use super::{Coordinator, FailedPoint, Refusal, SweepView, WatchEvent, WorkerView};
+use super::{Coordinator, FailedPoint, Refusal, SweepView, WatchEvent, Wish, WorkerView};
 use crate::clock;
 use crate::results::TaskResult;
 use crate::scheduler::{Moment, Setback, SweepKey, Workload};
@@ -17,13 +17,15 @@ use crate::store::{SweepEntry, Write};
 
 /// The most characters of a request id.
 pub const LONGEST_REQUEST_ID: usize = 64;
+/// The most characters of a user's name.
+pub const LONGEST_USER: usize = 64;
 /// Failed points that are shown with a sweep.
 const FAILURES_SHOWN: usize = 100;
 const PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 1000;
 
 impl Coordinator {
-    /// Creates a sweep, or finds the one that the same request created before.
+    /// Creates a sweep in nobody's name, or finds the one that the same request created before.
     ///
     /// # Errors
     /// If the sweep file is refused, with everything that is wrong with it.
@@ -33,12 +35,24 @@ impl Coordinator {
         source: &str,
         overrides: &[String],
     ) -> Result<SweepView, Refusal> {
+        let (request_id, source, overrides) = (request_id.to_owned(), source.to_owned(), overrides.to_owned());
+        self.submit(Wish { request_id, source, overrides, ..Wish::default() }).await
+    }
+
+    /// Creates a sweep, or finds the one that the same request created before.
+    ///
+    /// # Errors
+    /// If the sweep file is refused, with everything that is wrong with it.
+    pub async fn submit(&self, wish: Wish) -> Result<SweepView, Refusal> {
+        let Wish { request_id, source, overrides, user, priority } = wish;
         if request_id.is_empty() || request_id.chars().count() > LONGEST_REQUEST_ID {
             let message = format!("request_id: 1 to {LONGEST_REQUEST_ID} characters are accepted");
             return Err(Refusal::InvalidArgument(message));
         }
-        let request_id = request_id.to_owned();
-        let (source, overrides) = (source.to_owned(), overrides.to_owned());
+        if user.chars().count() > LONGEST_USER || user.chars().any(char::is_control) {
+            let message = format!("user: at most {LONGEST_USER} characters without control characters are accepted");
+            return Err(Refusal::InvalidArgument(message));
+        }
         let parse = move || Spec::parse(&source, &overrides);
         let spec = tokio::task::spawn_blocking(parse).await.map_err(|_| Refusal::unreachable())?;
         let created = whole_micros(clock::now());
@@ -57,10 +71,15 @@ impl Coordinator {
                     source: spec.resolved_source().to_owned(),
                     size: spec.shards().count(),
                     created,
+                    user,
                 };
-                desk.scheduler.on_create(key, entry.size, Workload::Equal);
-                desk.catalogue.insert(Listed { entry: entry.clone(), spec: Ok(spec), workload: Workload::Equal });
-                Ok((vec![Write::Create(entry)], (key, true, view(desk, key, now)?)))
+                let (size, listed) =
+                    (entry.size, Listed { entry: entry.clone(), spec: Ok(spec), workload: Workload::Equal });
+                desk.scheduler.on_create(key, size, listed.submission());
+                desk.catalogue.insert(listed);
+                let (prioritised, ()) = write(desk.scheduler.on_prioritise(key, priority)?)?;
+                let writes = std::iter::once(Write::Create(entry)).chain(prioritised).collect();
+                Ok((writes, (key, true, view(desk, key, now)?)))
             })
             .await?;
         if new {
@@ -142,6 +161,49 @@ impl Coordinator {
         .await
     }
 
+    /// Gives a sweep another priority. What is leased stays so.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub async fn prioritise(&self, id: &str, priority: i32) -> Result<SweepView, Refusal> {
+        let id = id.to_owned();
+        self.decide(move |desk, now| {
+            let key = desk.key(&id)?;
+            let (writes, ()) = write(desk.scheduler.on_prioritise(key, priority)?)?;
+            Ok((writes, view(desk, key, now)?))
+        })
+        .await
+    }
+
+    /// Leases nothing more of a sweep until it is resumed; what is leased may end. One that has ended stays as it is.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub async fn pause(&self, id: &str) -> Result<SweepView, Refusal> {
+        let id = id.to_owned();
+        self.decide(move |desk, now| {
+            let key = desk.key(&id)?;
+            let (writes, _) = write(desk.scheduler.on_pause(key)?)?;
+            Ok((writes, view(desk, key, now)?))
+        })
+        .await
+    }
+
+    /// Lets a paused sweep go on. One that is not paused stays as it is.
+    ///
+    /// # Errors
+    /// If there is no such sweep, or this release cannot read it.
+    pub async fn resume(&self, id: &str) -> Result<SweepView, Refusal> {
+        let id = id.to_owned();
+        self.decide(move |desk, now| {
+            let key = desk.key(&id)?;
+            desk.spec(key)?;
+            let (writes, _) = write(desk.scheduler.on_resume(key)?)?;
+            Ok((writes, view(desk, key, now)?))
+        })
+        .await
+    }
+
     /// Makes the failed points of a sweep pending again, and answers how many.
     ///
     /// # Errors
@@ -188,6 +250,7 @@ impl Coordinator {
         let view = |worker: crate::scheduler::WorkerSummary| WorkerView {
             id: worker.worker.to_string(),
             device: worker.device,
+            memory: worker.memory,
             slots: worker.slots,
             draining: worker.draining,
             leased: worker.leased,

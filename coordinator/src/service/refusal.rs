@@ -33,7 +33,9 @@ impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         let message = refused.to_string();
         match refused {
-            Refused::UnknownWorker(_) | Refused::UnknownSweep(_) => Self::NotFound(message),
+            Refused::UnknownWorker(_) | Refused::UnknownSweep(_) | Refused::UnknownPoint { .. } => {
+                Self::NotFound(message)
+            }
             Refused::Cancelled => Self::FailedPrecondition(message),
             Refused::StepsNotRising(_) | Refused::TooManyRecords(_) => Self::InvalidArgument(message),
         }

@@ -32,7 +32,7 @@ impl Coordinator {
     /// # Errors
     /// If it is not one that this coordinator can use.
     pub async fn register(&self, worker: Registration) -> Result<Terms, Refusal> {
-        let Registration { id, slots, device, numerics_version } = worker;
+        let Registration { id, slots, device, memory, numerics_version } = worker;
         let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         if !(1..=LONGEST_WORKER_ID).contains(&id.len()) || !id.chars().all(fits) {
             let message = format!("worker_id: 1 to {LONGEST_WORKER_ID} characters of [A-Za-z0-9._-] are accepted");
@@ -51,7 +51,7 @@ impl Coordinator {
             return Err(Refusal::InvalidArgument(format!("device: at most {LONGEST_DEVICE} bytes are accepted")));
         }
         self.admit(&id).await?;
-        let registration = scheduler::Registration { worker: id.as_str().into(), slots, device };
+        let registration = scheduler::Registration { worker: id.as_str().into(), slots, device, memory };
         self.decide(move |desk, now| write(desk.scheduler.on_register(registration, now))).await?;
         let scheduler::Settings { heartbeat_interval, lease_time, .. } = self.settings;
         Ok(Terms { heartbeat_interval, lease_time, snapshots: self.snapshots.clone() })

@@ -14,6 +14,7 @@ mod parse;
 mod phase_rule;
 mod range;
 mod resolved;
+mod resources;
 mod shards;
 mod specimens;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub(crate) use parse::MOST_SAMPLERS;
 pub use phase_rule::{CullenThresholds, LiuThresholds, PhaseRule};
 pub use shards::Shards;
 
+use crate::scheduler::Requirement;
 use crate::space::Space;
 use crate::work::{self, Cost};
 use axes::Group;
@@ -62,6 +64,7 @@ struct Parts {
     /// `sampler_coordinates` as `resolve` takes them.
     samplers: Vec<Vec<Override>>,
     diagram: Diagram,
+    requirement: Requirement,
     total: OnceLock<Cost>,
     /// The last point resolved, at the first seed. Seeds vary fastest, and most points differ from the last one asked for
     /// in nothing else: reading the table again would be most of what leasing a small task costs.
@@ -71,7 +74,8 @@ struct Parts {
 impl PartialEq for Spec {
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (&*self.0, &*other.0);
-        (&a.name, &a.task, &a.outer, &a.inner, &a.diagram) == (&b.name, &b.task, &b.outer, &b.inner, &b.diagram)
+        (&a.name, a.requirement) == (&b.name, b.requirement)
+            && (&a.task, &a.outer, &a.inner, &a.diagram) == (&b.task, &b.outer, &b.inner, &b.diagram)
     }
 }
 
@@ -178,6 +182,12 @@ impl Spec {
     #[must_use]
     pub fn diagram(&self) -> &Diagram {
         &self.0.diagram
+    }
+
+    /// What a worker must have to be given its points.
+    #[must_use]
+    pub fn requirement(&self) -> Requirement {
+        self.0.requirement
     }
 
     /// An axis's values in order; `None` if there is no such axis, or if they are more than a million.

@@ -10,7 +10,7 @@ use super::axis::Axis;
 use super::check::Check;
 use super::diagram::Diagram;
 use super::document::{Document, TOP_LEVEL};
-use super::{Parts, Shards, SpecError, resolved};
+use super::{Parts, Shards, SpecError, resolved, resources};
 use crate::space::{MOST_POINTS, Space, SpaceError};
 
 /// The most sampler settings of one task.
@@ -33,6 +33,7 @@ pub(super) fn parse(source: &str, overrides: &[String]) -> Result<Parts, SpecErr
         axes.outer.iter().chain(&axes.inner).any(|group| group.any(|path| path == a) && group.any(|path| path == b))
     };
     let diagram = Diagram::read(document.tree.get("diagram"), &drawn, count, together, &mut problems);
+    let requirement = resources::read(document.tree.get("resources"), &mut problems);
     problems.extend(idle_overrides(&document, &paths));
     match document.tree.get("task") {
         None => problems.push(Problem::new("task", "is missing; every sweep needs it")),
@@ -59,6 +60,7 @@ pub(super) fn parse(source: &str, overrides: &[String]) -> Result<Parts, SpecErr
         sampler_coordinates,
         samplers,
         diagram,
+        requirement,
         total: OnceLock::new(),
         recent: Mutex::default(),
     };

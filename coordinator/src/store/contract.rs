@@ -10,7 +10,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use prost::Message;
 
-use super::{Reader, Store, StoreError, StoredSweep, SweepEntry, Write};
+use super::{History, PastAttempt, Reader, Store, StoreError, StoredSweep, SweepEntry, Write};
 use crate::results::TaskState;
 use crate::scheduler::snapshot::SweepSnapshot;
 use crate::scheduler::tests::random;
@@ -38,12 +38,15 @@ macro_rules! store_contract_suite {
             a_lease_that_ended_writes_nothing,
             an_epoch_is_granted_once,
             a_sweep_that_ended_grants_nothing,
+            a_paused_sweep_grants_nothing_and_says_why,
+            a_priority_is_kept,
             a_point_finishes_once,
             a_group_is_written_whole_or_not_at_all,
             records_of_other_attempts_are_gone_once_a_point_ended,
             results_come_in_pages_in_the_order_of_points,
             failures_are_listed_until_they_are_retried,
             it_is_known_which_lease_ended_a_point,
+            all_that_became_of_a_point_is_remembered,
             the_first_baseline_stays,
             a_result_is_found_where_its_point_finished_first,
             tokens_are_there_as_they_were_made,
@@ -69,6 +72,7 @@ pub(crate) fn entry(key: SweepKey, size: u64) -> SweepEntry {
         source: "name = \"map\"".into(),
         size,
         created: UNIX_EPOCH + Duration::from_micros(1_234_567_890),
+        user: "ann".into(),
     }
 }
 
@@ -104,7 +108,7 @@ pub(crate) fn record(epoch: u64, point: u64, step: u64) -> Write {
 }
 
 fn moved(from: SweepState, to: SweepState) -> Write {
-    Write::Schedule(Change::Moved { sweep: SWEEP, from, to })
+    Write::Schedule(Change::Moved { sweep: SWEEP, from, to, reason: None })
 }
 
 /// A store with one sweep of ten points.
@@ -169,6 +173,32 @@ pub(crate) fn a_sweep_that_ended_grants_nothing<B: Backend>(folder: &Path) {
     store.commit(&[moved(SweepState::Running, SweepState::Cancelled)], NOW).unwrap();
     assert_conflict(store.commit(&[grant(1, 0..2)], NOW));
     assert_conflict(store.commit(&[moved(SweepState::Running, SweepState::Completed)], NOW));
+}
+
+pub(crate) fn a_paused_sweep_grants_nothing_and_says_why<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    let (from, to) = (SweepState::Running, SweepState::Paused);
+    let paused = Change::Moved { sweep: SWEEP, from, to, reason: Some("most of it failed".into()) };
+    store.commit(&[grant(1, 0..2), Write::Schedule(paused)], NOW).unwrap();
+    let before = state(&mut reader);
+    assert_eq!((before.state, before.pause_reason.as_deref()), (SweepState::Paused, Some("most of it failed")));
+    assert_conflict(store.commit(&[grant(2, 2..4)], NOW));
+    assert_conflict(store.commit(&[moved(SweepState::Running, SweepState::Paused)], NOW));
+    store
+        .commit(&[finish(1, [0, 1], []), moved(SweepState::Paused, SweepState::Running), grant(2, 2..4)], NOW)
+        .unwrap();
+    assert_eq!((state(&mut reader).pause_reason, state(&mut reader).tripped), (None, true));
+    store.commit(&[Write::Schedule(Change::Retried { sweep: SWEEP })], NOW).unwrap();
+    assert!(!state(&mut reader).tripped);
+}
+
+pub(crate) fn a_priority_is_kept<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    assert_eq!(state(&mut reader).priority, 0);
+    let prioritised = |sweep| Write::Schedule(Change::Prioritised { sweep, priority: -7 });
+    store.commit(&[prioritised(SWEEP)], NOW).unwrap();
+    assert_eq!(state(&mut reader).priority, -7);
+    assert_conflict(store.commit(&[prioritised(SweepKey(2))], NOW));
 }
 
 pub(crate) fn a_point_finishes_once<B: Backend>(folder: &Path) {
@@ -246,6 +276,29 @@ pub(crate) fn it_is_known_which_lease_ended_a_point<B: Backend>(folder: &Path) {
     assert!(!reader.ended_under(lease(1), &[0, 1], &[]).unwrap(), "1 did not finish");
     assert!(!reader.ended_under(lease(2), &[0], &[]).unwrap());
     assert!(!reader.ended_under(lease(1), &[0, 5], &[]).unwrap());
+}
+
+pub(crate) fn all_that_became_of_a_point_is_remembered<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    assert_eq!(reader.history(SWEEP, 0, None).unwrap(), History::default());
+    store.commit(&[grant(1, 0..1), set_back(1, 0, 1, false)], at(1)).unwrap();
+    store.commit(&[grant(2, 0..1), set_back(2, 0, 2, true)], at(2)).unwrap();
+    store.commit(&[Write::Schedule(Change::Retried { sweep: SWEEP }), grant(3, 0..2)], at(3)).unwrap();
+    let attempt = |attempt, set_aside, ended| PastAttempt {
+        attempt,
+        worker: "w".into(),
+        error: format!("failure {attempt}"),
+        set_aside,
+        ended,
+    };
+    let attempts = vec![attempt(1, false, at(1)), attempt(2, true, at(2))];
+    let expected = History { attempts, finish: None, granted: Some(at(3)) };
+    assert_eq!(reader.history(SWEEP, 0, Some(lease(3))).unwrap(), expected);
+    store.commit(&[finish(3, [0], [1])], at(4)).unwrap();
+    let finished = PastAttempt { error: String::new(), ..attempt(1, false, at(4)) };
+    let expected = History { finish: Some(finished), granted: None, ..expected };
+    assert_eq!(reader.history(SWEEP, 0, None).unwrap(), expected);
 }
 
 pub(crate) fn the_first_baseline_stays<B: Backend>(folder: &Path) {

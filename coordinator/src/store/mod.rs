@@ -56,6 +56,12 @@ pub trait Reader: Send + 'static {
     /// If the store fails.
     fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError>;
 
+    /// What became of a point so far; `lease` is that which covers it now, if one does.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn history(&mut self, sweep: SweepKey, point: u64, lease: Option<LeaseKey>) -> Result<History, StoreError>;
+
     /// All of these points finished under this lease, and of all of those the last bad end was under it.
     ///
     /// # Errors
@@ -73,6 +79,32 @@ pub trait Reader: Send + 'static {
     /// # Errors
     /// If the store fails.
     fn contents(&mut self, digests: &[&str]) -> Result<Vec<Option<(SweepKey, u64)>>, StoreError>;
+}
+
+/// What became of a point.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Attempts that ended badly, the oldest first. When a person retries the point their numbers begin anew.
+    pub attempts: Vec<PastAttempt>,
+    /// The attempt that finished it.
+    pub finish: Option<PastAttempt>,
+    /// When the lease that covers it was granted.
+    pub granted: Option<SystemTime>,
+}
+
+/// An attempt that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastAttempt {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// Who made it.
+    pub worker: String,
+    /// What ended it; empty if it finished the point.
+    pub error: String,
+    /// The point was set aside.
+    pub set_aside: bool,
+    /// When it ended, by the coordinator's clock.
+    pub ended: SystemTime,
 }
 
 /// Something to be made durable.
@@ -119,6 +151,8 @@ pub struct SweepEntry {
     pub size: u64,
     /// When it was created: a whole number of microseconds.
     pub created: SystemTime,
+    /// Whose it is; empty is nobody in particular.
+    pub user: String,
 }
 
 /// A sweep as it is stored.

@@ -28,7 +28,7 @@ use super::output::{print, takes_colour, talk};
 use super::progress::{View, ticks};
 use super::serve::{environment, stop_signal};
 use super::text::counted;
-use super::watch::{End, Events};
+use super::watch::{End, Events, Paused};
 use crew::Crew;
 use embedded::Embedded;
 pub(super) use folder::Folder;
@@ -131,7 +131,8 @@ impl Here {
         let path = folder.path().display();
         let Some(sweep) = client.list().await?.pop() else {
             talk(&format!("{}: {}, into {path}", spec.name(), extent(spec)));
-            return Ok(client.create(file, "run".to_owned(), source).await?.id);
+            let wish = v1::CreateSweepRequest { request_id: "run".to_owned(), source, ..Default::default() };
+            return Ok(client.create(file, wish).await?.id);
         };
         let (sweep, _) = client.sweep(&sweep.id).await?;
         let way_out = "choose another folder with --out, or throw it away with --force";
@@ -142,6 +143,11 @@ impl Here {
             return Err(Failure::Refused(format!("the sweep in {path} was cancelled: {way_out}")));
         }
         talk(&format!("{}: {}, going on in {path}", spec.name(), extent(spec)));
+        if sweep.state() == v1::SweepState::Paused {
+            let because = if sweep.pause_reason.is_empty() { "" } else { ": " };
+            talk(&format!("it was paused and goes on{because}{}", sweep.pause_reason));
+            client.resume(&sweep.id).await?;
+        }
         if self.retry {
             client.retry(&sweep.id).await?;
         }
@@ -173,6 +179,15 @@ async fn follow(client: Client, id: &str, mut crew: Crew, stop: impl Future<Outp
                     crew.on_progress(progress.finished + progress.failed);
                     if let Some(end) = End::of(&event) {
                         break Ok(end);
+                    }
+                    if let Some(paused) = Paused::of(&event, id) {
+                        let next = "the same command goes on, with --retry with what failed as well";
+                        break Err(Failure::Paused(format!("the sweep was paused{}; {next}", paused.because())));
+                    }
+                    if !event.unmet.is_empty() {
+                        let why = format!("the sweep needs {}, which no worker of this machine has", event.unmet);
+                        let next = "change [resources], or give it to a cluster with `phasegrid submit`";
+                        break Err(Failure::Worker(format!("{why}; {next}")));
                     }
                     if !started {
                         crew.start();

@@ -14,6 +14,7 @@ async fn register(clients: &mut Clients, worker: &str) -> Result<(), Status> {
         slots: 2,
         device: "cpu".to_owned(),
         numerics_version: NUMERICS_VERSION,
+        memory_bytes: 0,
     };
     clients.workers.register(request).await.map(drop)
 }
@@ -55,7 +56,7 @@ async fn with_sweep() -> Secured {
     let secured = Secured::start().await;
     let mut submitter = secured.clients_of(Role::Submit).await;
     let (request_id, source) = ("wish".to_owned(), SWEEP.to_owned());
-    let request = v1::CreateSweepRequest { request_id, source, overrides: vec![] };
+    let request = v1::CreateSweepRequest { request_id, source, ..Default::default() };
     submitter.sweeps.create_sweep(request).await.unwrap();
     secured
 }
@@ -148,6 +149,7 @@ async fn a_restart_changes_nothing_about_whose_worker_it_is() {
         slots: 1,
         device: "cpu".to_owned(),
         numerics_version: NUMERICS_VERSION,
+        memory: 0,
     };
     let as_caller = |token: &str| coordinator.on_behalf_of(coordinator.identify(Some(token)).unwrap());
     let refusal = as_caller(&theirs).register(registration()).await.unwrap_err();

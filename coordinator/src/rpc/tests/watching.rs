@@ -107,7 +107,7 @@ async fn metrics_tell_of_sweeps_commits_and_calls_and_come_over_plain_http_too()
 async fn a_message_beyond_the_limit_is_refused_with_the_limit() {
     let mut running = Running::start().await;
     let source = format!("{SWEEP}# {}", "x".repeat(MESSAGE_LIMIT));
-    let request = v1::CreateSweepRequest { request_id: "wish".to_owned(), source, overrides: vec![] };
+    let request = v1::CreateSweepRequest { request_id: "wish".to_owned(), source, ..Default::default() };
     let mut sweeps = running.sweeps.clone().max_encoding_message_size(2 * MESSAGE_LIMIT);
     let refusal = sweeps.create_sweep(request).await.unwrap_err();
     assert_eq!(refusal.code(), Code::OutOfRange, "{refusal}");

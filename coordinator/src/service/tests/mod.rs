@@ -52,7 +52,13 @@ async fn open(folder: &tempfile::TempDir) -> Coordinator {
 }
 
 fn worker(id: &str, slots: u32) -> Registration {
-    Registration { id: id.to_owned(), slots, device: "cpu".to_owned(), numerics_version: NUMERICS_VERSION }
+    Registration {
+        id: id.to_owned(),
+        slots,
+        device: "cpu".to_owned(),
+        memory: 8 << 30,
+        numerics_version: NUMERICS_VERSION,
+    }
 }
 
 /// A coordinator with a sweep of so many points and the worker "w" of two slots.

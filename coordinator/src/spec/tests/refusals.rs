@@ -69,7 +69,7 @@ fn bad_keys_and_values_of_the_task() {
         (
             "name = \"base\"",
             "name = \"base\"\nnmae = 3",
-            "line 2: nmae: unknown key, did you mean name?; accepted: name, task, axes, zip, diagram",
+            "line 2: nmae: unknown key, did you mean name?; accepted: name, task, axes, zip, diagram, resources",
         ),
         ("width = 16", "width = wide", "line 10: string values must be quoted, expected literal string"),
     ];
@@ -243,7 +243,7 @@ fn bad_overrides() {
         ),
         (
             "train.steps=3",
-            "override: train.steps: unknown key, did you mean task.train.steps?; accepted: name, task.KEY, axes.KEY, zip and diagram.KEY",
+            "override: train.steps: unknown key, did you mean task.train.steps?; accepted: name, task.KEY, axes.KEY, zip, diagram.KEY and resources.KEY",
         ),
         (
             "task.train.steps",

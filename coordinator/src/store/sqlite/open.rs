@@ -18,6 +18,7 @@ const APPLICATION: i64 = 0x7068_6772;
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("sql/migrations/0001_sweeps.sql"),
     include_str!("sql/migrations/0002_tokens.sql"),
+    include_str!("sql/migrations/0003_operations.sql"),
     include_str!("sql/migrations/0004_contents.sql"),
 ];
 #[expect(clippy::cast_possible_wrap, reason = "steps are few")]

@@ -6,11 +6,11 @@ use phasegrid_proto::v1;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Fault, SqliteReader, load, tokens};
+use super::{Fault, SqliteReader, from_micros, load, tokens};
 use crate::access::Token;
 use crate::results::{TaskResult, TaskState};
 use crate::scheduler::{LeaseKey, Points, Setback, SweepKey};
-use crate::store::{Reader, StoreError, StoredSweep};
+use crate::store::{History, PastAttempt, Reader, StoreError, StoredSweep};
 
 impl SqliteReader {
     fn ask<T>(&mut self, question: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
@@ -39,6 +39,27 @@ impl Reader for SqliteReader {
                 Ok(Setback { point: row.get(0)?, attempts: row.get(1)?, error: row.get(2)?, set_aside: true })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    fn history(&mut self, sweep: SweepKey, point: u64, lease: Option<LeaseKey>) -> Result<History, StoreError> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/read_attempts.sql"))?;
+            let attempts = statement.query_map(params![sweep.0, point], |row| {
+                let (attempt, worker, error) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(PastAttempt { attempt, worker, error, set_aside: row.get(3)?, ended: from_micros(row.get(4)?) })
+            })?;
+            let attempts = attempts.collect::<Result<_, _>>()?;
+            let mut statement = connection.prepare_cached(include_str!("sql/read_finish.sql"))?;
+            let finish = statement.query_row(params![sweep.0, point], |row| {
+                let (attempt, worker, error) = (row.get(0)?, row.get(1)?, String::new());
+                Ok(PastAttempt { attempt, worker, error, set_aside: false, ended: from_micros(row.get(2)?) })
+            });
+            let mut statement = connection.prepare_cached(include_str!("sql/read_grant_time.sql"))?;
+            let granted = lease.map(|lease| {
+                statement.query_row([lease.sweep.0, lease.epoch], |row| Ok(from_micros(row.get(0)?))).optional()
+            });
+            Ok(History { attempts, finish: finish.optional()?, granted: granted.transpose()?.flatten() })
         })
     }
 

@@ -32,6 +32,7 @@ pub(super) fn state_number(state: SweepState) -> u8 {
         SweepState::Running => 1,
         SweepState::Completed => 2,
         SweepState::Cancelled => 3,
+        SweepState::Paused => 4,
     }
 }
 
@@ -60,12 +61,17 @@ impl Group<'_> {
             Write::Schedule(Change::Ended { lease, finished, setbacks, remain }) => {
                 self.end(*lease, finished, setbacks, remain)
             }
-            Write::Schedule(Change::Moved { sweep, from, to }) => {
-                let states = params![sweep.0, state_number(*from), state_number(*to)];
+            Write::Schedule(Change::Moved { sweep, from, to, reason }) => {
+                let states = params![sweep.0, state_number(*from), state_number(*to), reason.as_deref()];
                 self.expect_one(include_str!("sql/move_sweep.sql"), states, "the sweep is in another state")
+            }
+            Write::Schedule(Change::Prioritised { sweep, priority }) => {
+                let sql = include_str!("sql/prioritise_sweep.sql");
+                self.expect_one(sql, params![sweep.0, priority], "there is no such sweep")
             }
             Write::Schedule(Change::Retried { sweep }) => {
                 self.execute(include_str!("sql/retry_setbacks.sql"), [sweep.0])?;
+                self.execute(include_str!("sql/arm_breaker.sql"), [sweep.0])?;
                 self.chunks.clear_failed(self.connection, *sweep)
             }
         }
@@ -81,8 +87,8 @@ impl Group<'_> {
     }
 
     fn create(&self, entry: &SweepEntry) -> Result<(), Fault> {
-        let SweepEntry { key, id, request_id, name, source, size, created } = entry;
-        let row = params![key.0, id, request_id, name, source, size, to_micros(*created)];
+        let SweepEntry { key, id, request_id, name, source, size, created, user } = entry;
+        let row = params![key.0, id, request_id, name, source, size, to_micros(*created), user];
         self.execute(include_str!("sql/create_sweep.sql"), row).map(drop)
     }
 
@@ -91,7 +97,7 @@ impl Group<'_> {
         let guard = include_str!("sql/raise_epoch.sql");
         self.expect_one(guard, params![sweep, epoch, next], "the sweep is at another epoch, or has ended")?;
         self.execute(include_str!("sql/name_worker.sql"), [&*worker.0])?;
-        let row = params![sweep, epoch, &*worker.0, slots, encode(points)];
+        let row = params![sweep, epoch, &*worker.0, slots, encode(points), self.now];
         self.execute(include_str!("sql/insert_lease.sql"), row).map(drop)
     }
 
@@ -144,6 +150,8 @@ impl Group<'_> {
         let Setback { point, attempts, error, set_aside } = setback;
         let row = params![sweep.0, point, epoch, attempts, holder, error, set_aside];
         self.execute(include_str!("sql/set_back.sql"), row)?;
+        let row = params![sweep.0, point, epoch, attempts, holder, error, set_aside, self.now];
+        self.execute(include_str!("sql/insert_attempt.sql"), row)?;
         if *set_aside {
             self.chunks.of(self.connection, sweep, *point)?.failed.insert(place(*point));
         }
