@@ -16,12 +16,14 @@
 //!   `breaker` pauses those of which too much fails; `resources` says which workers
 //!   suit a sweep, `queue` which sweep
 //!   is served next, `grant` leases points of it and `sizing` says how many; `outcomes` takes what
-//!   workers report; `expiry` takes leases from those that fell silent; `backoff` lets points wait that were set back.
+//!   workers report; `expiry` takes leases from those that fell silent, `deadline` from
+//!   those that hang; `backoff` lets points wait that were set back.
 //! - `explain` says where a point is, and why; [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
 
 mod backoff;
 mod breaker;
 pub mod change;
+mod deadline;
 mod expiry;
 mod explain;
 mod grant;
@@ -47,6 +49,7 @@ use std::time::Duration;
 
 pub use breaker::Breaker;
 pub use change::{Change, Decision, Finish, Measurement, Setback};
+pub use deadline::HardDeadline;
 pub use expiry::{HeartbeatReply, Held};
 pub use explain::{Obstacle, Standing, Start};
 pub use grant::{Grant, LeaseReply};
