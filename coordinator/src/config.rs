@@ -11,7 +11,7 @@ use std::time::Duration;
 use config::{Config, Environment, File, FileFormat, Source, Value};
 use phasegrid_proto::place::{PLACES, Place};
 
-use crate::scheduler::Breaker;
+use crate::scheduler::{Breaker, HardDeadline};
 use crate::service;
 use crate::telemetry::LogFormat;
 
@@ -26,6 +26,8 @@ const KEYS: [&str; 14] = [
     "heartbeat_interval",
     "max_attempts",
     "retry_backoff",
+    "hard_deadline",
+    "hard_deadline_least",
     "breaker_points",
     "breaker_share",
     "lease_target",
@@ -139,6 +141,7 @@ impl Settings {
                     text.parse().ok().filter(|attempts| *attempts > 0)
                 }),
                 retry_backoff: keys.duration_or_off("retry_backoff", default.leasing.retry_backoff),
+                hard_deadline: keys.hard_deadline(default.leasing.hard_deadline),
                 breaker: keys.breaker(default.leasing.breaker),
                 lease_target: keys.duration("lease_target", default.leasing.lease_target),
             },
@@ -201,6 +204,18 @@ impl Keys {
             "off" => Some(Duration::ZERO),
             text => parse_duration(text).ok(),
         })
+    }
+
+    fn hard_deadline(&mut self, default: Option<HardDeadline>) -> Option<HardDeadline> {
+        let HardDeadline { factor, least } =
+            default.unwrap_or(HardDeadline { factor: 0.0, least: Duration::from_secs(1) });
+        let factor =
+            self.take("hard_deadline", factor, "a number from 1 as in \"10\", or \"off\"", |text| match text {
+                "off" => Some(0.0),
+                text => text.parse().ok().filter(|factor: &f64| (1.0..f64::INFINITY).contains(factor)),
+            });
+        let least = self.duration("hard_deadline_least", least);
+        (factor > 0.0).then_some(HardDeadline { factor, least })
     }
 
     fn breaker(&mut self, default: Option<Breaker>) -> Option<Breaker> {
@@ -345,9 +360,15 @@ mod tests {
         assert_eq!(load("breaker_points", "off").unwrap().leasing.breaker, None);
         assert_eq!(load("breaker_share", "0.9").unwrap().leasing.breaker, Some(Breaker { points: 20, share: 0.9 }));
         assert_eq!(load("retry_backoff", "off").unwrap().leasing.retry_backoff, Duration::ZERO);
-        for (key, value) in
-            [("breaker_points", "0"), ("breaker_share", "1"), ("breaker_share", "nan"), ("retry_backoff", "0")]
-        {
+        assert_eq!(load("hard_deadline", "off").unwrap().leasing.hard_deadline, None);
+        for (key, value) in [
+            ("hard_deadline", "0.5"),
+            ("hard_deadline_least", "off"),
+            ("breaker_points", "0"),
+            ("breaker_share", "1"),
+            ("breaker_share", "nan"),
+            ("retry_backoff", "0"),
+        ] {
             assert!(load(key, value).unwrap_err().to_string().starts_with(key), "{key} = {value}");
         }
     }

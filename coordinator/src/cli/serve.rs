@@ -59,6 +59,13 @@ pub(super) struct Serve {
     /// 1s]
     #[arg(long, value_name = "DURATION")]
     retry_backoff: Option<String>,
+    /// Take work from a worker that lives and makes no progress for so many times as long as its work should take; or off
+    /// [default: 10]
+    #[arg(long, value_name = "TIMES")]
+    hard_deadline: Option<String>,
+    /// How long a worker may make no progress at least [default: 10m]
+    #[arg(long, value_name = "DURATION")]
+    hard_deadline_least: Option<String>,
     /// Pause a sweep once so many of its points failed, and more than --breaker-share of those that ended; or off [default: 20]
     #[arg(long, value_name = "N")]
     breaker_points: Option<String>,
@@ -105,6 +112,8 @@ impl Serve {
             ("heartbeat_interval", text(&self.heartbeat_interval)),
             ("max_attempts", text(&self.max_attempts)),
             ("retry_backoff", text(&self.retry_backoff)),
+            ("hard_deadline", text(&self.hard_deadline)),
+            ("hard_deadline_least", text(&self.hard_deadline_least)),
             ("breaker_points", text(&self.breaker_points)),
             ("breaker_share", text(&self.breaker_share)),
             ("lease_target", text(&self.lease_target)),

@@ -17,6 +17,8 @@ pub(super) struct Lease {
     pub(super) ended: Points,
     /// When points of it last ended, or it was granted.
     pub(super) heard: Moment,
+    /// When anything of it last moved, or could not yet.
+    pub(super) progressed: Moment,
     /// What was reported, by point.
     pub(super) reported: BTreeMap<u64, Reported>,
     /// Points that run, with the share of their work that is done, as of the last heartbeat.
@@ -50,6 +52,7 @@ impl Lease {
             points,
             ended,
             heard: now,
+            progressed: now,
             reported,
             running,
             busy_before: 0,
@@ -67,6 +70,15 @@ impl Lease {
 
     pub(super) fn granted(&self) -> Moment {
         self.granted
+    }
+
+    /// The worker told what runs, and how far it is.
+    pub(super) fn run(&mut self, running: Vec<(u64, f64)>, now: Moment) {
+        let before = |point| self.running.iter().find(|(known, _)| *known == point).map(|(_, share)| *share);
+        if running.iter().any(|&(point, share)| before(point).is_none_or(|before| share > before)) {
+            self.progressed = now;
+        }
+        self.running = running;
     }
 
     /// The unfinished points of which the worker said anything.
@@ -178,7 +190,8 @@ impl LeaseBook {
         self.leases.range(all).map(|(key, lease)| (*key, lease))
     }
 
-    pub(super) fn of_worker(&self, worker: &WorkerId) -> impl Iterator<Item = &Lease> {
-        self.holders.get(worker).into_iter().flatten().filter_map(|key| self.leases.get(key))
+    pub(super) fn of_worker(&self, worker: &WorkerId) -> impl Iterator<Item = (LeaseKey, &Lease)> {
+        let keys = self.holders.get(worker).into_iter().flatten();
+        keys.filter_map(|key| Some((*key, self.leases.get(key)?)))
     }
 }

@@ -14,8 +14,8 @@
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
 //! - `life` creates, cancels and retries sweeps, `pause` pauses and resumes them, `breaker` pauses those of which too much
 //!   fails; `resources` says which workers suit a sweep, `queue` which sweep is served next, `grant` leases points of it and
-//!   `sizing` says how many; `outcomes` takes what workers report; `expiry` takes leases from those that fell silent;
-//!   `backoff` lets points wait that were set back.
+//!   `sizing` says how many; `outcomes` takes what workers report; `expiry` takes leases from those that fell silent,
+//!   `deadline` from those that hang; `backoff` lets points wait that were set back.
 //! - `explain` says where a point is, and why; `census` counts everything, for those who watch; [`progress`] measures rate and
 //!   remaining time; [`snapshot`] is the state as the store gives it back.
 
@@ -23,6 +23,7 @@ mod backoff;
 mod breaker;
 mod census;
 pub mod change;
+mod deadline;
 mod expiry;
 mod explain;
 mod grant;
@@ -49,6 +50,7 @@ use std::time::Duration;
 pub use breaker::Breaker;
 pub use census::Census;
 pub use change::{Change, Decision, Finish, Measurement, Setback};
+pub use deadline::HardDeadline;
 pub use expiry::{HeartbeatReply, Held};
 pub use explain::{Obstacle, Standing, Start};
 pub use grant::{Grant, LeaseReply};

@@ -84,6 +84,9 @@ impl Scheduler {
             }
             new
         });
+        if !records.is_empty() {
+            held.progressed = now;
+        }
         let holder = held.worker.clone();
         // A worker that was forgotten meanwhile finds out with its next heartbeat; its lease is what counts here.
         let _ = self.workers.hear(&holder, now);
@@ -131,7 +134,7 @@ impl Scheduler {
             #[expect(clippy::cast_precision_loss, reason = "slots are few")]
             sweep.pace.observe(finished.len() as u64, work, elapsed * busy_slots as f64);
         }
-        lease.heard = now;
+        (lease.heard, lease.progressed) = (now, now);
         sweep.pack(finished_before);
         let remain = lease.points.clone();
         let worker = lease.worker.clone();

@@ -63,6 +63,13 @@ impl Workers {
         self.0.get(id)
     }
 
+    /// The worker gets no further leases.
+    pub(super) fn drain(&mut self, id: &WorkerId) {
+        if let Some(worker) = self.0.get_mut(id) {
+            worker.draining = true;
+        }
+    }
+
     pub(super) fn credit(&mut self, id: &WorkerId, finished: u64) {
         if let Some(worker) = self.0.get_mut(id) {
             worker.finished += finished;
@@ -113,7 +120,7 @@ impl Scheduler {
             memory: worker.memory,
             slots: worker.slots,
             draining: worker.draining,
-            leased: self.leases.of_worker(id).map(|lease| lease.points.len()).sum(),
+            leased: self.leases.of_worker(id).map(|(_, lease)| lease.points.len()).sum(),
             finished: worker.finished,
             heard: worker.heard,
         })

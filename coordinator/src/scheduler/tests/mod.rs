@@ -3,6 +3,7 @@
 
 mod backoff;
 mod breaker;
+mod deadline;
 mod expiry;
 mod explain;
 mod leasing;
@@ -37,6 +38,7 @@ pub(crate) fn settings() -> Settings {
         max_attempts: 3,
         // Most tests are about what follows.
         retry_backoff: Duration::ZERO,
+        hard_deadline: None,
         breaker: None,
         lease_target: Duration::from_secs(5),
     }
@@ -131,6 +133,13 @@ impl Cluster {
 
     pub(crate) fn heartbeat(&mut self, id: &str, leases: &[LeaseKey]) -> Result<HeartbeatReply, Refused> {
         let held = leases.iter().map(|&lease| Held { lease, running: Vec::new() }).collect();
+        let decision = self.scheduler.on_heartbeat(&id.into(), held, self.now)?;
+        Ok(self.apply(decision))
+    }
+
+    /// A heartbeat that names points as running, with the share that is done.
+    pub(crate) fn beat(&mut self, id: &str, held: &[(LeaseKey, &[(u64, f64)])]) -> Result<HeartbeatReply, Refused> {
+        let held = held.iter().map(|(lease, running)| Held { lease: *lease, running: running.to_vec() }).collect();
         let decision = self.scheduler.on_heartbeat(&id.into(), held, self.now)?;
         Ok(self.apply(decision))
     }

@@ -15,7 +15,9 @@ pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
 /// Plays events on a cluster. `played` sees the cluster after each.
 pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> Cluster {
     let backoff = Duration::from_secs(20);
+    let hard_deadline = Some(HardDeadline { factor: 2.0, least: Duration::from_secs(30) });
     let mut cluster = Cluster::under(Settings {
+        hard_deadline,
         retry_backoff: backoff,
         breaker: Some(Breaker { points: 3, share: 0.3 }),
         ..settings()
@@ -49,7 +51,11 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
                 let some = if how % 2 == 0 { outcomes.collect() } else { outcomes.by_ref().take(2).collect() };
                 cluster.finish(grant.lease, some);
             }
-            (9, Some((holder, grant))) => drop(cluster.heartbeat(&holder, &[grant.lease])),
+            (9, Some((holder, grant))) if how % 2 == 0 => drop(cluster.heartbeat(&holder, &[grant.lease])),
+            (9, Some((holder, grant))) => {
+                let running = [(points(&grant)[0], 0.25)];
+                drop(cluster.beat(&holder, &[(grant.lease, &running)]));
+            }
             (10, Some((_, grant))) => {
                 let released = cluster.scheduler.on_release(grant.lease);
                 cluster.apply(released);
