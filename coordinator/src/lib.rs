@@ -34,3 +34,6 @@ pub mod clock;
 pub mod telemetry;
 
 mod stopping;
+
+#[cfg(test)]
+mod simulation;

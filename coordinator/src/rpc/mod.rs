@@ -17,7 +17,7 @@ mod sweeps;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
-mod workers;
+pub(crate) mod workers;
 
 /// The largest message that either side takes, in bytes.
 pub const MESSAGE_LIMIT: usize = 64 << 20;

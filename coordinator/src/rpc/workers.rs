@@ -1,6 +1,6 @@
 //! The service for workers.
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use phasegrid_proto::v1;
 use phasegrid_proto::v1::worker_service_server::WorkerService;
 use tonic::{Request, Response, Status, Streaming};
@@ -57,11 +57,8 @@ impl WorkerService for Workers {
         &self,
         requests: Request<Streaming<v1::ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
-        let coordinator = self.coordinator.clone();
-        // Handed in one after the other, so that the steps of a point arrive in their order; only the answers wait together.
-        let handed_in = requests.into_inner().and_then(move |request| hand_in(coordinator.clone(), request));
-        let answers = handed_in.map_ok(answer).try_buffered(REPORTS_IN_FLIGHT).take_until(self.stopping.clone().wait());
-        Ok(Response::new(Box::pin(answers)))
+        let answers = converse(self.coordinator.clone(), requests.into_inner());
+        Ok(Response::new(Box::pin(answers.take_until(self.stopping.clone().wait()))))
     }
 
     async fn finish(&self, request: Request<v1::FinishRequest>) -> Result<Response<v1::FinishResponse>, Status> {
@@ -92,6 +89,16 @@ impl WorkerService for Workers {
         self.coordinator.store_baseline(&digest, convert::required(estimate, "estimate")?).await?;
         Ok(Response::new(v1::StoreBaselineResponse {}))
     }
+}
+
+/// Answers a stream of reports, until one is refused.
+pub(crate) fn converse(
+    coordinator: Coordinator,
+    requests: impl Stream<Item = Result<v1::ReportRequest, Status>> + Send,
+) -> impl Stream<Item = Result<v1::ReportResponse, Status>> + Send {
+    // Handed in one after the other, so that the steps of a point arrive in their order; only the answers wait together.
+    let handed_in = requests.and_then(move |request| hand_in(coordinator.clone(), request));
+    handed_in.map_ok(answer).try_buffered(REPORTS_IN_FLIGHT)
 }
 
 /// One report of a stream takes its place in the order of calls.

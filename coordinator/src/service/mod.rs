@@ -10,6 +10,9 @@
 //! beside the actor, from what is durable.
 
 mod actor;
+mod aside;
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod catalogue;
 mod desk;
 mod joined;
@@ -46,7 +49,8 @@ use publisher::Publisher;
 use crate::clock;
 use crate::scheduler::{Moment, SweepKey};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Reader, Store, StoreError, writer};
+use crate::store::writer::{self, Batch};
+use crate::store::{Reader, Store, StoreError};
 
 /// Calls that wait for the actor; more wait at their senders.
 const INBOX: usize = 1024;
@@ -89,33 +93,37 @@ impl Coordinator {
     }
 
     /// Starts on an open store. Must be called within a runtime.
-    fn start(store: impl Store, mut reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
-        let stored = reader.sweeps()?;
-        let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None);
-        let running = |key: &SweepKey| desk.scheduler.state(*key) == Some(SweepState::Running);
-        let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(running).collect();
+    fn start(store: impl Store, reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
+        let (writer, batches) = std::sync::mpsc::channel();
+        let (coordinator, mut actor) = Self::assemble(writer, reader, settings)?;
+        let failed = actor.failed();
+        actor.writer_thread = Some(writer::spawn(store, batches, failed).map_err(OpenError::Thread)?);
+        let running = |key: &SweepKey| actor.desk.scheduler.state(*key) == Some(SweepState::Running);
+        let unweighed: Vec<_> = actor.desk.catalogue.newest_first(None).filter(running).collect();
+        tokio::spawn(actor.run());
+        for key in unweighed {
+            coordinator.weigh_soon(key);
+        }
+        Ok(coordinator)
+    }
+
+    /// A coordinator and the actor behind it, which does not run yet. Somebody is to write the batches.
+    fn assemble(
+        writer: std::sync::mpsc::Sender<Batch>,
+        mut reader: impl Reader,
+        settings: Settings,
+    ) -> Result<(Self, Actor), OpenError> {
+        let desk = Desk::restore(settings.clone(), reader.sweeps()?, Moment::ZERO, None);
         let (sender, inbox) = mpsc::channel(INBOX);
-        let itself = sender.downgrade();
-        let failed = {
-            let itself = itself.clone();
-            move |generation, error: &StoreError| {
-                tracing::error!(%error, "a write failed; going back to what is stored");
-                if let Some(itself) = itself.upgrade() {
-                    // Without an actor there is nobody to go back.
-                    let _ = itself.blocking_send(Message::StoreFailed(generation));
-                }
-            }
-        };
-        let (writer, writer_thread) = writer::spawn(store, failed).map_err(OpenError::Thread)?;
         let reader: SharedReader = Arc::new(Mutex::new(Some(Box::new(reader))));
         let time_of_day = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let actor = Actor {
             settings: settings.clone(),
             started: Instant::now(),
             inbox,
-            itself,
+            itself: sender.downgrade(),
             writer: Some(writer),
-            writer_thread: Some(writer_thread),
+            writer_thread: None,
             reader: Arc::clone(&reader),
             desk,
             generation: 1,
@@ -124,12 +132,7 @@ impl Coordinator {
             publisher: Publisher::new(u64::try_from(time_of_day.as_millis()).unwrap_or_default()),
             tick: Moment::ZERO,
         };
-        tokio::spawn(actor.run());
-        let coordinator = Self { settings, snapshots: String::new(), inbox: sender, reader };
-        for key in unweighed {
-            coordinator.weigh_soon(key);
-        }
-        Ok(coordinator)
+        Ok((Self { settings, snapshots: String::new(), inbox: sender, reader }, actor))
     }
 
     /// Takes no more calls, commits what has gathered, and closes the store.
@@ -187,7 +190,7 @@ impl Coordinator {
             Some(reader) => Ok(question(reader)?),
             None => Err(Refusal::unreachable()),
         };
-        tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::unreachable())?
+        aside::run(read).await.map_err(|_| Refusal::unreachable())?
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::actor::{Message, release};
+use super::aside;
 use super::desk::{Desk, say, write};
 use super::parking::{Asking, Work};
 use super::token::Token;
@@ -55,9 +56,9 @@ impl Coordinator {
     /// # Errors
     /// If the worker is unknown.
     pub async fn lease(&self, worker: &str, wait: Duration) -> Result<LeaseAnswer, Refusal> {
-        let until = Instant::now() + wait.min(LONGEST_WAIT);
+        let mut left = wait.min(LONGEST_WAIT);
+        let until = Instant::now() + left;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
             match self.ask(worker.into(), left).await? {
                 Work::Nothing => return Ok(LeaseAnswer::default()),
                 Work::Drain => return Ok(LeaseAnswer { lease: None, drain: true }),
@@ -68,6 +69,7 @@ impl Coordinator {
                     if !tasks.is_empty() {
                         return Ok(LeaseAnswer { lease: Some(LeasedRange { token, sweep_id, tasks }), drain: false });
                     }
+                    left = until.saturating_duration_since(Instant::now());
                 }
             }
         }
@@ -93,7 +95,7 @@ impl Coordinator {
             }
             (tasks, failed)
         };
-        let written = tokio::task::spawn_blocking(write_out).await;
+        let written = aside::run(write_out).await;
         let (tasks, failed) = written.map_err(|_| Refusal::unreachable())?;
         if !failed.is_empty() {
             self.finish(token, failed).await?;
