@@ -6,7 +6,7 @@ use phasegrid_proto::v1::worker_service_server::WorkerService;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Answers, convert};
-use crate::service::{Coordinator, Pending, Verdict};
+use crate::service::{Conversation, Coordinator, Pending, Verdict};
 use crate::stopping::Stopping;
 
 /// Reports of one stream that wait for their commit at the same time, so that one commit can take them all.
@@ -97,15 +97,20 @@ pub(crate) fn converse(
     requests: impl Stream<Item = Result<v1::ReportRequest, Status>> + Send,
 ) -> impl Stream<Item = Result<v1::ReportResponse, Status>> + Send {
     // Handed in one after the other, so that the steps of a point arrive in their order; only the answers wait together.
-    let handed_in = requests.and_then(move |request| hand_in(coordinator.clone(), request));
+    let conversation = Conversation::default();
+    let handed_in = requests.and_then(move |request| hand_in(coordinator.clone(), conversation.clone(), request));
     handed_in.map_ok(answer).try_buffered(REPORTS_IN_FLIGHT)
 }
 
 /// One report of a stream takes its place in the order of calls.
-async fn hand_in(coordinator: Coordinator, request: v1::ReportRequest) -> Result<Pending<Verdict>, Status> {
+async fn hand_in(
+    coordinator: Coordinator,
+    conversation: Conversation,
+    request: v1::ReportRequest,
+) -> Result<Pending<Verdict>, Status> {
     let v1::ReportRequest { token, points } = request;
     let points = points.into_iter().map(|point| (point.point, point.records)).collect();
-    Ok(coordinator.hand_in_report(&token, points).await?)
+    Ok(coordinator.hand_in_report(&conversation, &token, points).await?)
 }
 
 /// The records of a report are durable when this returns, or its lease is stale.

@@ -50,7 +50,6 @@ pub(super) struct Actor {
     pub(super) writer_thread: Option<JoinHandle<()>>,
     pub(super) reader: SharedReader,
     pub(super) desk: Desk,
-    pub(super) generation: u64,
     /// While the store fails: when to try it again.
     pub(super) reload: Option<Moment>,
     pub(super) parking: Parking,
@@ -113,7 +112,7 @@ impl Actor {
 
     pub(super) fn on_message(&mut self, message: Message, now: Moment) {
         match message {
-            Message::StoreFailed(generation) if generation == self.generation => self.reload = Some(now),
+            Message::StoreFailed(generation) if generation == self.desk.generation => self.reload = Some(now),
             Message::StoreFailed(_) | Message::Shutdown(_) => {}
             // Dropping a call refuses it.
             Message::Event(_) | Message::Ask(..) if self.reload.is_some() => {}
@@ -210,7 +209,7 @@ impl Actor {
     fn send(&self, writes: Vec<Write>, done: Done) {
         if let Some(writer) = &self.writer {
             // Without its thread nothing can be written; dropped, the batch refuses.
-            let _ = writer.send(Batch { generation: self.generation, writes, done });
+            let _ = writer.send(Batch { generation: self.desk.generation, writes, done });
         }
     }
 
@@ -224,7 +223,6 @@ impl Actor {
             Err(error) => return self.reload_later(&error, now),
         };
         self.desk = Desk::restore(self.settings.clone(), stored, now, Some(&mut self.desk));
-        self.generation += 1;
         self.reload = None;
         self.tick = now;
         self.publisher.forget_untold(now);

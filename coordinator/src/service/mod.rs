@@ -27,7 +27,7 @@ mod view;
 mod workers;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use phasegrid_proto::place::Place;
@@ -126,7 +126,6 @@ impl Coordinator {
             writer_thread: None,
             reader: Arc::clone(&reader),
             desk,
-            generation: 1,
             reload: None,
             parking: Parking::default(),
             publisher: Publisher::new(u64::try_from(time_of_day.as_millis()).unwrap_or_default()),
@@ -191,6 +190,19 @@ impl Coordinator {
             None => Err(Refusal::unreachable()),
         };
         aside::run(read).await.map_err(|_| Refusal::unreachable())?
+    }
+}
+
+/// Reports that rest on each other: each is only taken if those before it were, and have not been given up since.
+#[derive(Clone, Debug, Default)]
+pub struct Conversation {
+    /// The generation of decisions in which the first was taken.
+    generation: Arc<OnceLock<u64>>,
+}
+
+impl Conversation {
+    fn goes_on(&self, generation: u64) -> bool {
+        *self.generation.get_or_init(|| generation) == generation
     }
 }
 

@@ -13,7 +13,7 @@ use super::desk::{Desk, say, write};
 use super::parking::{Asking, Work};
 use super::token::Token;
 use super::{
-    Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal, Registration,
+    Conversation, Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal, Registration,
     Terms, Verdict,
 };
 use crate::scheduler::{self, Grant, Held, LeaseKey, Measurement, Moment, WorkerId};
@@ -131,15 +131,18 @@ impl Coordinator {
     /// # Errors
     /// If the token is none, or steps do not rise or are beyond what can be stored.
     pub async fn report(&self, token: &str, points: Vec<(u64, Vec<v1::Record>)>) -> Result<Verdict, Refusal> {
-        self.hand_in_report(token, points).await?.answer().await
+        self.hand_in_report(&Conversation::default(), token, points).await?.answer().await
     }
 
-    /// Like [`Coordinator::report`], but returns once the report has its place in the order of calls.
+    /// Like [`Coordinator::report`], but returns once the report has its place in the order of calls. Whoever does not
+    /// wait for an answer before the next report shows by the conversation that the next rests on this one: after a failed
+    /// write all that follow are refused, or a later step would be taken and the one before it for a repetition.
     ///
     /// # Errors
     /// If the report is refused at sight.
     pub async fn hand_in_report(
         &self,
+        conversation: &Conversation,
         token: &str,
         points: Vec<(u64, Vec<v1::Record>)>,
     ) -> Result<Pending<Verdict>, Refusal> {
@@ -155,7 +158,9 @@ impl Coordinator {
             records.into_iter().map(measurement)
         };
         let records: Vec<_> = points.into_iter().flat_map(measurements).collect();
+        let conversation = conversation.clone();
         self.hand_in(move |desk, _, now| match desk.lease(&token) {
+            _ if !conversation.goes_on(desk.generation) => Err(Refusal::unreachable()),
             Some(lease) => write(desk.scheduler.on_report(lease, records, now)?),
             None => say(Verdict::Stale),
         })

@@ -209,7 +209,7 @@ impl Worker {
             (Some(Request::Finish { token, .. }), Answer::Finished(Verdict::Stale)) => self.drop_lease(&token),
             (Some(Request::Finish { token, outcomes }), Answer::Finished(Verdict::Accepted)) => {
                 if let Some(held) = self.leases.iter_mut().find(|held| held.token == token) {
-                    outcomes.iter().for_each(|(point, _)| drop(held.points.remove(point)));
+                    held.points.retain(|point, _| outcomes.iter().all(|(ended, _)| ended != point));
                 }
                 self.leases.retain(|held| !held.points.is_empty());
             }
