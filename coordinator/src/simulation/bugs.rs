@@ -35,12 +35,14 @@ pub(super) enum Bug {
     DuplicateStored,
     /// Groups are written one write at a time, and the last is left out where the disk fails.
     GroupTorn,
+    /// After a report that was refused those behind it on the same stream are taken.
+    StreamGoesOn,
     /// Every lost lease counts an attempt of all its points.
     AllCharged,
 }
 
 impl Bug {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::EpochUnchecked,
         Self::AckBeforeCommit,
         Self::FailureUnnoticed,
@@ -53,6 +55,7 @@ impl Bug {
         Self::RecordsDropped,
         Self::DuplicateStored,
         Self::GroupTorn,
+        Self::StreamGoesOn,
         Self::AllCharged,
     ];
 
@@ -81,17 +84,20 @@ impl Bug {
                 commit(disk, std::slice::from_ref(last))
             }
             Self::LeasedTwice | Self::AllCharged => {
-                let leased: Vec<_> = disk.truth.sweeps().into_iter().flat_map(|sweep| sweep.leases).collect();
+                let sweeps = disk.truth.sweeps();
+                let leases = sweeps.iter().flat_map(|sweep| sweep.leases.iter().map(|(epoch, lease)| (sweep.key, *epoch, lease)));
+                let leased: Vec<_> = leases.collect();
                 let mut changed = writes.to_vec();
                 for write in &mut changed {
                     match write {
                         Write::Schedule(Change::Granted { points, .. }) if self == Self::LeasedTwice => {
-                            *points |= leased.first().map(|(_, lease)| lease.remain.clone()).unwrap_or_default();
+                            *points |= leased.first().map(|(.., lease)| lease.remain.clone()).unwrap_or_default();
                         }
                         Write::Schedule(Change::Ended { lease, setbacks, remain, .. }) if self == Self::AllCharged => {
                             let charged = setbacks.first().filter(|setback| setback.error.contains("fell silent")).cloned();
-                            let held = leased.iter().find(|(epoch, _)| *epoch == lease.epoch);
-                            if let (Some(like), Some((_, held)), true) = (charged, held, remain.is_empty()) {
+                            let of = |(sweep, epoch, _): &&(_, _, _)| (*sweep, *epoch) == (lease.sweep, lease.epoch);
+                            let held = leased.iter().find(of);
+                            if let (Some(like), Some((.., held)), true) = (charged, held, remain.is_empty()) {
                                 let more: Points = &held.remain - &setbacks.iter().map(|setback| setback.point).collect();
                                 setbacks.extend(more.iter().map(|point| crate::scheduler::Setback { point, ..like.clone() }));
                             }

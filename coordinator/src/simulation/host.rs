@@ -1,7 +1,7 @@
 //! One life of the coordinator's process: the real service, polled by hand. Whatever it answers is held against the disk
 //! before it leaves: nothing may be said that a crash could take back.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub(super) struct Host {
     ahead: Duration,
     calls: Vec<(Ticket, Request, Call)>,
     streams: BTreeMap<Ticket, Reports>,
+    /// Streams that were answered with an error.
+    ended: BTreeSet<Ticket>,
 }
 
 /// A stream of reports as the coordinator has it.
@@ -49,10 +51,12 @@ struct Reports {
 }
 
 impl Host {
-    pub(super) fn start(disk: Shared, now: Moment) -> Self {
+    pub(super) fn start(disk: Shared, lease_target: Duration, now: Moment) -> Self {
         disk.get().owed.clear();
-        let by_hand = ByHand::start(disk.clone(), disk.clone(), Settings::default()).expect("what is stored is whole");
-        Self { by_hand, disk, since: now, ahead: Duration::ZERO, calls: Vec::new(), streams: BTreeMap::new() }
+        let settings = Settings { lease_target, ..Settings::default() };
+        let by_hand = ByHand::start(disk.clone(), disk.clone(), settings).expect("what is stored is whole");
+        let (calls, streams, ended) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        Self { by_hand, disk, since: now, ahead: Duration::ZERO, calls, streams, ended }
     }
 
     /// Its clock jumps ahead, as that of a machine that slept.
@@ -74,6 +78,9 @@ impl Host {
     /// A report arrives on a stream, which the first of them opens; `again` if it was sent before, on another one.
     pub(super) fn report(&mut self, stream: Ticket, request: v1::ReportRequest, again: bool) {
         let bug = self.disk.get().bug;
+        if self.ended.contains(&stream) && bug != Some(Bug::StreamGoesOn) {
+            return;
+        }
         let mut mangled = request.clone();
         if bug == Some(Bug::DuplicateStored) && again {
             mangled.points.iter_mut().flat_map(|point| &mut point.records).for_each(|record| record.step += 1000);
@@ -120,14 +127,16 @@ impl Host {
         now + self.by_hand.wake().saturating_sub(self.clock(now))
     }
 
-    /// Does all that can be done now but writing.
-    pub(super) fn turn(&mut self, now: Moment) -> Vec<Out> {
+    /// Does all that can be done now but writing; the tasks that hold the connections may be late.
+    pub(super) fn turn(&mut self, now: Moment, late: bool) -> Vec<Out> {
         let clock = self.clock(now);
         self.by_hand.mind_the_time(clock);
         let mut out = Vec::new();
         loop {
             let before = out.len();
-            self.poll(&mut out);
+            if !late {
+                self.poll(&mut out);
+            }
             if !self.by_hand.act(clock) && out.len() == before {
                 return out;
             }
@@ -161,6 +170,7 @@ impl Host {
                         out.push(Out::Verdict(*ticket, Some(answer.verdict())));
                     }
                     Poll::Ready(_) => {
+                        self.ended.insert(*ticket);
                         out.push(Out::Verdict(*ticket, None));
                         return false;
                     }

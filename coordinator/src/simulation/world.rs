@@ -85,6 +85,8 @@ pub(super) struct World {
     write: bool,
     pub(super) person: Person,
     pub(super) calm: bool,
+    /// How much a lease covers.
+    lease_target: Duration,
     /// Of a thousand messages so many are lost, and so many come twice; of a thousand steps so many tasks fail.
     lost: u64,
     doubled: u64,
@@ -110,6 +112,7 @@ impl World {
         });
         let nodes: Vec<_> = nodes.collect();
         let (lost, doubled, failures) = (chance.below(60), chance.below(60), chance.below(40));
+        let lease_target = chance.seconds(5, 100);
         let mut world = Self {
             now: Moment::ZERO,
             events: BTreeMap::new(),
@@ -123,6 +126,7 @@ impl World {
             wake: None,
             write: false,
             calm: false,
+            lease_target,
             lost,
             doubled,
             failures,
@@ -218,7 +222,9 @@ impl World {
             }
             Event::Calm => self.on_calm(),
             Event::Wish => self.on_wish(),
-            Event::Boot if self.host.is_none() => self.host = Some(Host::start(self.disk.clone(), self.now)),
+            Event::Boot if self.host.is_none() => {
+                self.host = Some(Host::start(self.disk.clone(), self.lease_target, self.now));
+            }
             Event::Born(node) if self.nodes[node].worker.is_none() => self.on_born(node),
             Event::Room => self.disk.get().faults.full = false,
             Event::Mended(node) => self.nodes[node].cut = false,
@@ -271,8 +277,9 @@ impl World {
 
     /// The coordinator does what it can.
     fn serve(&mut self) {
+        let late = self.chance.permille(200);
         let Some(host) = &mut self.host else { return };
-        for out in host.turn(self.now) {
+        for out in host.turn(self.now, late) {
             match out {
                 Out::Answer(ticket, answer) => {
                     if let Some(delay) = self.travel(ticket) {
