@@ -5,7 +5,7 @@ PHASEGRID = $(CARGO) run --quiet --release --bin phasegrid --
 # libtorch for CUDA in place of the CPU's: make demo DEVICE=cuda
 DEVICE ?= cpu
 
-.PHONY: help demo test chaos paper known-answers bench-engine build check deny
+.PHONY: help demo test chaos paper known-answers bench-engine bench-coordinator build check deny
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,10 @@ known-answers: build ## Estimates beside exact values, as sweeps
 bench-engine: build ## Training and sampling beside PyTorch with devinterp (10 to 15 minutes; DEVICE=cuda on a card)
 	peer=$$(worker/bench/environment.sh $(DEVICE)) && \
 	$(CARGO) run --release -p phasegrid-worker --example engine -- "$$peer" --device $(DEVICE:cuda=cuda:0)
+
+bench-coordinator: ## The coordinator under simulated workers, beside HyperQueue and dask (minutes; no libtorch)
+	hyperqueue=$$(coordinator/bench/environment.sh hyperqueue) && dask=$$(coordinator/bench/environment.sh dask) && \
+	$(CARGO) run --release -p phasegrid-coordinator --example coordinator -- --hyperqueue "$$hyperqueue" --dask "$$dask"
 
 build: .libtorch ## Both binaries, optimised
 	$(CARGO) build --release --workspace --bins

@@ -40,3 +40,6 @@ pub mod telemetry;
 pub mod metrics;
 
 mod stopping;
+
+#[cfg(test)]
+mod simulation;

@@ -27,7 +27,7 @@ pub(crate) mod tables;
 mod tests;
 pub mod tls;
 mod tokens;
-mod workers;
+pub(crate) mod workers;
 
 /// The largest message that either side takes, in bytes.
 pub const MESSAGE_LIMIT: usize = 64 << 20;

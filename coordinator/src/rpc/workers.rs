@@ -1,6 +1,6 @@
 //! The service for workers.
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use phasegrid_proto::v1;
 use phasegrid_proto::v1::worker_service_server::WorkerService;
 use tonic::{Request, Response, Status, Streaming};
@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::authorisation::caller;
 use super::streams::Streams;
 use super::{Answers, convert};
-use crate::service::{Coordinator, Pending, Verdict};
+use crate::service::{Conversation, Coordinator, Pending, Verdict};
 use crate::stopping::Stopping;
 
 /// Reports of one stream that wait for their commit at the same time, so that one commit can take them all.
@@ -68,10 +68,8 @@ impl WorkerService for Workers {
         requests: Request<Streaming<v1::ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
         let (coordinator, open) = (self.coordinator(&requests)?, self.streams.open(requests.remote_addr())?);
-        // Handed in one after the other, so that the steps of a point arrive in their order; only the answers wait together.
-        let handed_in = requests.into_inner().and_then(move |request| hand_in(coordinator.clone(), request));
-        let answers = handed_in.map_ok(answer).try_buffered(REPORTS_IN_FLIGHT).take_until(self.stopping.clone().wait());
-        Ok(Response::new(open.answers(answers)))
+        let answers = converse(coordinator, requests.into_inner());
+        Ok(Response::new(open.answers(answers.take_until(self.stopping.clone().wait()))))
     }
 
     async fn finish(&self, request: Request<v1::FinishRequest>) -> Result<Response<v1::FinishResponse>, Status> {
@@ -105,11 +103,26 @@ impl WorkerService for Workers {
     }
 }
 
+/// Answers a stream of reports, until one is refused.
+pub(crate) fn converse(
+    coordinator: Coordinator,
+    requests: impl Stream<Item = Result<v1::ReportRequest, Status>> + Send,
+) -> impl Stream<Item = Result<v1::ReportResponse, Status>> + Send {
+    // Handed in one after the other, so that the steps of a point arrive in their order; only the answers wait together.
+    let conversation = Conversation::default();
+    let handed_in = requests.and_then(move |request| hand_in(coordinator.clone(), conversation.clone(), request));
+    handed_in.map_ok(answer).try_buffered(REPORTS_IN_FLIGHT)
+}
+
 /// One report of a stream takes its place in the order of calls.
-async fn hand_in(coordinator: Coordinator, request: v1::ReportRequest) -> Result<Pending<Verdict>, Status> {
+async fn hand_in(
+    coordinator: Coordinator,
+    conversation: Conversation,
+    request: v1::ReportRequest,
+) -> Result<Pending<Verdict>, Status> {
     let v1::ReportRequest { token, points } = request;
     let points = points.into_iter().map(|point| (point.point, point.records)).collect();
-    Ok(coordinator.hand_in_report(&token, points).await?)
+    Ok(coordinator.hand_in_report(&conversation, &token, points).await?)
 }
 
 /// The records of a report are durable when this returns, or its lease is stale.

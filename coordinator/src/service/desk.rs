@@ -14,6 +14,8 @@ pub(super) struct Desk {
     pub(super) catalogue: Catalogue,
     /// A worker was told to drain since those who wait for work were last asked.
     pub(super) drained: bool,
+    /// Rises whenever what was decided is given up for what is stored.
+    pub(super) generation: u64,
 }
 
 /// What an event comes to: what to write, and what to say once it is durable.
@@ -51,10 +53,11 @@ impl Desk {
         }
         let mut scheduler = Scheduler::restore(settings, states, now);
         catalogue.unreadable().for_each(|key| scheduler.on_hold(key));
+        let generation = before.as_ref().map_or(1, |before| before.generation + 1);
         if let Some(before) = before {
             scheduler.adopt_workers(&mut before.scheduler);
         }
-        Self { scheduler, catalogue, drained: false }
+        Self { scheduler, catalogue, drained: false, generation }
     }
 
     pub(super) fn key(&self, id: &str) -> Result<SweepKey, Refusal> {

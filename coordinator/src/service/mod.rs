@@ -11,6 +11,9 @@
 
 mod access;
 mod actor;
+mod aside;
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod catalogue;
 mod desk;
 mod explain;
@@ -27,7 +30,7 @@ mod view;
 mod workers;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use phasegrid_proto::place::Place;
@@ -55,7 +58,8 @@ use crate::clock;
 use crate::metrics::{Metered, Metrics};
 use crate::scheduler::{Moment, SweepKey};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Reader, Store, StoreError, writer};
+use crate::store::writer::{self, Batch};
+use crate::store::{Reader, Store, StoreError};
 
 /// Calls that wait for the actor; more wait at their senders.
 const INBOX: usize = 1024;
@@ -103,51 +107,48 @@ impl Coordinator {
     }
 
     /// Starts on an open store. Must be called within a runtime.
-    fn start(store: impl Store, mut reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
-        let stored = reader.sweeps()?;
+    fn start(store: impl Store, reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
+        let (writer, batches) = std::sync::mpsc::channel();
+        let (coordinator, mut actor) = Self::assemble(writer, reader, settings)?;
+        let store = Metered::new(store, Arc::clone(&coordinator.metrics));
+        let failed = actor.failed();
+        actor.writer_thread = Some(writer::spawn(store, batches, failed).map_err(OpenError::Thread)?);
+        let lives = |key: &SweepKey| actor.desk.scheduler.state(*key).is_some_and(|state| !state.has_ended());
+        let unweighed: Vec<_> = actor.desk.catalogue.newest_first(None).filter(lives).collect();
+        tokio::spawn(actor.run());
+        for key in unweighed {
+            coordinator.weigh_soon(key);
+        }
+        Ok(coordinator)
+    }
+
+    /// A coordinator and the actor behind it, which does not run yet. Somebody is to write the batches.
+    fn assemble(
+        writer: std::sync::mpsc::Sender<Batch>,
+        mut reader: impl Reader,
+        settings: Settings,
+    ) -> Result<(Self, Actor), OpenError> {
+        let desk = Desk::restore(settings.clone(), reader.sweeps()?, Moment::ZERO, None);
         let access = Arc::new(Mutex::new(Book::restore(reader.tokens()?)));
-        let metrics = Arc::new(Metrics::new());
-        let store = Metered::new(store, Arc::clone(&metrics));
-        let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None);
-        let lives = |key: &SweepKey| desk.scheduler.state(*key).is_some_and(|state| !state.has_ended());
-        let unweighed: Vec<_> = desk.catalogue.newest_first(None).filter(lives).collect();
         let (sender, inbox) = mpsc::channel(INBOX);
-        let itself = sender.downgrade();
-        let failed = {
-            let itself = itself.clone();
-            move |generation, error: &StoreError| {
-                tracing::error!(%error, "a write failed; going back to what is stored");
-                if let Some(itself) = itself.upgrade() {
-                    // Without an actor there is nobody to go back.
-                    let _ = itself.blocking_send(Message::StoreFailed(generation));
-                }
-            }
-        };
-        let (writer, writer_thread) = writer::spawn(store, failed).map_err(OpenError::Thread)?;
         let reader: SharedReader = Arc::new(Mutex::new(Some(Box::new(reader))));
         let time_of_day = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let actor = Actor {
             settings: settings.clone(),
             started: Instant::now(),
             inbox,
-            itself,
+            itself: sender.downgrade(),
             writer: Some(writer),
-            writer_thread: Some(writer_thread),
+            writer_thread: None,
             reader: Arc::clone(&reader),
             desk,
-            generation: 1,
             reload: None,
             parking: Parking::default(),
             publisher: Publisher::new(u64::try_from(time_of_day.as_millis()).unwrap_or_default()),
             tick: Moment::ZERO,
         };
-        tokio::spawn(actor.run());
-        let caller = Caller::Anyone;
-        let coordinator = Self { settings, snapshots: String::new(), inbox: sender, reader, access, caller, metrics };
-        for key in unweighed {
-            coordinator.weigh_soon(key);
-        }
-        Ok(coordinator)
+        let (snapshots, caller, metrics) = (String::new(), Caller::Anyone, Arc::new(Metrics::new()));
+        Ok((Self { settings, snapshots, inbox: sender, reader, access, caller, metrics }, actor))
     }
 
     /// Takes no more calls, commits what has gathered, and closes the store.
@@ -205,7 +206,20 @@ impl Coordinator {
             Some(reader) => Ok(question(reader)?),
             None => Err(Refusal::unreachable()),
         };
-        tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::unreachable())?
+        aside::run(read).await.map_err(|_| Refusal::unreachable())?
+    }
+}
+
+/// Reports that rest on each other: each is only taken if those before it were, and have not been given up since.
+#[derive(Clone, Debug, Default)]
+pub struct Conversation {
+    /// The generation of decisions in which the first was taken.
+    generation: Arc<OnceLock<u64>>,
+}
+
+impl Conversation {
+    fn goes_on(&self, generation: u64) -> bool {
+        *self.generation.get_or_init(|| generation) == generation
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
+use super::aside;
 use super::catalogue::{Listed, weigh};
 use super::desk::{Desk, say, write};
 use super::joined::joined;
@@ -54,7 +55,7 @@ impl Coordinator {
             return Err(Refusal::InvalidArgument(message));
         }
         let parse = move || Spec::parse(&source, &overrides);
-        let spec = tokio::task::spawn_blocking(parse).await.map_err(|_| Refusal::unreachable())?;
+        let spec = aside::run(parse).await.map_err(|_| Refusal::unreachable())?;
         let created = whole_micros(clock::now());
         let (key, new, view) = self
             .decide(move |desk, now| {
@@ -91,10 +92,10 @@ impl Coordinator {
     /// Finds out in the background what the points of a sweep cost; until then they all count the same.
     pub(super) fn weigh_soon(&self, key: SweepKey) {
         let coordinator = self.clone();
-        tokio::spawn(async move {
+        aside::start(async move {
             let spec = move |desk: &mut Desk, _| say(desk.spec(key)?.clone());
             let Ok(spec) = coordinator.decide(spec).await else { return };
-            let Ok(workload) = tokio::task::spawn_blocking(move || weigh(&spec)).await else { return };
+            let Ok(workload) = aside::run(move || weigh(&spec)).await else { return };
             let weighed = move |desk: &mut Desk, _| {
                 desk.weighed(key, workload);
                 say(())

@@ -8,12 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::actor::{Message, release};
+use super::aside;
 use super::desk::{Desk, say, write};
 use super::parking::{Asking, Work};
 use super::recall;
 use super::token::Token;
 use super::{
-    Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal, Registration,
+    Conversation, Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal, Registration,
     Terms, Verdict,
 };
 use crate::scheduler::{self, Grant, Held, LeaseKey, Measurement, Moment, WorkerId};
@@ -63,9 +64,9 @@ impl Coordinator {
     /// If the worker is unknown.
     pub async fn lease(&self, worker: &str, wait: Duration) -> Result<LeaseAnswer, Refusal> {
         self.speak_for(worker)?;
-        let until = Instant::now() + wait.min(LONGEST_WAIT);
+        let mut left = wait.min(LONGEST_WAIT);
+        let until = Instant::now() + left;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
             match self.ask(worker.into(), left).await? {
                 Work::Nothing => return Ok(LeaseAnswer::default()),
                 Work::Drain => return Ok(LeaseAnswer { lease: None, drain: true }),
@@ -76,6 +77,7 @@ impl Coordinator {
                     if !tasks.is_empty() {
                         return Ok(LeaseAnswer { lease: Some(LeasedRange { token, sweep_id, tasks }), drain: false });
                     }
+                    left = until.saturating_duration_since(Instant::now());
                 }
             }
         }
@@ -105,7 +107,7 @@ impl Coordinator {
             }
             (tasks, failed, digests)
         };
-        let written = tokio::task::spawn_blocking(write_out).await;
+        let written = aside::run(write_out).await;
         let (mut tasks, failed, digests) = written.map_err(|_| Refusal::unreachable())?;
         if !failed.is_empty() {
             self.finish(token, failed).await?;
@@ -144,15 +146,18 @@ impl Coordinator {
     /// # Errors
     /// If the token is none, or steps do not rise or are beyond what can be stored.
     pub async fn report(&self, token: &str, points: Vec<(u64, Vec<v1::Record>)>) -> Result<Verdict, Refusal> {
-        self.hand_in_report(token, points).await?.answer().await
+        self.hand_in_report(&Conversation::default(), token, points).await?.answer().await
     }
 
-    /// Like [`Coordinator::report`], but returns once the report has its place in the order of calls.
+    /// Like [`Coordinator::report`], but returns once the report has its place in the order of calls. Whoever does not
+    /// wait for an answer before the next report shows by the conversation that the next rests on this one: after a failed
+    /// write all that follow are refused, or a later step would be taken and the one before it for a repetition.
     ///
     /// # Errors
     /// If the report is refused at sight.
     pub async fn hand_in_report(
         &self,
+        conversation: &Conversation,
         token: &str,
         points: Vec<(u64, Vec<v1::Record>)>,
     ) -> Result<Pending<Verdict>, Refusal> {
@@ -168,8 +173,9 @@ impl Coordinator {
             records.into_iter().map(measurement)
         };
         let records: Vec<_> = points.into_iter().flat_map(measurements).collect();
-        let claim = self.claim();
+        let (claim, conversation) = (self.claim(), conversation.clone());
         self.hand_in(move |desk, _, now| match claim.to(desk, &token)? {
+            _ if !conversation.goes_on(desk.generation) => Err(Refusal::unreachable()),
             Some(lease) => write(desk.scheduler.on_report(lease, records, now)?),
             None => say(Verdict::Stale),
         })

@@ -6,6 +6,8 @@
 
 mod chunks;
 mod load;
+#[cfg(test)]
+mod memory;
 mod open;
 mod points;
 mod read;

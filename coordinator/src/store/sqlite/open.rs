@@ -122,7 +122,7 @@ fn identify(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
     usize::try_from(found).map_err(|_| damaged(path, format!("it has version {found}")).into())
 }
 
-fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let configure = || -> Result<(), rusqlite::Error> {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update(None, "journal_mode", "wal")?;
