@@ -16,7 +16,7 @@ use crate::service;
 use crate::telemetry::LogFormat;
 
 /// The keys, in the order of the sample.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "listen",
     "tls_certificate",
     "tls_key",

@@ -46,7 +46,7 @@ pub(crate) async fn submit(client: &mut SweepServiceClient<Channel>, tasks: u64)
         y = "train.weight_decay"
         "#
     );
-    let request = v1::CreateSweepRequest { request_id: "bench".to_owned(), source, overrides: Vec::new() };
+    let request = v1::CreateSweepRequest { request_id: "bench".to_owned(), source, ..Default::default() };
     let sweep = client.create_sweep(request).await?.into_inner().sweep.ok_or("no sweep")?;
     Ok((sweep.id, seeds * CELLS))
 }

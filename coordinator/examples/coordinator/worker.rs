@@ -23,6 +23,7 @@ pub(crate) async fn join(url: &str, worker_id: &str) -> Result<(Client, v1::Regi
         slots: 2,
         device: "cpu".to_owned(),
         numerics_version: NUMERICS_VERSION,
+        memory_bytes: 0,
     };
     let terms = client.register(registration).await?.into_inner();
     Ok((client, terms))
@@ -84,10 +85,8 @@ async fn finish(mut client: Client, mut reported: mpsc::Receiver<(String, Vec<u6
     let mut finished = 0;
     while let Some((token, points)) = reported.recv().await {
         finished += points.len() as u64;
-        let completed = |point| v1::Outcome {
-            point,
-            outcome: Some(v1::outcome::Outcome::Completed(v1::Completed { records: 1 })),
-        };
+        let completed =
+            |point| v1::Outcome { point, outcome: Some(v1::outcome::Outcome::Completed(v1::Completed { records: 1 })) };
         let request = v1::FinishRequest { token, outcomes: points.into_iter().map(completed).collect() };
         accepted(client.finish(request).await?.into_inner().verdict())?;
     }

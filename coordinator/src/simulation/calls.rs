@@ -42,7 +42,7 @@ pub(super) fn call(coordinator: Coordinator, request: Request) -> Call {
         Ok(match request {
             Request::Register { worker, slots } => {
                 let (id, device) = (worker, "cpu".to_owned());
-                let registration = Registration { id, slots, device, numerics_version: NUMERICS_VERSION };
+                let registration = Registration { id, slots, device, numerics_version: NUMERICS_VERSION, memory: 0 };
                 coordinator.register(registration).await?;
                 Answer::Registered
             }

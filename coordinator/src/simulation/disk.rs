@@ -9,12 +9,13 @@ use std::time::SystemTime;
 
 use super::bugs::Bug;
 use super::chance::Chance;
+use crate::access::Token;
 use crate::results::TaskResult;
 use crate::scheduler::snapshot::SweepSnapshot;
 use crate::scheduler::tests::ledger::Ledger;
 use crate::scheduler::{Change, LeaseKey, Setback, SweepKey, SweepState};
 use crate::store::sqlite::{SqliteReader, SqliteStore};
-use crate::store::{Reader, Store, StoreError, StoredSweep, Write};
+use crate::store::{History, Reader, Store, StoreError, StoredSweep, Write};
 
 static DISKS: AtomicU64 = AtomicU64::new(0);
 
@@ -92,7 +93,11 @@ impl Disk {
     /// What the database holds is what was written.
     pub(super) fn check(&mut self) {
         let stored: Vec<_> = self.reader.sweeps().unwrap().into_iter().map(|sweep| sweep.state).collect();
-        assert_eq!(stored, self.truth.ledger.snapshot(), "the database holds what was not written, or not all that was");
+        assert_eq!(
+            stored,
+            self.truth.ledger.snapshot(),
+            "the database holds what was not written, or not all that was"
+        );
     }
 
     pub(super) fn results(&mut self, sweep: SweepKey) -> Vec<TaskResult> {
@@ -108,7 +113,7 @@ impl Truth {
                 self.ledger.create(entry.key, entry.size);
             }
             Write::Schedule(change) => self.apply(change),
-            Write::Baseline { .. } => {}
+            Write::Baseline { .. } | Write::Access(_) | Write::Content { .. } => {}
         }
     }
 
@@ -213,5 +218,17 @@ impl Reader for Shared {
 
     fn baseline(&mut self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.get().reader.baseline(digest)
+    }
+
+    fn contents(&mut self, digests: &[&str]) -> Result<Vec<Option<(SweepKey, u64)>>, StoreError> {
+        self.get().reader.contents(digests)
+    }
+
+    fn history(&mut self, sweep: SweepKey, point: u64, lease: Option<LeaseKey>) -> Result<History, StoreError> {
+        self.get().reader.history(sweep, point, lease)
+    }
+
+    fn tokens(&mut self) -> Result<Vec<Token>, StoreError> {
+        self.get().reader.tokens()
     }
 }

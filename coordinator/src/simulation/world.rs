@@ -179,7 +179,9 @@ impl World {
 
     /// The next event happens. False if there is none before `end`.
     pub(super) fn step(&mut self, end: Moment) -> bool {
-        let Some(((time, _), event)) = self.events.pop_first().filter(|((time, _), _)| *time < end) else { return false };
+        let Some(((time, _), event)) = self.events.pop_first().filter(|((time, _), _)| *time < end) else {
+            return false;
+        };
         self.now = time;
         self.happen(event);
         self.serve();
