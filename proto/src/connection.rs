@@ -111,7 +111,7 @@ impl Bearer {
     fn parse(text: &str, place: &str) -> Result<Self, ConnectionError> {
         let refused = || ConnectionError::Token(place.to_owned());
         let token = text.trim();
-        if token.is_empty() || token.contains(char::is_whitespace) {
+        if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
             return Err(refused());
         }
         let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| refused())?;

@@ -181,13 +181,29 @@ impl Book {
         }
     }
 
-    /// Whether a caller speaks for a worker; `None` if no token does.
-    #[must_use]
-    pub fn speaks_for(&self, caller: &Caller, worker: &str, now: SystemTime) -> Option<bool> {
-        let Caller::Holder(id, _) = caller else { return Some(true) };
-        let owner = self.owners.get(worker)?;
-        let valid = || self.tokens.get(id).is_some_and(|token| token.check(now).is_ok());
-        Some(owner == id && valid())
+    /// Whether a caller's token still opens anything: what was let in once may last longer than that.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, caller: &Caller, now: SystemTime) -> Result<(), Denied> {
+        match caller {
+            Caller::Anyone => Ok(()),
+            Caller::Holder(id, _) => self.tokens.get(id).ok_or(Denied::Unknown)?.check(now),
+        }
+    }
+
+    /// Whether a caller speaks for a worker. Not, if no token does: then the worker has to register first.
+    ///
+    /// # Errors
+    /// If another token speaks for it, or the caller's opens nothing any more.
+    pub fn speaks_for(&self, caller: &Caller, worker: &str, now: SystemTime) -> Result<bool, Denied> {
+        let Caller::Holder(id, _) = caller else { return Ok(true) };
+        self.check(caller, now)?;
+        match self.owners.get(worker) {
+            Some(owner) if owner == id => Ok(true),
+            Some(_) => Err(Denied::NotYours(worker.to_owned())),
+            None => Ok(false),
+        }
     }
 
     /// A token was revoked: it opens nothing and speaks for nobody.

@@ -6,9 +6,10 @@ use phasegrid_proto::v1::sweep_service_server::SweepService;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
+use super::authorisation::caller;
 use super::streams::Streams;
 use super::{Answers, tables};
-use crate::service::{Coordinator, Known, SweepView, WatchEvent};
+use crate::service::{Coordinator, Known, Refusal, SweepState, SweepView, WatchEvent};
 use crate::stopping::Stopping;
 
 /// The handlers of `SweepService`.
@@ -105,10 +106,14 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::WatchSweepRequest>,
     ) -> Result<Response<Self::WatchSweepStream>, Status> {
-        let open = self.streams.open(request.remote_addr())?;
+        let (caller, open) = (caller(&request)?, self.streams.open(request.remote_addr())?);
         let v1::WatchSweepRequest { id, after_sequence } = request.into_inner();
         let events = events(self.coordinator.watch(&id).await?, after_sequence);
-        let answers = events.map(|event| Ok(event.into())).take_until(self.stopping.clone().wait());
+        let coordinator = self.coordinator.clone();
+        // A watch may last longer than the right to watch.
+        let still = move || coordinator.check_again(&caller).map_err(Refusal::from);
+        let answers =
+            events.map(move |event| Ok(still().map(|()| event.into())?)).take_until(self.stopping.clone().wait());
         Ok(Response::new(open.answers(answers)))
     }
 

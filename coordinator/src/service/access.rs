@@ -76,6 +76,14 @@ impl Coordinator {
         self.settle(change).await
     }
 
+    /// Whether a caller who was let in would be still.
+    ///
+    /// # Errors
+    /// If the token has expired or was revoked meanwhile.
+    pub fn check_again(&self, caller: &Caller) -> Result<(), Denied> {
+        self.book().check(caller, clock::now())
+    }
+
     /// Makes a token for a secret that the caller keeps, and answers what is known of it.
     ///
     /// # Errors
@@ -192,12 +200,9 @@ impl Claim {
     }
 
     fn to_worker(&self, worker: &str) -> Result<(), Refusal> {
-        match lock(&self.access).speaks_for(&self.caller, worker, clock::now()) {
-            Some(true) => Ok(()),
-            Some(false) => Err(Denied::NotYours(worker.to_owned()).into()),
-            // Perhaps it registered when no token was asked for, or its token was revoked: it registers again.
-            None => Err(Refused::UnknownWorker(worker.into()).into()),
-        }
+        let speaks = lock(&self.access).speaks_for(&self.caller, worker, clock::now())?;
+        // Perhaps it registered when no token was asked for: it registers again.
+        if speaks { Ok(()) } else { Err(Refused::UnknownWorker(worker.into()).into()) }
     }
 }
 

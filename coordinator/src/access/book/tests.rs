@@ -74,9 +74,9 @@ fn a_worker_that_registers_again_is_no_further_use() {
     assert_eq!(change, Change::Registered { token: secret.id().clone(), worker: "w".to_owned() });
     assert_eq!(book.register(secret.id(), "w", at(1)), Ok(None));
     assert_eq!(book.register(secret.id(), "other", at(1)), Err(Denied::UsedUp(secret.id().clone())));
-    assert_eq!(book.speaks_for(&caller(&secret), "w", at(1)), Some(true));
+    assert_eq!(book.speaks_for(&caller(&secret), "w", at(1)), Ok(true));
     book.undo(&change);
-    assert_eq!(book.speaks_for(&caller(&secret), "w", at(1)), None);
+    assert_eq!(book.speaks_for(&caller(&secret), "w", at(1)), Ok(false));
     assert!(book.register(secret.id(), "other", at(1)).is_ok());
 }
 
@@ -87,13 +87,13 @@ fn a_worker_is_its_tokens_alone_until_that_opens_nothing_any_more() {
     book.insert(TokenEntry { expires: None, ..entry(&second, Role::Worker, None) });
     book.register(first.id(), "w", at(0)).unwrap();
     assert_eq!(book.register(second.id(), "w", at(1)), Err(Denied::NotYours("w".to_owned())));
-    assert_eq!(book.speaks_for(&caller(&second), "w", at(1)), Some(false));
+    assert_eq!(book.speaks_for(&caller(&second), "w", at(1)), Err(Denied::NotYours("w".to_owned())));
     // At 100 s the first expires.
-    assert_eq!(book.speaks_for(&caller(&first), "w", at(100)), Some(false));
+    assert_eq!(book.speaks_for(&caller(&first), "w", at(100)), Err(Denied::Expired(first.id().clone())));
     assert!(book.register(second.id(), "w", at(100)).unwrap().is_some());
-    assert_eq!(book.speaks_for(&caller(&second), "w", at(101)), Some(true));
+    assert_eq!(book.speaks_for(&caller(&second), "w", at(101)), Ok(true));
     book.revoke(second.id(), at(102));
-    assert_eq!(book.speaks_for(&caller(&second), "w", at(103)), None);
+    assert_eq!(book.speaks_for(&caller(&second), "w", at(103)), Err(Denied::Revoked(second.id().clone())));
 }
 
 #[test]
@@ -102,6 +102,6 @@ fn a_book_is_what_was_stored_of_it() {
     let stored = Token { used: 1, workers: vec!["w".to_owned()], ..Token::new(entry(&secret, Role::Worker, Some(1))) };
     let mut book = Book::restore(vec![stored.clone()]);
     assert_eq!(book.tokens(), [stored]);
-    assert_eq!(book.speaks_for(&caller(&secret), "w", at(0)), Some(true));
+    assert_eq!(book.speaks_for(&caller(&secret), "w", at(0)), Ok(true));
     assert_eq!(book.register(secret.id(), "v", at(0)), Err(Denied::UsedUp(secret.id().clone())));
 }

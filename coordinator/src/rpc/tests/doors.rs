@@ -111,6 +111,23 @@ async fn a_token_that_has_expired_or_was_revoked_or_is_used_up_opens_nothing() {
 }
 
 #[tokio::test]
+async fn a_watch_ends_with_the_right_to_watch() {
+    let secured = Secured::start().await;
+    let mut submitter = secured.clients_of(Role::Submit).await;
+    let (request_id, source) = ("wish".to_owned(), super::SWEEP.to_owned());
+    let request = v1::CreateSweepRequest { request_id, source, overrides: vec![] };
+    let id = submitter.sweeps.create_sweep(request).await.unwrap().into_inner().sweep.unwrap().id;
+    let (token, token_id) = secured.token_with(wish(Role::Read)).await;
+    let mut watcher = secured.clients(Some(&token)).await;
+    let request = v1::WatchSweepRequest { id: id.clone(), after_sequence: 0 };
+    let mut events = watcher.sweeps.watch_sweep(request).await.unwrap().into_inner();
+    events.message().await.unwrap().unwrap();
+    secured.coordinator.revoke_token(&token_id).await.unwrap();
+    submitter.sweeps.cancel_sweep(v1::CancelSweepRequest { id }).await.unwrap();
+    assert_eq!(events.message().await.unwrap_err().code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
 async fn a_token_that_makes_no_sense_is_refused_by_its_field() {
     let secured = Secured::start().await;
     let mut admin = secured.clients(Some(&secured.admin)).await;

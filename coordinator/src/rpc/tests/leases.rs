@@ -126,8 +126,9 @@ async fn a_revoked_token_reports_nothing_on_streams_that_are_open() {
 
     secured.coordinator.revoke_token(&id).await.unwrap();
     sender.send(report(&held.token, point, &[10])).await.unwrap();
-    // The token speaks for no worker any more: it would have to register, and cannot.
-    assert_eq!(answers.message().await.unwrap_err().code(), Code::NotFound);
+    let refusal = answers.message().await.unwrap_err();
+    assert_eq!(refusal.code(), Code::Unauthenticated);
+    assert!(refusal.message().contains("was revoked"), "{refusal}");
     assert_eq!(register(&mut clients, "w").await.unwrap_err().code(), Code::Unauthenticated);
     let mut heir = secured.clients_of(Role::Worker).await;
     register(&mut heir, "w").await.unwrap();
