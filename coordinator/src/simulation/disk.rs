@@ -42,7 +42,9 @@ pub(super) struct Disk {
 pub(super) struct Truth {
     ledger: Ledger,
     ids: BTreeMap<String, SweepKey>,
-    granted: BTreeSet<LeaseKey>,
+    /// Each with how often what is stored had been read by then.
+    granted: BTreeMap<LeaseKey, u64>,
+    loads: u64,
     records: BTreeSet<(LeaseKey, u64, u64)>,
     finished: BTreeMap<(SweepKey, u64), u64>,
     set_back: BTreeSet<(LeaseKey, u64)>,
@@ -120,7 +122,9 @@ impl Truth {
     fn apply(&mut self, change: &Change) {
         self.ledger.apply(change);
         match change {
-            Change::Granted { lease, .. } => assert!(self.granted.insert(*lease), "an epoch is granted twice"),
+            Change::Granted { lease, .. } => {
+                assert_eq!(self.granted.insert(*lease, self.loads), None, "an epoch is granted twice");
+            }
             Change::Recorded { lease, records } => {
                 self.records.extend(records.iter().map(|record| (*lease, record.point, record.step)));
             }
@@ -138,8 +142,10 @@ impl Truth {
 
     fn lost(&mut self, lease: LeaseKey, setback: &Setback) {
         self.set_back.insert((lease, setback.point));
-        let made = self.started.contains(&(lease, setback.point)) || !self.delivered.contains(&lease);
-        assert!(made, "an attempt of point {} counts that {lease:?} never made", setback.point);
+        let made = self.started.contains(&(lease, setback.point));
+        // Of a lease that never arrived nobody knows. Which leases a worker lost before is not stored: see the README's limits.
+        let known = self.delivered.contains(&lease) && self.granted[&lease] == self.loads;
+        assert!(made || !known, "an attempt of point {} counts that {lease:?} never made", setback.point);
     }
 
     pub(super) fn sweeps(&self) -> Vec<SweepSnapshot> {
@@ -161,7 +167,7 @@ impl Truth {
     }
 
     pub(super) fn assert_granted(&self, lease: LeaseKey) {
-        assert!(self.granted.contains(&lease), "{lease:?} was given out and is not stored");
+        assert!(self.granted.contains_key(&lease), "{lease:?} was given out and is not stored");
     }
 
     pub(super) fn assert_recorded(&self, lease: LeaseKey, point: u64, step: u64) {
@@ -197,6 +203,7 @@ impl Reader for Shared {
     fn sweeps(&mut self) -> Result<Vec<StoredSweep>, StoreError> {
         let mut disk = self.get();
         disk.check();
+        disk.truth.loads += 1;
         let mut sweeps = disk.reader.sweeps()?;
         if let Some(bug) = disk.bug {
             sweeps.iter_mut().for_each(|sweep| bug.load(&mut sweep.state));

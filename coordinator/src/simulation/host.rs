@@ -39,7 +39,7 @@ pub(super) struct Host {
     ahead: Duration,
     calls: Vec<(Ticket, Request, Call)>,
     streams: BTreeMap<Ticket, Reports>,
-    /// Streams that were answered with an error.
+    /// Streams that were answered with an error, or closed by who opened them.
     ended: BTreeSet<Ticket>,
 }
 
@@ -72,7 +72,9 @@ impl Host {
     /// Whoever asked has closed the connection.
     pub(super) fn hang_up(&mut self, ticket: Ticket) {
         self.calls.retain(|(other, ..)| *other != ticket);
-        self.streams.remove(&ticket);
+        if self.streams.remove(&ticket).is_some() {
+            self.ended.insert(ticket);
+        }
     }
 
     /// A report arrives on a stream, which the first of them opens; `again` if it was sent before, on another one.

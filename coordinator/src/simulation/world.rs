@@ -1,7 +1,7 @@
 //! Time, the network, and what goes wrong. Everything that happens is an event in one queue, and all chance is drawn from
 //! the seed: the same seed is the same course of events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use phasegrid_proto::v1;
@@ -80,6 +80,8 @@ pub(super) struct World {
     pub(super) host: Option<Host>,
     nodes: Vec<Node>,
     askers: BTreeMap<Ticket, Asker>,
+    /// Streams that died with the process that they led to: nothing on them arrives any more.
+    reset: BTreeSet<Ticket>,
     /// When the coordinator is already going to be woken, and to write.
     wake: Option<Moment>,
     write: bool,
@@ -123,6 +125,7 @@ impl World {
             host: None,
             nodes,
             askers: BTreeMap::new(),
+            reset: BTreeSet::new(),
             wake: None,
             write: false,
             calm: false,
@@ -195,11 +198,10 @@ impl World {
                     host.take(ticket, request);
                 }
             }
-            Event::Reported(ticket, request, again) => {
-                if let Some(host) = &mut self.host {
-                    host.report(ticket, request, again);
-                }
-            }
+            Event::Reported(ticket, request, again) => match &mut self.host {
+                Some(host) if !self.reset.contains(&ticket) => host.report(ticket, request, again),
+                _ => drop(self.reset.insert(ticket)),
+            },
             Event::Answered(ticket, answer) => self.on_answer(ticket, answer),
             Event::Verdict(ticket, verdict) => self.on_verdict(ticket, verdict),
             Event::TimedOut(ticket) => self.on_time_out(ticket),
@@ -240,6 +242,7 @@ impl World {
         match fault {
             Event::Crash => {
                 self.host = None;
+                self.reset.extend(self.nodes.iter().filter_map(|node| Some(node.stream?.0)));
                 let down = self.chance.seconds(0, 90);
                 self.after(down, Event::Boot);
             }
