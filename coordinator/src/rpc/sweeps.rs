@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use super::authorisation::caller;
 use super::streams::Streams;
 use super::{Answers, tables};
-use crate::service::{Coordinator, Known, Refusal, SweepState, SweepView, WatchEvent};
+use crate::service::{Coordinator, Known, Refusal, SweepView, WatchEvent};
 use crate::stopping::Stopping;
 
 /// The handlers of `SweepService`.
