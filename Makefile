@@ -2,10 +2,10 @@
 
 CARGO ?= cargo
 PHASEGRID = $(CARGO) run --quiet --release --bin phasegrid --
-# libtorch for CUDA in place of the CPU's: make demo DEVICE=cuda
-DEVICE ?= cpu
+# libtorch for CUDA in place of the CPU's: make demo DEVICE=cuda. What was chosen stays until the other is named.
+DEVICE ?=
 
-.PHONY: help demo test chaos paper known-answers bench-engine bench-coordinator build check deny
+.PHONY: help demo test chaos paper known-answers bench-engine bench-coordinator build check deny .libtorch
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,12 +23,13 @@ paper: build ## The paper's trajectory (minutes), held against independent value
 	$(PHASEGRID) run sweeps/paper-trajectory.toml
 	tests/paper_trajectory.py phasegrid-out/paper-trajectory
 
-known-answers: build ## Estimates beside exact values, as sweeps
+known-answers: build ## Estimates beside exact values, as sweeps, and whether they agree
 	for sweep in sweeps/known-answers/*.toml; do $(PHASEGRID) run $$sweep || exit; done
+	tests/known_answers.py phasegrid-out/known-answers-*
 
 bench-engine: build ## Training and sampling beside PyTorch with devinterp (10 to 15 minutes; DEVICE=cuda on a card)
-	peer=$$(worker/bench/environment.sh $(DEVICE)) && \
-	$(CARGO) run --release -p phasegrid-worker --example engine -- "$$peer" --device $(DEVICE:cuda=cuda:0)
+	peer=$$(worker/bench/environment.sh $(or $(DEVICE),cpu)) && \
+	$(CARGO) run --release -p phasegrid-worker --example engine -- "$$peer" --device $(patsubst cuda,cuda:0,$(or $(DEVICE),cpu))
 
 bench-coordinator: ## The coordinator under simulated workers, beside HyperQueue and dask (minutes; no libtorch)
 	hyperqueue=$$(coordinator/bench/environment.sh hyperqueue) && dask=$$(coordinator/bench/environment.sh dask) && \
@@ -45,6 +46,6 @@ check: .libtorch ## Format, lints, documentation
 deny: ## Licences, sources and known vulnerabilities of all dependencies
 	deploy/deny.sh
 
-# Fetched once and cached outside the build folder; the file is a link into the cache.
-.libtorch: deploy/libtorch.sh
-	deploy/libtorch.sh $(DEVICE)
+# Fetched once and cached outside the build folder; the file is a link into the cache. The script knows what is linked.
+.libtorch:
+	@deploy/libtorch.sh $(DEVICE)

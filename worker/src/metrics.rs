@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 use crate::models::Model;
 use crate::objective::{Stacked, Stacks};
 
-/// The measurements of E members at `weights` [E, D]; the record's step, estimates and exact LLC are left open.
+/// The measurements of E members at `weights` [E, D]; the record's step and estimates are left open.
 ///
 /// What is not finite is absent.
 #[must_use]

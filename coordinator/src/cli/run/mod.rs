@@ -59,7 +59,7 @@ pub(super) struct Local<'a> {
 /// How and where it is run.
 #[derive(Debug, Args)]
 pub(super) struct Here {
-    /// Worker processes, which share the cores [default: 2, or 1 on a single core]
+    /// Worker processes, which share the GPUs, or else the cores [default: 1 with a GPU or on a single core, else 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
     /// The folder for results [default: phasegrid-out/NAME]

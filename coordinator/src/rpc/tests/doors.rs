@@ -115,7 +115,7 @@ async fn a_watch_ends_with_the_right_to_watch() {
     let secured = Secured::start().await;
     let mut submitter = secured.clients_of(Role::Submit).await;
     let (request_id, source) = ("wish".to_owned(), super::SWEEP.to_owned());
-    let request = v1::CreateSweepRequest { request_id, source, overrides: vec![] };
+    let request = v1::CreateSweepRequest { request_id, source, ..Default::default() };
     let id = submitter.sweeps.create_sweep(request).await.unwrap().into_inner().sweep.unwrap().id;
     let (token, token_id) = secured.token_with(wish(Role::Read)).await;
     let mut watcher = secured.clients(Some(&token)).await;
