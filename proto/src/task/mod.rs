@@ -37,7 +37,10 @@ pub use train::{BatchSize, Loss, Optimizer, Stop, Train};
 pub const BASELINE_SEED: u64 = u64::MAX;
 
 /// Everything that decides one task's numbers.
+///
+/// What a worker does not know it refuses: a key that it left out of account would be a setting that it ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TaskConfig {
     /// The examples.
     pub data: Data,

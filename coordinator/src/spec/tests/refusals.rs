@@ -294,7 +294,7 @@ task.data = { kind = "modular", modulus = 23, train_fraction = 0.5 }
 task.model = { kind = "quadratic", width = 16 }
 task.train = { learning_rate = 1e-2, steps = 100, batch_size = "full", stop = { val_accuracy = 0.9, checkpoints = 2 } }
 task.checkpoints = [0, 100]
-task.llc = { preset = "population", baselines = ["zero"] }
+task.llc = { preset = "population", step_size = 1e-6, baselines = ["zero"] }
 axes.seed = { from = 0, count = 3 }
 axes.train.weight_decay = { from = 1e-6, to = 1, points = 4, scale = "log" }
 axes.llc.localization = { from = 1, to = 2, step = 0.5 }
