@@ -14,7 +14,7 @@ impl Guarded {
     fn start() -> Self {
         let folder = Folder::new();
         let tls = folder.at("tls");
-        phasegrid(["init-cluster", "--dir", &tls, "--host", "gpu-head"]).success();
+        assert_eq!(phasegrid(["init-cluster", "--dir", &tls, "--host", "gpu-head"]).success(), "");
         let (certificate, key, data) = (tls.clone() + "/server.pem", tls + "/server.key", folder.at("data"));
         let serve = ["serve", "--listen", "0.0.0.0:0", "--data", &data];
         let serve = serve.into_iter().chain(["--tls-certificate", &certificate, "--tls-key", &key]);
@@ -93,7 +93,7 @@ fn who_has_no_token_or_another_role_is_turned_away_with_a_reason() {
 fn nobody_talks_to_a_coordinator_that_the_ca_does_not_vouch_for() {
     let guarded = Guarded::start();
     let other = guarded.folder.at("other");
-    phasegrid(["init-cluster", "--dir", &other]).success();
+    assert_eq!(phasegrid(["init-cluster", "--dir", &other]).success(), "");
     let ca = other + "/ca.pem";
     let (read, work) = (guarded.token("read"), guarded.token("worker"));
     guarded.call(&["list"], &read).env("PHASEGRID_CA", &ca).output().failure(11, &["cannot be trusted", "ca.pem"]);
