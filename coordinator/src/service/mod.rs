@@ -11,6 +11,7 @@
 
 mod actor;
 mod catalogue;
+mod control;
 mod desk;
 mod explain;
 mod joined;
