@@ -13,11 +13,13 @@
 //!
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
 //! - `life` creates, cancels and retries sweeps, `pause` pauses and resumes them, `breaker` pauses those of which too much
-//!   fails; `resources` says which workers suit a sweep, `queue` which sweep is served next, `grant` leases points of it and
-//!   `sizing` says how many; `outcomes` takes what workers report; `expiry` takes leases from those that fell silent,
-//!   `deadline` from those that hang; `backoff` lets points wait that were set back.
-//! - `explain` says where a point is, and why; `census` counts everything, for those who watch; [`progress`] measures rate and
-//!   remaining time; [`snapshot`] is the state as the store gives it back.
+//!   fails.
+//! - `resources` says which workers suit a sweep, `queue` which sweep is served next; `grant` leases points of it and `sizing`
+//!   says how many.
+//! - `outcomes` takes what workers report; `expiry` takes leases from those that fell silent, `deadline` from those that
+//!   hang; `backoff` lets points wait that were set back.
+//! - `explain` says where a point is, and why; `census` counts everything, for those who watch; [`progress`] measures rate
+//!   and remaining time; [`snapshot`] is the state as the store gives it back.
 
 mod backoff;
 mod breaker;

@@ -15,6 +15,7 @@ mod aside;
 #[cfg(test)]
 pub(crate) mod by_hand;
 mod catalogue;
+mod control;
 mod desk;
 mod explain;
 mod joined;

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use super::open::VERSION;
+use super::open::{MIGRATIONS, VERSION};
 use super::{SqliteReader, SqliteStore};
 use crate::scheduler::Points;
 use crate::store::contract::{Backend, SWEEP, entry, finish, grant, record, store_contract_suite};
@@ -126,6 +126,29 @@ fn a_database_of_a_later_release_is_refused_by_its_version() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     assert!(matches!(refusal(folder.path()), OpenError::Newer { found: 99, known: VERSION, .. }));
+}
+
+#[test]
+fn a_database_of_the_first_release_is_taken_over_with_its_sweeps_and_leases() {
+    let folder = filled();
+    let path = folder.path().join("phasegrid.db");
+    fs::remove_file(&path).unwrap();
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "application_id", 0x7068_6772).unwrap();
+    connection.execute_batch(MIGRATIONS[0]).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    let rows = "INSERT INTO sweep VALUES (1, 'map-1', 'wish 1', 'map', 'name = \"map\"', 10, 1234567890, 1, 3, 4);
+        INSERT INTO worker VALUES (1, 'w');
+        INSERT INTO setback VALUES (1, 0, 2, 1, 1, 'out of memory', 0);";
+    connection.execute_batch(rows).unwrap();
+    drop(connection);
+
+    let (mut store, mut reader) = Sqlite::open(folder.path());
+    let sweep = reader.sweeps().unwrap().remove(0);
+    assert_eq!((sweep.entry.user.as_str(), sweep.state.priority, sweep.state.tripped), ("", 0, false));
+    assert_eq!((sweep.state.epoch, sweep.state.next, sweep.state.attempts[&0]), (3, 4, 1));
+    commit(&mut store, &[grant(4, 0..1), finish(4, [0], [])]);
+    assert_eq!(reader.sweeps().unwrap()[0].state.finished, Points::from_iter([0]));
 }
 
 #[test]
