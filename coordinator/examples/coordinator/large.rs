@@ -45,13 +45,8 @@ fn finish(data: &Path, count: u64) -> Result<()> {
     for (epoch, first) in (1..).zip((0..count).step_by(usize::try_from(RANGE)?)) {
         let end = count.min(first + RANGE);
         let lease = LeaseKey { sweep: SweepKey(1), epoch };
-        let granted = Change::Granted {
-            lease,
-            worker: "bench".into(),
-            slots: 2,
-            points: (first..end).collect(),
-            next: end,
-        };
+        let granted =
+            Change::Granted { lease, worker: "bench".into(), slots: 2, points: (first..end).collect(), next: end };
         let finished = (first..end).map(|point| Finish { point, attempts: 1 }).collect();
         let ended = Change::Ended { lease, finished, setbacks: Vec::new(), remain: (0..0).collect() };
         let time = std::time::UNIX_EPOCH + Duration::from_secs(epoch);

@@ -68,7 +68,10 @@ fn work(args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     if args.idle {
         let seconds = Duration::from_secs(args.seconds);
-        return args.workers.iter().try_for_each(|workers| runtime.block_on(idle::run(&args.folder, *workers, seconds)));
+        return args
+            .workers
+            .iter()
+            .try_for_each(|workers| runtime.block_on(idle::run(&args.folder, *workers, seconds)));
     }
     bench("fsync", disk::syncs_per_second(&args.folder)?, "/s");
     for (run, workers) in args.workers.iter().enumerate() {

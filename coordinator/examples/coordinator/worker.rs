@@ -84,10 +84,8 @@ async fn finish(mut client: Client, mut reported: mpsc::Receiver<(String, Vec<u6
     let mut finished = 0;
     while let Some((token, points)) = reported.recv().await {
         finished += points.len() as u64;
-        let completed = |point| v1::Outcome {
-            point,
-            outcome: Some(v1::outcome::Outcome::Completed(v1::Completed { records: 1 })),
-        };
+        let completed =
+            |point| v1::Outcome { point, outcome: Some(v1::outcome::Outcome::Completed(v1::Completed { records: 1 })) };
         let request = v1::FinishRequest { token, outcomes: points.into_iter().map(completed).collect() };
         accepted(client.finish(request).await?.into_inner().verdict())?;
     }

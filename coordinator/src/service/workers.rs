@@ -13,8 +13,8 @@ use super::desk::{Desk, say, write};
 use super::parking::{Asking, Work};
 use super::token::Token;
 use super::{
-    Conversation, Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal, Registration,
-    Terms, Verdict,
+    Conversation, Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal,
+    Registration, Terms, Verdict,
 };
 use crate::scheduler::{self, Grant, Held, LeaseKey, Measurement, Moment, WorkerId};
 use crate::spec::Spec;

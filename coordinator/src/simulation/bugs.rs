@@ -85,7 +85,9 @@ impl Bug {
             }
             Self::LeasedTwice | Self::AllCharged => {
                 let sweeps = disk.truth.sweeps();
-                let leases = sweeps.iter().flat_map(|sweep| sweep.leases.iter().map(|(epoch, lease)| (sweep.key, *epoch, lease)));
+                let leases = sweeps
+                    .iter()
+                    .flat_map(|sweep| sweep.leases.iter().map(|(epoch, lease)| (sweep.key, *epoch, lease)));
                 let leased: Vec<_> = leases.collect();
                 let mut changed = writes.to_vec();
                 for write in &mut changed {
@@ -94,12 +96,16 @@ impl Bug {
                             *points |= leased.first().map(|(.., lease)| lease.remain.clone()).unwrap_or_default();
                         }
                         Write::Schedule(Change::Ended { lease, setbacks, remain, .. }) if self == Self::AllCharged => {
-                            let charged = setbacks.first().filter(|setback| setback.error.contains("fell silent")).cloned();
+                            let charged =
+                                setbacks.first().filter(|setback| setback.error.contains("fell silent")).cloned();
                             let of = |(sweep, epoch, _): &&(_, _, _)| (*sweep, *epoch) == (lease.sweep, lease.epoch);
                             let held = leased.iter().find(of);
                             if let (Some(like), Some((.., held)), true) = (charged, held, remain.is_empty()) {
-                                let more: Points = &held.remain - &setbacks.iter().map(|setback| setback.point).collect();
-                                setbacks.extend(more.iter().map(|point| crate::scheduler::Setback { point, ..like.clone() }));
+                                let more: Points =
+                                    &held.remain - &setbacks.iter().map(|setback| setback.point).collect();
+                                setbacks.extend(
+                                    more.iter().map(|point| crate::scheduler::Setback { point, ..like.clone() }),
+                                );
                             }
                         }
                         _ => {}

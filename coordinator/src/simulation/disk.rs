@@ -94,7 +94,11 @@ impl Disk {
     /// What the database holds is what was written.
     pub(super) fn check(&mut self) {
         let stored: Vec<_> = self.reader.sweeps().unwrap().into_iter().map(|sweep| sweep.state).collect();
-        assert_eq!(stored, self.truth.ledger.snapshot(), "the database holds what was not written, or not all that was");
+        assert_eq!(
+            stored,
+            self.truth.ledger.snapshot(),
+            "the database holds what was not written, or not all that was"
+        );
     }
 
     pub(super) fn results(&mut self, sweep: SweepKey) -> Vec<TaskResult> {

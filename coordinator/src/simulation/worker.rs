@@ -145,7 +145,10 @@ impl Worker {
             HeldLease { token: held.token.clone(), running: running.map(|(point, _)| (*point, 0.5)).collect() }
         };
         let held = self.leases.iter().map(held).collect();
-        wish(Kind::Heartbeat, (self.beat_due && self.registered).then(|| Request::Heartbeat { worker: worker(), held }));
+        wish(
+            Kind::Heartbeat,
+            (self.beat_due && self.registered).then(|| Request::Heartbeat { worker: worker(), held }),
+        );
         wish(Kind::Release, self.released.front().map(|token| Request::Release { token: token.clone() }));
         if !self.calls.contains_key(&Kind::Finish)
             && let Some(request) = self.leases.iter_mut().find_map(Held::outcomes)
@@ -246,7 +249,9 @@ impl Held {
         let mut outcomes = Vec::new();
         for (&point, work) in &mut self.points {
             let outcome = match *work {
-                Work::Told(acknowledged) if acknowledged == records(point) => Outcome::Completed { records: acknowledged },
+                Work::Told(acknowledged) if acknowledged == records(point) => {
+                    Outcome::Completed { records: acknowledged }
+                }
                 Work::Failed(permanent) => Outcome::Failed { error: "chance has it so".to_owned(), permanent },
                 _ => continue,
             };
