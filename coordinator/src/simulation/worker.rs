@@ -185,9 +185,10 @@ impl Worker {
             return self.drop_lease(&request.token);
         }
         let held = self.leases.iter_mut().find(|held| held.token == request.token);
-        match held.and_then(|held| held.points.get_mut(&request.points[0].point)) {
-            Some(Work::Runs(_, acknowledged) | Work::Told(acknowledged)) => *acknowledged += 1,
-            _ => {}
+        if let Some(Work::Runs(_, acknowledged) | Work::Told(acknowledged)) =
+            held.and_then(|held| held.points.get_mut(&request.points[0].point))
+        {
+            *acknowledged += 1;
         }
     }
 
