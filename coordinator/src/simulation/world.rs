@@ -299,7 +299,7 @@ impl World {
                 }
             }
         }
-        if !self.write {
+        if !self.write && self.host.as_ref().is_some_and(Host::has_worked) {
             self.write = true;
             let time = self.chance.millis(1, 30);
             self.after(time, Event::Write);
