@@ -206,7 +206,7 @@ impl Worker {
         let request = self.calls.remove(&kind);
         match (request, answer) {
             (_, Answer::Registered) => self.registered = true,
-            (_, Answer::Leased(answer)) => answer.lease.into_iter().for_each(|lease| self.take(lease, disk)),
+            (_, Answer::Leased(answer)) => answer.lease.into_iter().for_each(|lease| self.take(lease)),
             (_, Answer::Beaten(directives)) => {
                 directives.dropped_tokens.iter().for_each(|token| self.drop_lease(token));
             }
@@ -224,10 +224,7 @@ impl Worker {
         true
     }
 
-    fn take(&mut self, lease: LeasedRange, disk: &Shared) {
-        let mut disk = disk.get();
-        let key = disk.truth.lease(&lease.token);
-        disk.truth.delivered.insert(key);
+    fn take(&mut self, lease: LeasedRange) {
         let points = lease.tasks.iter().map(|task| (task.point, Work::Waits)).collect();
         self.leases.push(Held { token: lease.token, points });
     }
