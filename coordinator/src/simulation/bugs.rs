@@ -72,7 +72,7 @@ impl Bug {
                 let owed = std::mem::replace(&mut disk.owed, writes.to_vec());
                 if owed.is_empty() { Ok(()) } else { disk.write(&owed, now) }
             }
-            Self::FailureUnnoticed => Ok(commit(disk, writes).unwrap_or_default()),
+            Self::FailureUnnoticed => commit(disk, writes).or(Ok(())),
             Self::RecordsDropped => {
                 let ends = writes.iter().any(|write| matches!(write, Write::Schedule(Change::Ended { .. })));
                 let kept = |write: &&Write| !(ends && matches!(write, Write::Schedule(Change::Recorded { .. })));

@@ -41,6 +41,8 @@ pub(super) struct Host {
     streams: BTreeMap<Ticket, Reports>,
     /// Streams that were answered with an error, or closed by who opened them.
     ended: BTreeSet<Ticket>,
+    /// Something was decided since the disk last had nothing to do.
+    worked: bool,
 }
 
 /// A stream of reports as the coordinator has it.
@@ -56,7 +58,7 @@ impl Host {
         let settings = Settings { lease_target, ..Settings::default() };
         let by_hand = ByHand::start(disk.clone(), disk.clone(), settings).expect("what is stored is whole");
         let (calls, streams, ended) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        Self { by_hand, disk, since: now, ahead: Duration::ZERO, calls, streams, ended }
+        Self { by_hand, disk, since: now, ahead: Duration::ZERO, calls, streams, ended, worked: true }
     }
 
     /// Its clock jumps ahead, as that of a machine that slept.
@@ -132,6 +134,7 @@ impl Host {
     /// Does all that can be done now but writing; the tasks that hold the connections may be late.
     pub(super) fn turn(&mut self, now: Moment, late: bool) -> Vec<Out> {
         let clock = self.clock(now);
+        self.worked |= self.by_hand.wake() <= clock;
         self.by_hand.mind_the_time(clock);
         let mut out = Vec::new();
         loop {
@@ -139,7 +142,9 @@ impl Host {
             if !late {
                 self.poll(&mut out);
             }
-            if !self.by_hand.act(clock) && out.len() == before {
+            let acted = self.by_hand.act(clock);
+            self.worked |= acted;
+            if !acted && out.len() == before {
                 return out;
             }
         }
@@ -148,7 +153,12 @@ impl Host {
     /// The disk has its turn.
     pub(super) fn write(&mut self) {
         let silent = self.disk.get().bug == Some(Bug::NeverReloaded);
-        self.by_hand.write(|| !silent);
+        self.worked = self.by_hand.write(|| !silent);
+    }
+
+    /// There may be something to write.
+    pub(super) fn has_worked(&self) -> bool {
+        self.worked
     }
 
     fn poll(&mut self, out: &mut Vec<Out>) {

@@ -4,7 +4,7 @@
 //! A seed decides everything: messages lost, doubled, late and overtaking, answers lost; workers that die, freeze and are cut
 //! off; a coordinator that crashes, whose clock jumps, whose disk is full, and whose commits fail before or after they are
 //! durable. After every step holds what the oracle in [`disk`] says: no lease overlaps another, no point finishes twice,
-//! nothing is written under a lease that ended, nothing is acknowledged that is not durable, no attempt counts that was
+//! nothing is written under a lease that ended, nothing is acknowledged that is not durable, no attempts count that were
 //! not made; the database holds what was written. Once faults stop every sweep ends, with the records of the attempts
 //! that finished its points and no others.
 //!

@@ -185,9 +185,10 @@ impl Worker {
             return self.drop_lease(&request.token);
         }
         let held = self.leases.iter_mut().find(|held| held.token == request.token);
-        match held.and_then(|held| held.points.get_mut(&request.points[0].point)) {
-            Some(Work::Runs(_, acknowledged) | Work::Told(acknowledged)) => *acknowledged += 1,
-            _ => {}
+        if let Some(Work::Runs(_, acknowledged) | Work::Told(acknowledged)) =
+            held.and_then(|held| held.points.get_mut(&request.points[0].point))
+        {
+            *acknowledged += 1;
         }
     }
 
@@ -205,7 +206,7 @@ impl Worker {
         let request = self.calls.remove(&kind);
         match (request, answer) {
             (_, Answer::Registered) => self.registered = true,
-            (_, Answer::Leased(answer)) => answer.lease.into_iter().for_each(|lease| self.take(lease, disk)),
+            (_, Answer::Leased(answer)) => answer.lease.into_iter().for_each(|lease| self.take(lease)),
             (_, Answer::Beaten(directives)) => {
                 directives.dropped_tokens.iter().for_each(|token| self.drop_lease(token));
             }
@@ -223,10 +224,7 @@ impl Worker {
         true
     }
 
-    fn take(&mut self, lease: LeasedRange, disk: &Shared) {
-        let mut disk = disk.get();
-        let key = disk.truth.lease(&lease.token);
-        disk.truth.delivered.insert(key);
+    fn take(&mut self, lease: LeasedRange) {
         let points = lease.tasks.iter().map(|task| (task.point, Work::Waits)).collect();
         self.leases.push(Held { token: lease.token, points });
     }

@@ -1,7 +1,7 @@
 //! Time, the network, and what goes wrong. Everything that happens is an event in one queue, and all chance is drawn from
 //! the seed: the same seed is the same course of events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use phasegrid_proto::v1;
@@ -80,8 +80,8 @@ pub(super) struct World {
     pub(super) host: Option<Host>,
     nodes: Vec<Node>,
     askers: BTreeMap<Ticket, Asker>,
-    /// Streams that died with the process that they led to: nothing on them arrives any more.
-    reset: BTreeSet<Ticket>,
+    /// Streams up to this one led to a process that is no more: nothing on them arrives.
+    reset: Ticket,
     /// When the coordinator is already going to be woken, and to write.
     wake: Option<Moment>,
     write: bool,
@@ -125,7 +125,7 @@ impl World {
             host: None,
             nodes,
             askers: BTreeMap::new(),
-            reset: BTreeSet::new(),
+            reset: 0,
             wake: None,
             write: false,
             calm: false,
@@ -199,8 +199,8 @@ impl World {
                 }
             }
             Event::Reported(ticket, request, again) => match &mut self.host {
-                Some(host) if !self.reset.contains(&ticket) => host.report(ticket, request, again),
-                _ => drop(self.reset.insert(ticket)),
+                Some(host) if ticket > self.reset => host.report(ticket, request, again),
+                _ => {}
             },
             Event::Answered(ticket, answer) => self.on_answer(ticket, answer),
             Event::Verdict(ticket, verdict) => self.on_verdict(ticket, verdict),
@@ -228,6 +228,7 @@ impl World {
             Event::Wish => self.on_wish(),
             Event::Boot if self.host.is_none() => {
                 self.host = Some(Host::start(self.disk.clone(), self.lease_target, self.now));
+                self.reset = self.number();
             }
             Event::Born(node) if self.nodes[node].worker.is_none() => self.on_born(node),
             Event::Room => self.disk.get().faults.full = false,
@@ -242,7 +243,6 @@ impl World {
         match fault {
             Event::Crash => {
                 self.host = None;
-                self.reset.extend(self.nodes.iter().filter_map(|node| Some(node.stream?.0)));
                 let down = self.chance.seconds(0, 90);
                 self.after(down, Event::Boot);
             }
@@ -299,7 +299,7 @@ impl World {
                 }
             }
         }
-        if !self.write {
+        if !self.write && self.host.as_ref().is_some_and(Host::has_worked) {
             self.write = true;
             let time = self.chance.millis(1, 30);
             self.after(time, Event::Write);
