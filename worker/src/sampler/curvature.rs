@@ -81,31 +81,32 @@ pub(crate) fn power_iterations(
     Some(courses)
 }
 
-/// δ of the product of this number. Every other one is taken at half the distance: curvature is the same there, while what
-/// third and fourth derivatives add falls fourfold.
+/// δ of the product of this number: by turns two at the full distance and two at half of it. Curvature is the same there, while
+/// what higher derivatives add falls fourfold or more. Two, because a direction may come back every other time.
 fn distance(iteration: usize) -> f64 {
-    if iteration.is_multiple_of(2) { DISTANCE } else { DISTANCE / 2.0 }
+    if iteration % 4 < 2 { DISTANCE } else { DISTANCE / 2.0 }
 }
 
 impl Course {
-    /// What at most so many products say. A later one is not heeded once the value has changed by less than a thousandth.
+    /// What at most so many products say. A later one is not heeded once two have changed the value by less than a thousandth.
     pub(crate) fn after(&self, iterations: usize) -> Curvature {
         match self.state(iterations) {
-            State::Unsettled(value) => Curvature::Found(value),
+            State::Unsettled([_, value]) => Curvature::Found(value),
             State::Settled(curvature) => curvature,
         }
     }
 
     fn state(&self, iterations: usize) -> State {
-        let products = self.0.iter().take(iterations).enumerate();
-        products.fold(State::Unsettled(0.0), |state, (iteration, product)| state.learn(iteration, *product))
+        let products = self.0.iter().take(iterations);
+        products.fold(State::Unsettled([0.0; 2]), |state, product| state.learn(*product))
     }
 }
 
 /// How far an iteration has come.
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Unsettled(f64),
+    /// The last two norms.
+    Unsettled([f64; 2]),
     Settled(Curvature),
 }
 
@@ -114,18 +115,18 @@ impl State {
         matches!(self, Self::Settled(_))
     }
 
-    fn learn(self, iteration: usize, Product { norm, rounding }: Product) -> Self {
-        let Self::Unsettled(last) = self else { return self };
-        // Of a symmetric matrix ‖H·v‖ never falls from one iteration to the next.
-        let falls_with_distance = distance(iteration) < DISTANCE && norm < last / 2.0;
+    fn learn(self, Product { norm, rounding }: Product) -> Self {
+        let Self::Unsettled([before, last]) = self else { return self };
+        // The last but one was at the other distance. Of a symmetric matrix ‖H·v‖ never falls from iteration to iteration.
+        let falls_with_distance = norm < before / 2.0;
         if !norm.is_finite() {
             Self::Settled(Curvature::NotFinite)
         } else if norm <= rounding || falls_with_distance {
             Self::Settled(Curvature::Flat)
-        } else if (norm / last - 1.0).abs() < 1e-3 {
+        } else if (norm / before - 1.0).abs() < 1e-3 {
             Self::Settled(Curvature::Found(norm))
         } else {
-            Self::Unsettled(norm)
+            Self::Unsettled([last, norm])
         }
     }
 }
