@@ -24,6 +24,7 @@ use crate::service::{Outcome, Refusal, Settings, Verdict};
 pub(super) type Ticket = u64;
 
 /// What leaves the process.
+#[expect(clippy::large_enum_variant, reason = "a simulated message is moved once")]
 pub(super) enum Out {
     Answer(Ticket, Result<Answer, Refusal>),
     /// On a stream of reports: the verdict on the next of them, or the end of the stream.
