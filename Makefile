@@ -3,10 +3,10 @@
 
 CARGO ?= cargo
 PHASEGRID = $(CARGO) run --quiet --release --bin phasegrid --
-# libtorch for CUDA in place of the CPU's: make demo DEVICE=cuda
-DEVICE ?= cpu
+# libtorch for CUDA in place of the CPU's: make demo DEVICE=cuda. What was chosen stays until the other is named.
+DEVICE ?=
 
-.PHONY: help demo test paper known-answers bench-engine build check
+.PHONY: help demo test chaos paper known-answers bench-engine bench-coordinator build check deny .libtorch
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -17,16 +17,24 @@ demo: build ## The main job: run sweeps/demo.toml and leave table and pictures i
 test: build ## All tests, with real processes, and pandas reading what they leave
 	$(CARGO) test --release --workspace
 
+chaos: build ## Ten minutes in which coordinator and workers are killed and links cut, at random
+	PHASEGRID_CHAOS_SECONDS=600 $(CARGO) test --release -p phasegrid-tests --test chaos -- --nocapture
+
 paper: build ## The paper's trajectory (minutes), held against independent values
 	$(PHASEGRID) run sweeps/paper-trajectory.toml
 	tests/paper_trajectory.py phasegrid-out/paper-trajectory
 
-known-answers: build ## Estimates beside exact values, as sweeps
+known-answers: build ## Estimates beside exact values, as sweeps, and whether they agree
 	for sweep in sweeps/known-answers/*.toml; do $(PHASEGRID) run $$sweep || exit; done
+	tests/known_answers.py phasegrid-out/known-answers-*
 
 bench-engine: build ## Training and sampling beside PyTorch with devinterp (10 to 15 minutes; DEVICE=cuda on a card)
-	peer=$$(worker/bench/environment.sh $(DEVICE)) && \
-	$(CARGO) run --release -p phasegrid-worker --example engine -- "$$peer" --device $(DEVICE:cuda=cuda:0)
+	peer=$$(worker/bench/environment.sh $(or $(DEVICE),cpu)) && \
+	$(CARGO) run --release -p phasegrid-worker --example engine -- "$$peer" --device $(patsubst cuda,cuda:0,$(or $(DEVICE),cpu))
+
+bench-coordinator: ## The coordinator under simulated workers, beside HyperQueue and dask (minutes; no libtorch)
+	hyperqueue=$$(coordinator/bench/environment.sh hyperqueue) && dask=$$(coordinator/bench/environment.sh dask) && \
+	$(CARGO) run --release -p phasegrid-coordinator --example coordinator -- --hyperqueue "$$hyperqueue" --dask "$$dask"
 
 build: .libtorch ## Both binaries, optimised
 	$(CARGO) build --release --workspace --bins
@@ -36,6 +44,9 @@ check: .libtorch ## Format, lints, documentation
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
-# Fetched once and cached outside the build folder; the file is a link into the cache.
-.libtorch: deploy/libtorch.sh
-	deploy/libtorch.sh $(DEVICE)
+deny: ## Licences, sources and known vulnerabilities of all dependencies
+	deploy/deny.sh
+
+# Fetched once and cached outside the build folder; the file is a link into the cache. The script knows what is linked.
+.libtorch:
+	@deploy/libtorch.sh $(DEVICE)

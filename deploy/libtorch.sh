@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Obtains the libtorch that the worker is built against and links it to .libtorch in the work tree.
 #
-#   deploy/libtorch.sh          CPU: five shared objects and the headers, taken out of three wheels (540 MB to fetch)
+#   deploy/libtorch.sh cpu      CPU: five shared objects and the headers, taken out of three wheels (540 MB to fetch)
 #   deploy/libtorch.sh cuda     CUDA: a full install of the same version (2.8 GB to fetch, 4.9 GB on disk)
+#   deploy/libtorch.sh          the one of the two that is linked already, or else the CPU's
 #
 # It is fetched once and kept in ${XDG_CACHE_HOME:-~/.cache}/phasegrid, outside the build folder, so that
 # `cargo clean` and a second clone cost nothing. A LIBTORCH that is set in the environment wins: it is linked as it is.
@@ -10,16 +11,14 @@
 set -euo pipefail
 
 version=2.11.0            # the one that the pinned torch-sys accepts; change both together
-variant=${1:-cpu}
 tree=$(cd "$(dirname "$0")/.." && pwd)
+linked=$(readlink "$tree/.libtorch" || true)
+case $linked in *-cuda/torch) variant=${1:-cuda} ;; *) variant=${1:-cpu} ;; esac
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/phasegrid
 home=$cache/libtorch-$version-$variant
 
 say() { echo "libtorch: $*" >&2; }
 die() { say "$*"; exit 1; }
-
-python=$(command -v python3) || die "python3 is missing; install it with its pip module (Debian: apt-get install python3 python3-pip)"
-"$python" -m pip --version >/dev/null 2>&1 || die "$python has no pip; install it (Debian: apt-get install python3-pip)"
 
 # Two builds started side by side must not unpack into one folder: the second waits, then finds the work done.
 mkdir -p "$cache"
@@ -27,6 +26,9 @@ exec 9>"$cache/libtorch.lock"
 command -v flock >/dev/null && flock 9
 
 link() {
+    if [ "$linked" = "$1" ]; then return; fi
+    # The worker's build script writes the folder into the binaries, and runs again when it has changed itself.
+    touch -c "$tree/worker/build.rs" 2>/dev/null || true
     ln -sfn "$1" "$tree/.libtorch"
     say "$1 is linked as .libtorch"
 }
@@ -76,6 +78,8 @@ fi
 
 if [ ! -f "$home/build-version" ]; then
     [ "$(uname -sm)" = "Linux x86_64" ] || die "wheels are taken for Linux x86-64; elsewhere set LIBTORCH to a libtorch $version"
+    python=$(command -v python3) || die "python3 is missing; install it with its pip module (Debian: apt-get install python3 python3-pip)"
+    "$python" -m pip --version >/dev/null 2>&1 || die "$python has no pip; install it (Debian: apt-get install python3-pip)"
     partial=$(mktemp -d "$cache/partial.XXXXXX")
     trap 'rm -rf "$partial"' EXIT
     case $variant in

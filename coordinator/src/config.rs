@@ -11,19 +11,27 @@ use std::time::Duration;
 use config::{Config, Environment, File, FileFormat, Source, Value};
 use phasegrid_proto::place::{PLACES, Place};
 
+use crate::scheduler::{Breaker, HardDeadline};
 use crate::service;
 use crate::store::postgres::{ADDRESSES, Address};
 use crate::telemetry::LogFormat;
 
 /// The keys, in the order of the sample.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 17] = [
     "listen",
+    "tls_certificate",
+    "tls_key",
     "data",
     "store",
     "snapshots",
     "lease_time",
     "heartbeat_interval",
     "max_attempts",
+    "retry_backoff",
+    "hard_deadline",
+    "hard_deadline_least",
+    "breaker_points",
+    "breaker_share",
     "lease_target",
     "log",
     "log_format",
@@ -40,6 +48,8 @@ pub(crate) const SNAPSHOTS: &str = "snapshots";
 pub struct Settings {
     /// The address on which the coordinator answers.
     pub listen: SocketAddr,
+    /// The certificate with which it proves who it is, and the certificate's key.
+    pub tls: Option<TlsFiles>,
     /// The folder that holds the database.
     pub data: PathBuf,
     /// The database, where it is not in a folder.
@@ -54,10 +64,20 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
+/// Where a certificate and its key lie, both in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            tls: None,
             data: PathBuf::from("phasegrid-data"),
             store: None,
             snapshots: None,
@@ -132,7 +152,11 @@ impl Settings {
         let lease_time = keys.duration("lease_time", default.leasing.lease_time);
         // Where it is not given, it fits the lease time, whatever that is.
         let heartbeat_interval = default.leasing.heartbeat_interval.min(lease_time / 5);
+        let path = |text: &str| (!text.is_empty()).then(|| Some(PathBuf::from(text)));
+        let certificate = keys.take("tls_certificate", None, "a file", path);
+        let key = keys.take("tls_key", None, "a file", path);
         let settings = Self {
+            tls: keys.both(certificate, key),
             listen: keys.take("listen", default.listen, "an address and port as in \"127.0.0.1:7700\"", address),
             data: keys.take("data", default.data, "a folder", |text| (!text.is_empty()).then(|| text.into())),
             store,
@@ -143,6 +167,9 @@ impl Settings {
                 max_attempts: keys.take("max_attempts", default.leasing.max_attempts, "a number from 1", |text| {
                     text.parse().ok().filter(|attempts| *attempts > 0)
                 }),
+                retry_backoff: keys.duration_or_off("retry_backoff", default.leasing.retry_backoff),
+                hard_deadline: keys.hard_deadline(default.leasing.hard_deadline),
+                breaker: keys.breaker(default.leasing.breaker),
                 lease_target: keys.duration("lease_target", default.leasing.lease_target),
             },
             log: keys.take(
@@ -204,6 +231,52 @@ impl Keys {
         None
     }
 
+    /// A certificate is of no use without its key, and the other way round.
+    fn both(&mut self, certificate: Option<PathBuf>, key: Option<PathBuf>) -> Option<TlsFiles> {
+        let (missing, there) = match (certificate, key) {
+            (Some(certificate), Some(key)) => return Some(TlsFiles { certificate, key }),
+            (None, None) => return None,
+            (Some(_), None) => ("tls_key", "tls_certificate"),
+            (None, Some(_)) => ("tls_certificate", "tls_key"),
+        };
+        self.problems
+            .push(format!("{missing}: missing; where there is a {there}, it takes the file that goes with it"));
+        None
+    }
+
+    /// Zero if it is off.
+    fn duration_or_off(&mut self, key: &str, default: Duration) -> Duration {
+        let accepted = format!("{DURATIONS}, or \"off\"");
+        self.take(key, default, &accepted, |text| match text {
+            "off" => Some(Duration::ZERO),
+            text => parse_duration(text).ok(),
+        })
+    }
+
+    fn hard_deadline(&mut self, default: Option<HardDeadline>) -> Option<HardDeadline> {
+        let HardDeadline { factor, least } =
+            default.unwrap_or(HardDeadline { factor: 0.0, least: Duration::from_secs(1) });
+        let factor =
+            self.take("hard_deadline", factor, "a number from 1 as in \"10\", or \"off\"", |text| match text {
+                "off" => Some(0.0),
+                text => text.parse().ok().filter(|factor: &f64| (1.0..f64::INFINITY).contains(factor)),
+            });
+        let least = self.duration("hard_deadline_least", least);
+        (factor > 0.0).then_some(HardDeadline { factor, least })
+    }
+
+    fn breaker(&mut self, default: Option<Breaker>) -> Option<Breaker> {
+        let default = default.unwrap_or(Breaker { points: 0, share: 0.0 });
+        let points = self.take("breaker_points", default.points, "a number from 1, or \"off\"", |text| match text {
+            "off" => Some(0),
+            text => text.parse().ok().filter(|points| *points > 0),
+        });
+        let share = self.take("breaker_share", default.share, "a share from 0 to below 1 as in \"0.5\"", |text| {
+            text.parse().ok().filter(|share| (0.0..1.0).contains(share))
+        });
+        (points > 0).then_some(Breaker { points, share })
+    }
+
     /// Whatever was not taken is unknown.
     fn finish(mut self) -> Result<(), ConfigError> {
         let mut unknown: Vec<_> = self.values.iter().collect();
@@ -220,12 +293,12 @@ fn origin(value: &Value) -> String {
 }
 
 const DURATIONS: &str =
-    "a duration above zero and up to 365 days as in \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds";
+    "a duration above zero and up to 365 days as in \"500ms\", \"30s\", \"2m\", \"1h\", \"30d\" or a number of seconds";
 
 /// Moments that lie further ahead can be no moments at all.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Reads a duration: a number with a unit (`ms`, `s`, `m`, `h`), or seconds.
+/// Reads a duration: a number with a unit (`ms`, `s`, `m`, `h`, `d`), or seconds.
 ///
 /// # Errors
 /// What is accepted, if `text` is something else, not above zero or more than 365 days.
@@ -236,6 +309,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return Err(format!("it takes {DURATIONS}")),
     };
     let seconds = number.trim().parse::<f64>().ok().map(|number| number * unit);
@@ -272,6 +346,8 @@ mod tests {
         let settings = Settings::load(Some(file(&text).path()), [], NO_FLAGS).unwrap();
         assert_eq!(settings.snapshots, Some(Place::folder("phasegrid-data/snapshots".as_ref())));
         assert_eq!(settings.store, "postgres://phasegrid@127.0.0.1/phasegrid".parse().ok());
+        let (certificate, key) = ("phasegrid-tls/server.pem".into(), "phasegrid-tls/server.key".into());
+        assert_eq!(settings.tls, Some(TlsFiles { certificate, key }));
     }
 
     #[test]
@@ -297,7 +373,7 @@ mod tests {
             lines[0],
             format!(
                 "lease_time: \"soon\" in {at} is not accepted; it takes a duration above zero and up to 365 days as in \
-                 \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds"
+                 \"500ms\", \"30s\", \"2m\", \"1h\", \"30d\" or a number of seconds"
             )
         );
         assert_eq!(lines[1], format!("max_attempts: \"0\" in {at} is not accepted; it takes a number from 1"));
@@ -342,6 +418,36 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_and_its_key_come_together() {
+        for (given, missing) in [("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")] {
+            let problem = Settings::load(None, [], [(given, "x.pem".to_owned())]).unwrap_err().to_string();
+            assert_eq!(
+                problem,
+                format!("{missing}: missing; where there is a {given}, it takes the file that goes with it")
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_off_is_off_and_nonsense_is_refused() {
+        let load = |key, value: &str| Settings::load(None, [], [(key, value.to_owned())]);
+        assert_eq!(load("breaker_points", "off").unwrap().leasing.breaker, None);
+        assert_eq!(load("breaker_share", "0.9").unwrap().leasing.breaker, Some(Breaker { points: 20, share: 0.9 }));
+        assert_eq!(load("retry_backoff", "off").unwrap().leasing.retry_backoff, Duration::ZERO);
+        assert_eq!(load("hard_deadline", "off").unwrap().leasing.hard_deadline, None);
+        for (key, value) in [
+            ("hard_deadline", "0.5"),
+            ("hard_deadline_least", "off"),
+            ("breaker_points", "0"),
+            ("breaker_share", "1"),
+            ("breaker_share", "nan"),
+            ("retry_backoff", "0"),
+        ] {
+            assert!(load(key, value).unwrap_err().to_string().starts_with(key), "{key} = {value}");
+        }
+    }
+
+    #[test]
     fn a_heartbeat_as_long_as_the_lease_is_refused() {
         let flags = [("heartbeat_interval", "40s".to_owned())];
         let problem = Settings::load(None, [], flags).unwrap_err().to_string();
@@ -364,6 +470,7 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(parse_duration("8760h"), Ok(LONGEST));
+        assert_eq!(parse_duration("365d"), Ok(LONGEST));
         assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
         for wrong in ["", "s", "0s", "-1s", "10 parsecs", "nan", "1e300h", "8760.1h"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");

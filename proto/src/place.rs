@@ -51,8 +51,13 @@ impl FromStr for Place {
         match text {
             "" => return Err(()),
             "none" => return Ok(Self::Nowhere),
-            _ if !text.contains("://") => return Ok(Self::folder(text.as_ref())),
+            _ if text.eq_ignore_ascii_case("none") => return Err(()),
             _ => {}
+        }
+        if !text.contains("://") {
+            // "s3:bucket" and "s3:/bucket" are meant for URLs; a folder of such a name can be written "./s3:bucket".
+            let first = text.split('/').next().unwrap_or_default();
+            return if first.contains(':') { Err(()) } else { Ok(Self::folder(text.as_ref())) };
         }
         let url: Url = text.parse().map_err(|_| ())?;
         let bare = url.query().is_none() && url.fragment().is_none() && url.port().is_none() && url.username() == "";
@@ -88,6 +93,8 @@ mod tests {
         for (text, place) in [
             ("/var/snapshots", Place::Folder("/var/snapshots".into())),
             ("snapshots", Place::Folder(here.join("snapshots"))),
+            ("./s3:a", Place::Folder(here.join("s3:a"))),
+            ("/a:b/c", Place::Folder("/a:b/c".into())),
             ("file:///var/two%20words", Place::Folder("/var/two words".into())),
             ("s3://bucket", s3("bucket", "")),
             ("s3://bucket/a/b/", s3("bucket", "a/b")),
@@ -115,7 +122,8 @@ mod tests {
     fn what_is_no_place_is_refused() {
         let no_places = ["", "s3://", "s3:///prefix", "gs://bucket", "file://elsewhere/folder", "http://host/"];
         let with_more = ["s3://key:secret@bucket/a", "s3://bucket:9000/a", "s3://bucket/a?region=x", "file:///a#b"];
-        for text in no_places.into_iter().chain(with_more) {
+        let mistyped = ["s3:/bucket/x", "s3:bucket", "file:/folder", "C:\\snapshots", "None", "NONE"];
+        for text in no_places.into_iter().chain(with_more).chain(mistyped) {
             assert_eq!(text.parse::<Place>(), Err(()), "{text:?}");
         }
     }

@@ -51,8 +51,11 @@ impl Client {
     }
 
     pub(crate) fn create_sweep(&self, request_id: &str, source: &str) -> Answer<v1::Sweep> {
-        let request =
-            v1::CreateSweepRequest { request_id: request_id.to_owned(), source: source.to_owned(), overrides: vec![] };
+        let request = v1::CreateSweepRequest {
+            request_id: request_id.to_owned(),
+            source: source.to_owned(),
+            ..Default::default()
+        };
         let answer = self.call(|mut service| {
             let request = request.clone();
             async move { service.create_sweep(request).await }

@@ -18,7 +18,7 @@ pub struct Cluster {
     url: String,
     /// The flag that names the database, and its value.
     store: [String; 2],
-    lease_time: &'static str,
+    settings: Vec<(&'static str, &'static str)>,
     starts: Cell<u32>,
     // Last, so that it outlives those who write to it.
     folder: Folder,
@@ -34,26 +34,33 @@ impl Cluster {
     /// A cluster that gives a worker's work to others when it was silent for so long.
     #[must_use]
     pub fn with_lease_time(lease_time: &'static str) -> Self {
+        Self::with_settings([("LEASE_TIME", lease_time)])
+    }
+
+    /// A cluster with these settings of the coordinator, by the names that they have in the environment.
+    #[must_use]
+    pub fn with_settings<const N: usize>(settings: [(&'static str, &'static str); N]) -> Self {
         let folder = Folder::new();
         let store = ["--data".to_owned(), folder.at("data")];
-        Self::of(1, folder, store, lease_time)
+        Self::of(1, folder, store, settings.to_vec())
     }
 
     /// Two coordinators on a PostgreSQL database, the first of which leads.
     #[must_use]
     pub fn of_two_on(database: &str, lease_time: &'static str) -> Self {
-        Self::of(2, Folder::new(), ["--store".to_owned(), database.to_owned()], lease_time)
+        let store = ["--store".to_owned(), database.to_owned()];
+        Self::of(2, Folder::new(), store, vec![("LEASE_TIME", lease_time)])
     }
 
-    fn of(count: u32, folder: Folder, store: [String; 2], lease_time: &'static str) -> Self {
+    fn of(count: u32, folder: Folder, store: [String; 2], settings: Vec<(&'static str, &'static str)>) -> Self {
         let (mut coordinators, mut urls) = (Vec::new(), Vec::new());
         for number in 1..=count {
-            let mut coordinator = serve(&folder, &store, "127.0.0.1:0", lease_time, &format!("coordinator-{number}"));
+            let mut coordinator = serve(&folder, &store, "127.0.0.1:0", &settings, &format!("coordinator-{number}"));
             urls.push(url(&mut coordinator));
             coordinators.push(coordinator);
         }
         let (client, url, starts) = (Client::new(&urls), urls.join(","), Cell::new(count));
-        Self { coordinators, client, urls, url, store, lease_time, starts, folder }
+        Self { coordinators, client, urls, url, store, settings, starts, folder }
     }
 
     /// What clients connect to.
@@ -94,8 +101,8 @@ impl Cluster {
         for number in 0..self.urls.len() {
             if !self.coordinators[number].is_running() {
                 let listen = self.urls[number].trim_start_matches("http://");
-                let mut coordinator =
-                    serve(&self.folder, &self.store, listen, self.lease_time, &self.name("coordinator"));
+                let name = self.name("coordinator");
+                let mut coordinator = serve(&self.folder, &self.store, listen, &self.settings, &name);
                 assert_eq!(url(&mut coordinator), self.urls[number]);
                 self.coordinators[number] = coordinator;
                 restarted += 1;
@@ -113,9 +120,15 @@ impl Cluster {
     /// A worker like any other, that has also been given these arguments.
     #[must_use]
     pub fn worker_with<const N: usize>(&self, arguments: [&str; N]) -> Process {
+        self.worker_through(&self.url, arguments)
+    }
+
+    /// A worker that reaches the coordinator at another URL.
+    #[must_use]
+    pub fn worker_through<const N: usize>(&self, url: &str, arguments: [&str; N]) -> Process {
         let name = self.name("worker");
         let mut command = Command::new(binaries::path("phasegrid-worker"));
-        command.args(["--coordinator", &self.url, "--device", "cpu", "--slots", "1", "--name", &name]);
+        command.args(["--coordinator", url, "--device", "cpu", "--slots", "1", "--name", &name]);
         command.args(arguments);
         Process::start(command, &name, self.folder.path())
     }
@@ -203,12 +216,18 @@ impl Cluster {
     }
 }
 
-fn serve(folder: &Folder, store: &[String; 2], listen: &str, lease_time: &str, name: &str) -> Process {
+fn serve(
+    folder: &Folder,
+    store: &[String; 2],
+    listen: &str,
+    settings: &[(&'static str, &'static str)],
+    name: &str,
+) -> Process {
     let mut command = Command::new(binaries::path("phasegrid"));
     command.arg("serve").args(["--listen", listen]).args(store);
     // Short leases and frequent heartbeats: several workers share even a sweep of a second.
-    let leasing = [("LEASE_TIME", lease_time), ("HEARTBEAT_INTERVAL", "200ms"), ("LEASE_TARGET", "200ms")];
-    command.envs(leasing.map(|(key, value)| (format!("PHASEGRID_{key}"), value)));
+    let leasing = [("HEARTBEAT_INTERVAL", "200ms"), ("LEASE_TARGET", "200ms")];
+    command.envs(leasing.iter().chain(settings).map(|(key, value)| (format!("PHASEGRID_{key}"), value)));
     Process::start(command, name, folder.path())
 }
 

@@ -141,6 +141,7 @@ fn what_cannot_be_calibrated_is_refused_before_anything_runs() {
     refused(&sweep, &["--checkpoints", "7"], 2, &["--checkpoints", "step 7", "0 to 0"]);
     refused(&sweep, &["--output", &sweep], 2, &["--output", "--in-place"]);
     refused(&sweep, &["--in-place", "--output", "x.toml"], 2, &["--in-place", "--output"]);
-    refused("-", &["--in-place"], 3, &["name"]);
+    refused("-", &["--in-place"], 2, &["--in-place", "stdin"]);
+    refused(&sweep, &["--output", "no/such/folder.toml"], 2, &["--output", "no/such"]);
     refused(&sweep, &["--step-sizes", "1e-5:1:100", "--localizations", "1:10:100"], 2, &["30000 samplers", "4096"]);
 }

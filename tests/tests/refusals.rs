@@ -89,5 +89,8 @@ fn a_table_that_does_not_fit_is_no_success() {
 #[test]
 fn a_worker_with_settings_that_make_no_sense_names_them_all() {
     let call = Call::worker(["--device", "gpu", "--slots", "0", "--coordinator", "nowhere"]);
-    call.output().failure(2, &["device", "cuda:N", "slots", "1 to 65536", "coordinator", "http://HOST:PORT"]);
+    call.output().failure(
+        2,
+        &["device", "cuda:N", "slots", "1 to 65536", "coordinator", "http://HOST:PORT or https://HOST:PORT"],
+    );
 }

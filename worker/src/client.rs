@@ -16,10 +16,10 @@ mod services;
 use std::time::Duration;
 
 use phasegrid_proto::NUMERICS_VERSION;
+use phasegrid_proto::connection::{self, Connection, ConnectionError, Credentials, Obstacle};
 use phasegrid_proto::v1::{self, worker_service_client::WorkerServiceClient};
 use tokio::sync::{Mutex, watch};
 use tokio_stream::Stream;
-use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
 
 pub(crate) use self::backoff::Backoff;
@@ -40,13 +40,16 @@ const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
 /// Why a call will never be answered as hoped.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The coordinator's address is none.
-    #[error(
-        "coordinator: {url:?} is not accepted; accepted: http://HOST:PORT, of several coordinators all, with commas"
-    )]
-    Address {
-        /// What was given.
+    /// There is no way to the coordinator with these settings.
+    #[error("coordinator: {0}")]
+    Connection(#[from] ConnectionError),
+    /// The coordinator is not the one that was meant.
+    #[error("the coordinator at {url} cannot be trusted: {reason}")]
+    Untrusted {
+        /// Which coordinator.
         url: String,
+        /// What is wrong.
+        reason: String,
     },
     /// The coordinator will not have this worker.
     #[error("the coordinator at {url} refuses this worker: {message}")]
@@ -103,16 +106,23 @@ impl Client {
     /// A client of the coordinator at `urls`, or of several (with commas), for a worker named `name`. Nothing is sent yet.
     ///
     /// # Errors
-    /// If one of them is no address.
-    pub fn new(urls: &str, name: &str, slots: u32, device: &str) -> Result<Self, ClientError> {
+    /// If one of them is no address, or cannot be reached with these credentials.
+    pub fn new(
+        urls: &str,
+        credentials: &Credentials,
+        name: &str,
+        slots: u32,
+        device: &str,
+    ) -> Result<Self, ClientError> {
         let registration = v1::RegisterRequest {
             worker_id: name.to_owned(),
             slots,
             device: device.to_owned(),
             numerics_version: NUMERICS_VERSION,
+            memory_bytes: 0,
         };
         Ok(Self {
-            services: Services::new(urls)?,
+            services: Services::new(urls, credentials)?,
             registration,
             terms: watch::Sender::new(Terms {
                 registered: 0,
@@ -122,6 +132,13 @@ impl Client {
             joining: Mutex::new(()),
             outage: Outage::new(urls),
         })
+    }
+
+    /// Tells the coordinator how much memory the device has.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: Option<u64>) -> Self {
+        self.registration.memory_bytes = bytes.unwrap_or(0);
+        self
     }
 
     /// The worker's id at the coordinator.
@@ -166,8 +183,7 @@ impl Client {
                     return Ok(());
                 }
                 Err(status) if Remedy::of(&status) == Remedy::Wait => {
-                    self.services.leave(known.coordinator);
-                    self.wait(&status, &mut backoff).await;
+                    self.wait(&status, known, &mut backoff).await?;
                 }
                 Err(status) => {
                     let message = status.message().to_owned();
@@ -264,7 +280,7 @@ impl Client {
     async fn call<Q: Clone, A, F: Future<Output = Result<Response<A>, Status>>>(
         &self,
         request: Q,
-        attempt: impl Fn(WorkerServiceClient<Channel>, Q) -> F,
+        attempt: impl Fn(WorkerServiceClient<Connection>, Q) -> F,
     ) -> Result<A, ClientError> {
         let mut backoff = Backoff::default();
         loop {
@@ -292,20 +308,29 @@ impl Client {
         backoff: &mut Backoff,
     ) -> Result<(), ClientError> {
         match Remedy::of(status) {
-            Remedy::Wait => self.services.leave(known.coordinator),
+            Remedy::Wait => {}
             Remedy::Register => {
                 tracing::info!("the coordinator does not know this worker any more; registering again");
                 self.register_since(known).await?;
             }
             Remedy::Nothing => return Err(self.refused(status)),
         }
-        self.wait(status, backoff).await;
-        Ok(())
+        self.wait(status, known, backoff).await
     }
 
-    async fn wait(&self, status: &Status, backoff: &mut Backoff) {
-        self.outage.noticed(status, backoff.failures());
+    /// Waits a while for the coordinator to be back, or for the next one; one that cannot be trusted is not waited for.
+    async fn wait(&self, status: &Status, known: Known, backoff: &mut Backoff) -> Result<(), ClientError> {
+        let url = self.services.url_of(known.coordinator);
+        let Obstacle { reason, lasts } = connection::obstacle(status, url);
+        if lasts {
+            return Err(ClientError::Untrusted { url: url.to_owned(), reason });
+        }
+        if Remedy::of(status) == Remedy::Wait {
+            self.services.leave(known.coordinator);
+        }
+        self.outage.noticed(&reason, backoff.failures());
         tokio::time::sleep(backoff.next(chance())).await;
+        Ok(())
     }
 
     fn refused(&self, status: &Status) -> ClientError {
@@ -319,7 +344,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_refused_before_anything_is_sent() {
-        let error = Client::new("http://a b", "w", 1, "cpu").unwrap_err().to_string();
-        assert!(error.contains("accepted: http://HOST:PORT"), "{error}");
+        let error = Client::new("http://a b", &Credentials::default(), "w", 1, "cpu").unwrap_err().to_string();
+        assert!(error.contains("accepted: http://HOST:PORT or https://HOST:PORT"), "{error}");
     }
 }

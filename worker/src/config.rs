@@ -4,22 +4,22 @@
 //! refused before anything runs; all problems are reported at once, each with its key and what is accepted.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use config::{Environment, File, FileFormat, Value};
+use phasegrid_proto::connection::{self, ConnectionError, Credentials, URLS};
 use phasegrid_proto::place::{PLACES, Place};
 use phasegrid_proto::task::Problem;
-use tonic::transport::Uri;
 
 use crate::cuda::{DEVICES, DeviceChoice};
 use crate::identity;
 use crate::snapshots::SnapshotSettings;
 
 /// Everything that can be set.
-const KEYS: &str = "coordinator, device, slots, name, snapshots, snapshot_interval, log, log_format";
-const COORDINATORS: &str = "http://HOST:PORT, of several coordinators all, with commas";
+const KEYS: &str = "coordinator, ca, token_file, device, slots, name, snapshots, snapshot_interval, log, log_format";
 /// A snapshot less often than this saves nobody any work.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -31,7 +31,7 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
     about = "Pulls tasks from a phasegrid coordinator, trains the networks and estimates their local learning coefficients",
     after_help = "\
 Settings are taken from the file, then the environment, then the flags; the later wins.
-Environment: PHASEGRID_COORDINATOR, and PHASEGRID_WORKER_DEVICE, _SLOTS, _NAME, _SNAPSHOTS, _SNAPSHOT_INTERVAL, _LOG, \
+Environment: PHASEGRID_COORDINATOR, _CA and _TOKEN_FILE, or PHASEGRID_TOKEN with the token itself; and PHASEGRID_WORKER_DEVICE, _SLOTS, _NAME, _SNAPSHOTS, _SNAPSHOT_INTERVAL, _LOG, \
 _LOG_FORMAT. CUDA_VISIBLE_DEVICES chooses and numbers the GPUs that there are. Snapshots in s3:// take endpoint, region \
 and credentials from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and their like.
 
@@ -43,7 +43,8 @@ Exit codes:
   0    it left as it was asked to
   1    the coordinator refused a call, or the system failed
   2    wrong settings
-  3    the coordinator refuses this worker, for instance one of another version
+  3    the coordinator refuses this worker, for instance one of another version or without a token, or is not the one that
+       was meant
   130  ended by a second signal"
 )]
 pub struct Args {
@@ -53,6 +54,12 @@ pub struct Args {
     /// Where the coordinator listens; of several on one database all, with commas [default: http://127.0.0.1:7700]
     #[arg(long, value_name = "URL[,URL]…")]
     pub coordinator: Option<String>,
+    /// The certificate of the CA that vouches for a coordinator at https://
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The file that holds the token to show; PHASEGRID_TOKEN may hold the token itself
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Where to compute: auto, cpu, cuda (every GPU) or cuda:N,…; auto is every GPU, or cpu if there is none [default: auto]
     #[arg(long)]
     pub device: Option<String>,
@@ -80,8 +87,12 @@ pub struct Args {
 /// Everything that a worker can be told, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where the coordinator listens, as `http://HOST:PORT`; of several all, with commas.
+    /// Where the coordinator listens, as `http://HOST:PORT` or `https://HOST:PORT`; of several all, with commas.
     pub coordinator: String,
+    /// The file with the CA's certificate.
+    pub ca: Option<PathBuf>,
+    /// Where the token is.
+    pub token: TokenSource,
     /// Where to compute.
     pub device: DeviceChoice,
     /// Points to advance at once; `None` is what suits the device.
@@ -94,6 +105,28 @@ pub struct Settings {
     pub log: String,
     /// How it is logged.
     pub log_format: LogFormat,
+}
+
+/// Where the token is. What it is, is read when it is shown, and logged nowhere.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum TokenSource {
+    /// There is none.
+    #[default]
+    None,
+    /// In a file.
+    File(PathBuf),
+    /// It came in the environment.
+    Environment(String),
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::File(path) => write!(f, "File({path:?})"),
+            Self::Environment(_) => f.write_str("Environment(…)"),
+        }
+    }
 }
 
 /// How log lines look.
@@ -117,23 +150,39 @@ pub enum SettingsError {
 }
 
 impl Settings {
+    /// What is shown to the coordinator, and what is trusted.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn credentials(&self) -> Result<Credentials, ConnectionError> {
+        let (file, token) = match &self.token {
+            TokenSource::None => (None, None),
+            TokenSource::File(path) => (Some(path.as_path()), None),
+            TokenSource::Environment(token) => (None, Some(token.as_str())),
+        };
+        Credentials::read(self.ca.as_deref(), file, token)
+    }
+
     /// Reads the settings, given the flags and the environment's variables.
     ///
     /// # Errors
     /// If the file cannot be read, or else all that is wrong, at once.
     pub fn load(args: Args, environment: HashMap<String, String>) -> Result<Self, SettingsError> {
-        let shared = environment.get("PHASEGRID_COORDINATOR").cloned();
+        // What all programs of a cluster share has no WORKER in its name.
+        let shared = ["PHASEGRID_COORDINATOR", "PHASEGRID_CA", "PHASEGRID_TOKEN_FILE"];
+        let shared = shared.into_iter().filter_map(|name| Some((name.to_owned(), environment.get(name)?.clone())));
+        let shared = shared.collect();
+        let token = environment.get("PHASEGRID_TOKEN").cloned();
         let mut builder = config::Config::builder();
         if let Some(path) = args.config {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml));
         }
-        if let Some(coordinator) = shared {
-            let shared = HashMap::from([("PHASEGRID_COORDINATOR".to_owned(), coordinator)]);
-            builder = builder.add_source(Environment::with_prefix("PHASEGRID").source(Some(shared)));
-        }
         let values = builder
+            .add_source(Environment::with_prefix("PHASEGRID").source(Some(shared)))
             .add_source(Environment::with_prefix("PHASEGRID_WORKER").source(Some(environment)))
             .set_override_option("coordinator", args.coordinator)?
+            .set_override_option("ca", args.ca.as_deref().map(text))?
+            .set_override_option("token_file", args.token_file.as_deref().map(text))?
             .set_override_option("device", args.device)?
             .set_override_option("slots", args.slots)?
             .set_override_option("name", args.name)?
@@ -147,7 +196,13 @@ impl Settings {
 
         let mut keys = Keys { values, problems: Vec::new() };
         let settings = Self {
-            coordinator: keys.read("coordinator", COORDINATORS, coordinator, || "http://127.0.0.1:7700".to_owned()),
+            coordinator: keys.read("coordinator", &format!("{URLS}; of several all, with commas"), coordinator, || {
+                "http://127.0.0.1:7700".to_owned()
+            }),
+            ca: keys.read("ca", "a file", file, || None),
+            token: keys
+                .read("token_file", "a file", file, || None)
+                .map_or_else(|| token.map_or(TokenSource::None, TokenSource::Environment), TokenSource::File),
             device: keys.read("device", DEVICES, |text| text.parse().ok(), || DeviceChoice::Auto),
             slots: keys.read("slots", "1 to 65536", slots, || None),
             name: keys.read("name", "1 to 100 characters of A-Z a-z 0-9 . _ -", name, identity::default_name),
@@ -212,12 +267,15 @@ fn origin(value: &Value) -> String {
 }
 
 fn coordinator(text: &str) -> Option<String> {
-    let is_address = |url: &str| {
-        let Ok(uri) = url.parse::<Uri>() else { return false };
-        let plain = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
-        plain && uri.host().is_some_and(|host| !host.is_empty())
-    };
-    text.split(',').all(is_address).then(|| text.to_owned())
+    text.split(',').all(connection::is_url).then(|| text.to_owned())
+}
+
+fn file(text: &str) -> Option<Option<PathBuf>> {
+    (!text.is_empty()).then(|| Some(text.into()))
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn slots(text: &str) -> Option<Option<u32>> {

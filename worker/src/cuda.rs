@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fmt;
 use std::str::FromStr;
 
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind, TchError, Tensor};
 
 /// What [`DeviceChoice::from_str`] takes.
 pub const DEVICES: &str = "auto, cpu, cuda or cuda:N,…";
@@ -73,6 +73,16 @@ pub enum DeviceError {
         /// Why CUDA finds none.
         reason: String,
     },
+    /// It is there, and of no use.
+    #[error(
+        "device: {device} is there and cannot compute: {reason}; see nvidia-smi, or leave it out of CUDA_VISIBLE_DEVICES"
+    )]
+    Unusable {
+        /// The GPU's name.
+        device: String,
+        /// What libtorch says.
+        reason: String,
+    },
     /// There are GPUs, but not this one.
     #[error("device: cuda:{wanted} is not there; accepted here: auto, cpu, cuda, {}", list(0..*.found))]
     Absent {
@@ -86,13 +96,34 @@ pub enum DeviceError {
 /// Turns a choice into devices that are there. Must come before any other use of libtorch.
 ///
 /// # Errors
-/// If GPUs were asked for that cannot be used: there is no silent fall-back to the CPU.
+/// If GPUs were asked for that cannot be used, or one of them does not compute: there is no silent fall-back to the CPU, and
+/// what does not work alone would fail task after task.
 pub fn resolve(choice: &DeviceChoice) -> Result<Vec<Device>, DeviceError> {
     // Loading CUDA costs seconds and memory that a CPU worker does not need.
     if *choice == DeviceChoice::Cpu {
         return Ok(vec![Device::Cpu]);
     }
-    choose(choice, gpus())
+    let devices = choose(choice, gpus())?;
+    for device in devices.iter().filter(|device| device.is_cuda()) {
+        try_out(*device)?;
+    }
+    Ok(devices)
+}
+
+/// Has a device compute something.
+fn try_out(device: Device) -> Result<(), DeviceError> {
+    let unusable = |reason: String| DeviceError::Unusable { device: name(&[device]), reason };
+    let product = || -> Result<f64, TchError> {
+        let ones = Tensor::f_ones([64, 64], (Kind::Float, device))?;
+        ones.f_matmul(&ones)?.f_sum(Kind::Float)?.f_double_value(&[])
+    };
+    match product() {
+        // 64³, which a float holds exactly.
+        Ok(262_144.0) => Ok(()),
+        Ok(wrong) => Err(unusable(format!("it adds 262144 ones up to {wrong}"))),
+        // Where it was raised follows, on further lines.
+        Err(error) => Err(unusable(error.to_string().lines().next().unwrap_or_default().to_owned())),
+    }
 }
 
 /// What a choice means where so many GPUs were found, or none for a reason.
@@ -200,6 +231,15 @@ mod tests {
         }
         let choice = DeviceChoice::Cuda(Gpus::These(vec![4096]));
         assert!(resolve(&choice).unwrap_err().to_string().starts_with("device: cuda:4096 is not there"));
+    }
+
+    #[test]
+    fn a_device_is_tried_out() {
+        assert!(try_out(Device::Cpu).is_ok());
+        // No test may use a GPU that others may need; this one is in no machine.
+        let absent = try_out(Device::Cuda(100)).unwrap_err().to_string();
+        assert!(absent.starts_with("device: cuda:100 is there and cannot compute: "), "{absent}");
+        assert_eq!(absent.lines().count(), 1, "{absent}");
     }
 
     #[test]

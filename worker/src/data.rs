@@ -8,6 +8,7 @@
 use phasegrid_proto::task::{Data, Init, Model, Operation, TaskConfig};
 use tch::{Device, Kind, Tensor};
 
+use crate::host;
 use crate::models;
 use crate::random::{Normals, Stream, Subsets};
 
@@ -138,8 +139,7 @@ fn whitened(values: &[f32], dimension: usize) -> Vec<f32> {
     let x = Tensor::from_slice(values).to_kind(Kind::Double).view([-1, dimension as i64]);
     let (u, _, v) = x.svd(true, true); // X = U·S·Vᵀ
     let nearest = u.mm(&v.tr()) * (x.size()[0] as f64).sqrt();
-    Vec::try_from(nearest.to_kind(Kind::Float).flatten(0, -1))
-        .unwrap_or_else(|error| unreachable!("a flat tensor of floats: {error}"))
+    host::values(&nearest)
 }
 
 /// These inputs with the outputs of the task's teacher.
@@ -150,9 +150,8 @@ fn taught(task: &TaskConfig, inputs: Inputs) -> Set {
         // In double precision, so that nothing but the rounding of the targets keeps the teacher's loss from zero.
         let weights = Tensor::from_slice(&model.teacher(task.seed)).to_kind(Kind::Double).unsqueeze(0);
         let inputs = model.inputs(&[&set], Kind::Double, Device::Cpu);
-        let outputs = model.outputs_at(&weights, &inputs).to_kind(Kind::Float).flatten(0, -1);
         let Targets::Values { values, .. } = &mut set.targets else { unreachable!("made so above") };
-        *values = Vec::try_from(outputs).unwrap_or_else(|error| unreachable!("a flat tensor of floats: {error}"));
+        *values = host::values(&model.outputs_at(&weights, &inputs));
     }
     set
 }

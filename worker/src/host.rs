@@ -6,6 +6,12 @@
 use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
+/// The elements of any tensor, row by row, as numbers of this kind.
+#[must_use]
+pub fn values<T: Element>(tensor: &Tensor) -> Vec<T> {
+    slice(&tensor.to_device(Device::Cpu).to_kind(T::KIND).contiguous()).to_vec()
+}
+
 /// Whether loops over [`slice`]s apply: single precision in host memory, which is what a worker without accelerator
 /// computes with.
 pub(crate) fn applies(tensor: &Tensor) -> bool {
@@ -99,8 +105,12 @@ pub struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// The matrix with these rows, one after the other, each of `columns` numbers.
+    ///
+    /// # Panics
+    /// If `columns` is 0, or the values are no whole number of rows.
     #[must_use]
     pub fn new(values: &'a [f32], columns: usize) -> Self {
+        assert!(columns > 0, "a matrix has columns");
         let rows = values.len() / columns;
         assert_eq!(values.len(), rows * columns, "whole rows");
         Self { values, rows, columns, strides: (columns, 1) }
@@ -114,10 +124,15 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// out = keep·out + a·b, with keep 0 or 1; `out` is row-major.
+/// out = keep·out + a·b, with keep 0 or 1, for `a` [I, J], `b` [J, K] and `out` [I, K], which is row-major. Without `keep` it
+/// does not matter what `out` holds.
 ///
 /// The kernels of the `gemm` crates are as fast as libtorch's, and a call has no tensors to make: that counts for networks
-/// whose step takes microseconds. The result depends on the numbers alone and not on where they lie in memory.
+/// whose step takes microseconds. On one kind of machine the result depends on the numbers alone, and not on where they lie in
+/// memory; on another, whose caches or vectors are of other sizes, sums may be taken in another order.
+///
+/// # Panics
+/// If the matrices do not fit, or `out` has no room for just their product.
 #[expect(unsafe_code, reason = "the crate takes pointers; the matrices here are checked slices")]
 pub fn multiply(out: &mut [f32], keep: bool, a: Matrix, b: Matrix) {
     assert_eq!(a.columns, b.rows, "matrices that fit");

@@ -6,7 +6,8 @@
 //! the [`engine`] runs an ensemble. Below the engine there is no network and no clock, only numerics: [`data`] and
 //! [`models`] make an [`objective`], which is minimised ([`train`], [`optimizer`], [`metrics`]), sampled ([`sampler`],
 //! [`estimate`], [`llc`]) and looked at closely ([`geometry`]). Numerics tell and ask through [`surroundings`] and
-//! compute with [`permits`]; all chance comes from [`random`]; `host` lends tensors' memory to plain loops.
+//! compute with [`permits`]; all chance comes from [`random`]; `host` lends tensors' memory to plain loops, and `panics`
+//! reads what was caught.
 
 pub mod process;
 
@@ -53,5 +54,8 @@ pub mod surroundings;
 pub mod random;
 
 pub mod host;
+
+pub mod device_memory;
+mod panics;
 
 mod mkl;

@@ -11,10 +11,12 @@ use phasegrid_proto::task::Loss;
 use phasegrid_proto::v1;
 use tch::{Kind, Tensor};
 
+use crate::estimate::finite;
+use crate::host;
 use crate::models::Model;
 use crate::objective::{Stacked, Stacks};
 
-/// The measurements of E members at `weights` [E, D]; the record's step, estimates and exact LLC are left open.
+/// The measurements of E members at `weights` [E, D]; the record's step and estimates are left open.
 ///
 /// What is not finite is absent.
 #[must_use]
@@ -27,10 +29,10 @@ pub fn measure(
 ) -> Vec<v1::Record> {
     let train = Fit::of(model, loss, train, weights);
     let validation = validation.map(|set| Fit::of(model, loss, set, weights));
-    let norm = numbers(&sum(&weights.square(), &[1]).sqrt());
-    let ipr = model.inverse_participation_ratio(weights).map(|ratio| numbers(&ratio));
+    let norm = host::values(&sum(&weights.square(), &[1]).sqrt());
+    let ipr = model.inverse_participation_ratio(weights).map(|ratio| host::values(&ratio));
     let record = |e: usize| {
-        let at = |values: &[f64]| values.get(e).copied().filter(|value| value.is_finite());
+        let at = |values: &[f64]| values.get(e).copied().and_then(finite);
         let of_validation = |of: fn(&Fit) -> &Vec<f64>| validation.as_ref().and_then(|fit| at(of(fit)));
         v1::Record {
             train_loss: at(&train.loss),
@@ -83,7 +85,7 @@ impl Fit {
         let outputs = model.outputs_at(weights, &set.inputs); // [E, N, p]
         let accuracy = set.classes.as_ref().map(|classes| {
             let right = outputs.argmax(2, false).eq_tensor(classes).unsqueeze(2); // [E, N, 1]
-            numbers(&(sum(&without_padding(right), &[1, 2]) / n))
+            host::values(&(sum(&without_padding(right), &[1, 2]) / n))
         });
         // Means are subtracted before squaring: where a residual is mostly its mean, the squares' difference is rounding.
         let residual = without_padding(outputs.to_kind(Kind::Double) - &set.targets); // [E, N, p]
@@ -97,8 +99,8 @@ impl Fit {
         };
         let reported = squares(&without_padding(&residual - residual.mean_dim(2, true, None)));
         Self {
-            loss: numbers(&(loss * 0.5 / n)),
-            reported: numbers(&(reported * (0.5 / p) / n)),
+            loss: host::values(&(loss * 0.5 / n)),
+            reported: host::values(&(reported * (0.5 / p) / n)),
             accuracy: accuracy.unwrap_or_default(),
         }
     }
@@ -106,10 +108,6 @@ impl Fit {
 
 fn sum(values: &Tensor, over: &[i64]) -> Tensor {
     values.sum_dim_intlist(over, false, Kind::Double)
-}
-
-fn numbers(values: &Tensor) -> Vec<f64> {
-    Vec::try_from(values.to_kind(Kind::Double)).unwrap_or_else(|error| unreachable!("one number a member: {error}"))
 }
 
 #[cfg(test)]

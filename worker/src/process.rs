@@ -1,21 +1,26 @@
 //! The process around the runner: settings, log, device, signals and exit codes.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use tch::Device;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::{Client, ClientError};
 use crate::config::{Args, Settings, SettingsError};
 use crate::cuda::DeviceError;
 use crate::runner::{self, Capacity, RunError};
-use crate::{cuda, telemetry};
+use crate::{cuda, device_memory, telemetry};
 
 /// A step of one small network takes a GPU about as long as that of many stacked ones: what it waits for is the launch of
 /// its kernels. 64 is enough to hide that at the sizes of phase diagrams, and little enough that the points of a lease
 /// end in good time; where they do not fit into its memory together, fewer are stacked.
 const SLOTS_A_GPU: usize = 64;
+
+/// How long what hangs in a file system that does not answer may hold the process up when everything has been said.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// Ended by a second signal, as a shell would say it of the first.
 const INTERRUPTED: i32 = 130;
@@ -38,9 +43,9 @@ impl ProcessError {
     /// The exit codes that `--help` documents; 0 is a worker that left as it was asked to.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Device(_) | Self::Client(ClientError::Address { .. }) => 2,
-            Self::Client(ClientError::Unwelcome { .. })
-            | Self::Run(RunError::Client(ClientError::Unwelcome { .. })) => 3,
+            Self::Settings(_) | Self::Device(_) | Self::Client(ClientError::Connection(_)) => 2,
+            Self::Client(ClientError::Unwelcome { .. } | ClientError::Untrusted { .. })
+            | Self::Run(RunError::Client(ClientError::Unwelcome { .. } | ClientError::Untrusted { .. })) => 3,
             Self::Client(_) | Self::Run(_) | Self::System(_) => 1,
         }
     }
@@ -65,6 +70,7 @@ fn work(args: Args) -> Result<(), ProcessError> {
     telemetry::init(&settings);
     let devices = cuda::resolve(&settings.device)?;
     let device_name = cuda::name(&devices);
+    let memory = device_memory::smallest(&devices);
     let capacity = capacity(settings.slots, devices)?;
     tracing::info!(
         worker = settings.name,
@@ -73,11 +79,13 @@ fn work(args: Args) -> Result<(), ProcessError> {
         slots = capacity.slots,
         "the worker starts"
     );
+    let credentials = settings.credentials().map_err(ClientError::from)?;
     // Talking takes one thread; the others are for computing.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    run_to_end(runtime, async {
         let slots = u32::try_from(capacity.slots).unwrap_or(u32::MAX);
-        let client = Client::new(&settings.coordinator, &settings.name, slots, &device_name)?;
+        let client =
+            Client::new(&settings.coordinator, &credentials, &settings.name, slots, &device_name)?.with_memory(memory);
         let leave = first_signal()?;
         runner::run(client, capacity, settings.snapshots, leave).await?;
         tracing::info!("the worker leaves");
@@ -85,15 +93,32 @@ fn work(args: Args) -> Result<(), ProcessError> {
     })
 }
 
+/// Runs `work`, and does not wait for what it has left behind: dropped, a runtime waits for its blocking calls for ever.
+fn run_to_end<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(PARTING);
+    done
+}
+
 /// What suits the devices. On a CPU one thread a slot, and no more slots than cores, as points are not stacked there; on
-/// GPUs one thread each, which stacks its share of the slots.
+/// GPUs one thread each, which stacks its share of the slots: all have equally many, and others are not offered, as the
+/// coordinator takes it that all that are offered are used.
 fn capacity(wanted: Option<u32>, mut devices: Vec<Device>) -> Result<Capacity, std::io::Error> {
     let wanted = wanted.map(|slots| slots as usize);
     if devices.iter().all(|device| device.is_cuda()) {
-        let slots = wanted.unwrap_or(SLOTS_A_GPU * devices.len());
-        if slots < devices.len() {
-            tracing::warn!(slots, gpus = devices.len(), "a GPU needs a slot; the others are not used");
-            devices.truncate(slots);
+        let wanted = wanted.unwrap_or(SLOTS_A_GPU * devices.len());
+        if wanted < devices.len() {
+            tracing::warn!(slots = wanted, gpus = devices.len(), "a GPU needs a slot; the others are not used");
+            devices.truncate(wanted);
+        }
+        let slots = wanted - wanted % devices.len();
+        if slots < wanted {
+            tracing::warn!(
+                wanted,
+                slots,
+                gpus = devices.len(),
+                "all GPUs have equally many slots; the rest is not offered"
+            );
         }
         return Ok(Capacity { slots, devices });
     }
@@ -126,14 +151,28 @@ fn first_signal() -> Result<impl Future<Output = ()>, std::io::Error> {
 
 #[cfg(test)]
 mod tests {
+    use phasegrid_proto::connection::ConnectionError;
+
     use super::*;
+
+    #[test]
+    fn a_call_that_hangs_does_not_keep_the_process() {
+        let (release, hangs) = std::sync::mpsc::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let done = run_to_end(runtime, async move {
+            tokio::task::spawn_blocking(move || hangs.recv());
+            7
+        });
+        assert_eq!(done, 7);
+        drop(release);
+    }
 
     #[test]
     fn every_gpu_has_one_thread_that_stacks_its_share_of_the_slots() {
         let gpus = |count| (0..count).map(Device::Cuda).collect::<Vec<_>>();
         let of = |wanted, count| capacity(wanted, gpus(count)).unwrap();
         assert_eq!(of(None, 2), Capacity { slots: 128, devices: gpus(2) });
-        assert_eq!(of(Some(7), 2), Capacity { slots: 7, devices: gpus(2) });
+        assert_eq!(of(Some(7), 2), Capacity { slots: 6, devices: gpus(2) });
         assert_eq!(of(Some(1), 2), Capacity { slots: 1, devices: gpus(1) });
     }
 
@@ -151,7 +190,7 @@ mod tests {
     fn a_worker_that_is_not_wanted_is_told_from_wrong_settings() {
         let unwelcome = || ClientError::Unwelcome { url: String::new(), message: String::new() };
         assert_eq!(ProcessError::Run(RunError::Client(unwelcome())).exit_code(), 3);
-        assert_eq!(ProcessError::Client(ClientError::Address { url: String::new() }).exit_code(), 2);
+        assert_eq!(ProcessError::Client(ConnectionError::Url(String::new()).into()).exit_code(), 2);
         assert_eq!(ProcessError::Device(DeviceError::Absent { wanted: 0, found: 1 }).exit_code(), 2);
     }
 }

@@ -16,8 +16,11 @@ pub struct Start {
 /// What a running ensemble tells and asks; by itself nobody listens and nobody answers. Members are numbered in the order in
 /// which they were given: those of the call that started it first, newcomers after them.
 pub trait Surroundings: Sync {
-    /// The member starts from its snapshot, after so many steps. A snapshot that does not fit is dropped instead.
+    /// The member starts from its snapshot, after so many steps.
     fn resumed(&self, _member: usize, _step: u64) {}
+
+    /// The member starts anew: its snapshot, after so many steps, does not fit for this reason.
+    fn misfit(&self, _member: usize, _step: u64, _reason: &str) {}
 
     /// A checkpoint's measurements, complete; in rising steps within a member. A member that starts from a snapshot tells
     /// those that it brings along first.

@@ -44,14 +44,12 @@ pub fn chosen(levels: [&Level; 3]) -> Vec<Setting> {
 /// same without.
 #[must_use]
 pub fn sampler_overrides(spec: &Spec, overrides: &[String]) -> Vec<Setting> {
-    let resolved = toml::from_str::<toml::Table>(spec.resolved_source()).map(|tree| serde_json::json!(tree));
-    let resolved = resolved.unwrap_or_else(|error| unreachable!("a resolved sweep file is TOML: {error}"));
     let paths = || overrides.iter().filter_map(|text| Some(text.split_once('=')?.0.trim()));
     let set = |key: &&str| {
         let path = format!("task.llc.{key}");
         paths().any(|set| set == "task.llc" || set == path || set.starts_with(&format!("{path}.")))
     };
-    let value = |key: &str| Some((key.to_owned(), resolved["task"]["llc"].get(key)?.clone()));
+    let value = |key: &str| Some((key.to_owned(), spec.task_table()["llc"].get(key)?.clone()));
     SAMPLER.into_iter().filter(set).filter_map(value).collect()
 }
 

@@ -11,7 +11,8 @@
 //!    The largest, because chains of a given length then see the most; one step below the edge, because beyond it bias
 //!    and divergence grow fast, and other points of the sweep may be steeper than those that were scanned.
 //! 3. γ is the one at which the LLC is least sensitive to it, |∂ log LLC / ∂ log γ| at the worst site, less its noise; the
-//!    localisation is a device, and the less the estimate is its doing the better. Of equals, the nearest to the file's own.
+//!    localisation is a device, and the less the estimate is its doing the better. A slope whose standard error is beyond
+//!    the tolerance says nothing, and counts as the worst. Of equals, the nearest to the file's own.
 
 use std::ops::Range;
 
@@ -48,6 +49,8 @@ pub struct Choice {
 pub struct Map<'a> {
     grid: &'a Grid,
     estimates: &'a Estimates,
+    /// The slope up to which estimates agree.
+    tolerance: f64,
     /// The sites that take part.
     sites: Vec<usize>,
     hopeless: Vec<(usize, Verdict)>,
@@ -70,7 +73,7 @@ impl<'a> Map<'a> {
 
     /// Judges every setting by these sites.
     fn of(grid: &'a Grid, estimates: &'a Estimates, sites: Vec<usize>, tolerance: f64) -> Self {
-        let mut map = Self { grid, estimates, sites, hopeless: vec![], verdicts: vec![], plateaus: vec![] };
+        let mut map = Self { grid, estimates, tolerance, sites, hopeless: vec![], verdicts: vec![], plateaus: vec![] };
         for line in grid.lines() {
             let nodes: Vec<Node> = (0..grid.step_sizes.len()).map(|step_size| Node { step_size, ..line }).collect();
             let fault = |node: &Node| map.at(*node).filter_map(|one| Verdict::of(one, tolerance)).max();
@@ -119,7 +122,8 @@ impl<'a> Map<'a> {
         let nbeta = self.plateaus.iter().min_by(|a, b| far(a).total_cmp(&far(b)))?.nbeta;
         let lines = (0..self.grid.localizations.len()).filter_map(|localization| self.longest(localization, nbeta));
         let rank = |choice: &Choice| {
-            let sensitivity = choice.localization_slope.map_or(f64::INFINITY, Slope::certain);
+            let told = choice.localization_slope.filter(|slope| slope.error <= self.tolerance);
+            let sensitivity = told.map_or(f64::INFINITY, Slope::certain);
             (sensitivity, distance(&self.grid.localizations[choice.node.localization], own_localization))
         };
         let better = |a: &Choice, b: &Choice| {

@@ -6,13 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::estimates::Site;
 use super::grid::{Grid, Level, Values};
-use crate::spec::{Spec, SpecError};
+use crate::spec::{MOST_SAMPLERS, Spec, SpecError};
 
 /// The dotted paths of what is scanned: ε, γ and nβ.
 pub(super) const SCANNED: [&str; 3] = ["llc.step_size", "llc.localization", "llc.nbeta"];
-
-/// The most settings of one task, as of any sweep.
-const MOST_SAMPLERS: usize = 4096;
 
 /// What is to be scanned; what is left open has a default.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +88,7 @@ impl Scan {
         let nbeta = sampler.nbeta.resolve(examples, sampler.batch_size.resolve(examples));
         let grid = Grid::around(sampler, nbeta, request.values);
         let samplers = grid.size().saturating_mul(spec.sampler_coordinates().len().max(1));
-        if samplers > MOST_SAMPLERS {
+        if samplers as u64 > MOST_SAMPLERS {
             return Err(ScanError::TooMany(samplers));
         }
         let source = source(spec, &points, &checkpoints, &grid);
@@ -136,7 +133,7 @@ fn points(spec: &Spec, count: u64) -> Vec<u64> {
 fn checkpoints(points: &[u64], tasks: &[TaskConfig], asked: Option<Vec<u64>>) -> Result<Vec<u64>, ScanError> {
     let Some(mut steps) = asked else {
         let shortest = tasks.iter().min_by_key(|task| task.train.steps);
-        let mut steps = shortest.map(llc_steps).unwrap_or_default();
+        let mut steps = shortest.map(TaskConfig::all_llc_steps).unwrap_or_default();
         if steps.len() > 1 {
             steps.retain(|step| *step > 0);
         }
@@ -156,21 +153,10 @@ fn checkpoints(points: &[u64], tasks: &[TaskConfig], asked: Option<Vec<u64>>) ->
     Ok(steps)
 }
 
-/// The steps at which a task estimates, whichever of its shards does.
-fn llc_steps(task: &TaskConfig) -> Vec<u64> {
-    let mut whole = task.clone();
-    if let Some(llc) = &mut whole.llc {
-        llc.shard = None;
-    }
-    whole.llc_steps()
-}
-
 /// The calibration's sweep file: the sweep's own, with the grid for samplers, and of its points and checkpoints those that
 /// take part. Left out is what costs and tells nothing of the sampler.
 fn source(spec: &Spec, points: &[u64], checkpoints: &[u64], grid: &Grid) -> String {
-    let resolved: toml::Table = toml::from_str(spec.resolved_source())
-        .unwrap_or_else(|error| unreachable!("a resolved sweep file is TOML: {error}"));
-    let mut task = json!(resolved.get("task"));
+    let mut task = spec.task_table().clone();
     if let Some(task) = task.as_object_mut() {
         task.remove("geometry");
         if let Some(llc) = task.get_mut("llc").and_then(Value::as_object_mut) {

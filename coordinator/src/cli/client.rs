@@ -4,11 +4,14 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use phasegrid_proto::connection::{self, Connection, Credentials, Obstacle};
 use phasegrid_proto::v1;
 use phasegrid_proto::v1::sweep_service_client::SweepServiceClient;
+use phasegrid_proto::v1::token_service_client::TokenServiceClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -34,52 +37,83 @@ pub(super) struct Remote {
     /// The coordinator to talk to; of several on one database all, with commas
     #[arg(long, value_name = "URL[,URL]…", env = "PHASEGRID_COORDINATOR", default_value = "http://127.0.0.1:7700")]
     coordinator: String,
+    /// The certificate of the CA that vouches for a coordinator at https://
+    #[arg(long, value_name = "FILE", env = "PHASEGRID_CA")]
+    ca: Option<PathBuf>,
+    /// The file that holds the token to show; PHASEGRID_TOKEN may hold the token itself
+    #[arg(long, value_name = "FILE", env = "PHASEGRID_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
 }
 
 impl Remote {
     /// Connects to the coordinator.
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
-        Client::connect(&self.coordinator).await
+        // From the environment alone: every user of the machine can read a command line.
+        let token = std::env::var("PHASEGRID_TOKEN").ok();
+        let credentials = Credentials::read(self.ca.as_deref(), self.token_file.as_deref(), token.as_deref())?;
+        Client::connect(&self.coordinator, &credentials).await
     }
 }
 
-type Service = SweepServiceClient<Channel>;
+/// One of several coordinators.
+#[derive(Clone, Debug)]
+struct Way {
+    url: String,
+    sweeps: SweepServiceClient<Connection>,
+    tokens: TokenServiceClient<Connection>,
+}
+
+impl Way {
+    fn through(channel: Channel, credentials: &Credentials, url: String) -> Self {
+        let bearer = credentials.bearer();
+        let sweeps = SweepServiceClient::with_interceptor(channel.clone(), bearer.clone())
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT);
+        Self { url, sweeps, tokens: TokenServiceClient::with_interceptor(channel, bearer) }
+    }
+}
 
 /// A connected client.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    pub(super) sweeps: Service,
+    pub(super) sweeps: SweepServiceClient<Connection>,
+    pub(super) tokens: TokenServiceClient<Connection>,
     url: String,
     /// The other coordinators, in the order in which they are tried.
-    others: VecDeque<(String, Service)>,
+    others: VecDeque<Way>,
 }
 
 impl Client {
     /// Connects to the coordinator at `urls`, or of several (with commas) to the one that answers; "HOST:PORT" alone will do.
-    pub(super) async fn connect(urls: &str) -> Result<Self, Failure> {
-        let mut services = VecDeque::new();
+    pub(super) async fn connect(urls: &str, credentials: &Credentials) -> Result<Self, Failure> {
+        let mut endpoints = VecDeque::new();
         for url in urls.split(',') {
             let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-            services.push_back((url.clone(), endpoint(&url)?));
+            endpoints.push_back((endpoint(&url, credentials)?, url));
         }
-        if let (Some((url, endpoint)), 1) = (services.front(), services.len()) {
-            let unreachable = |error| Failure::Unreachable { url: url.clone(), reason: root_cause(&error) };
-            let channel = endpoint.connect().await.map_err(unreachable)?;
-            return Ok(Self { sweeps: service(channel), url: url.clone(), others: VecDeque::new() });
+        if let (Some((endpoint, url)), 1) = (endpoints.front(), endpoints.len()) {
+            let channel = endpoint.connect().await.map_err(|error| unreachable(url, &error))?;
+            return Ok(Self::of(Way::through(channel, credentials, url.clone()), VecDeque::new()));
         }
-        let mut others: VecDeque<_> =
-            services.into_iter().map(|(url, endpoint)| (url, service(endpoint.connect_lazy()))).collect();
-        let (url, sweeps) = others.pop_front().unwrap_or_else(|| unreachable!("a split text has a first part"));
-        let mut client = Self { sweeps, url, others };
+        let way = |(endpoint, url): (Endpoint, String)| Way::through(endpoint.connect_lazy(), credentials, url);
+        let mut ways: VecDeque<_> = endpoints.into_iter().map(way).collect();
+        let first = ways.pop_front().unwrap_or_else(|| unreachable!("a split text has a first part"));
+        let mut client = Self::of(first, ways);
         client.search().await?;
         Ok(client)
     }
 
+    fn of(Way { url, sweeps, tokens }: Way, others: VecDeque<Way>) -> Self {
+        Self { sweeps, tokens, url, others }
+    }
+
     /// Turns to the next of several coordinators.
     pub(super) fn turn_to_next(&mut self) {
-        if let Some((url, sweeps)) = self.others.pop_front() {
-            let before = (std::mem::replace(&mut self.url, url), std::mem::replace(&mut self.sweeps, sweeps));
-            self.others.push_back(before);
+        if let Some(Way { url, sweeps, tokens }) = self.others.pop_front() {
+            let url = std::mem::replace(&mut self.url, url);
+            let sweeps = std::mem::replace(&mut self.sweeps, sweeps);
+            let tokens = std::mem::replace(&mut self.tokens, tokens);
+            self.others.push_back(Way { url, sweeps, tokens });
         }
     }
 
@@ -106,17 +140,24 @@ impl Client {
             Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => {
                 Failure::Refused(status.message().to_owned())
             }
+            Code::Unauthenticated | Code::PermissionDenied => {
+                Failure::Denied { url: self.url.clone(), reason: status.message().to_owned() }
+            }
+            Code::ResourceExhausted | Code::OutOfRange if status.source().is_none() => {
+                Failure::Refused(status.message().to_owned())
+            }
             // What the transport reports has a source; what the coordinator says has none.
             Code::Unavailable if status.source().is_none() => {
                 Failure::Unavailable { url: self.url.clone(), reason: status.message().to_owned() }
             }
-            Code::Unavailable | Code::Cancelled | Code::Unknown => Failure::Unreachable {
-                url: self.url.clone(),
-                reason: status.source().map_or_else(|| status.message().to_owned(), root_cause),
+            Code::Unavailable | Code::Cancelled | Code::Unknown => match status.source() {
+                Some(source) => unreachable(&self.url, source),
+                None => Failure::Unreachable { url: self.url.clone(), reason: status.message().to_owned() },
             },
             // A fault of the protocol itself: something else listens there.
             Code::Internal if status.source().is_some() => {
-                Failure::Refused(format!("what answers at {} is no coordinator: {}", self.url, root_cause(&status)))
+                let reason = connection::obstacle(&status, &self.url).reason;
+                Failure::Refused(format!("what answers at {} is no coordinator: {reason}", self.url))
             }
             Code::Unimplemented => {
                 Failure::Refused(format!("what answers at {} is no coordinator of this version", self.url))
@@ -125,18 +166,34 @@ impl Client {
         }
     }
 
-    /// Creates the sweep that the file describes, or finds the one that the same request created before.
+    /// Creates the sweep that the file with its overrides describes, or finds the one that the same request created before.
     pub(super) async fn create(
         &mut self,
         file: &SweepFile,
-        request_id: String,
-        source: String,
+        wish: v1::CreateSweepRequest,
     ) -> Result<v1::Sweep, Failure> {
-        let request = v1::CreateSweepRequest { request_id, source, overrides: file.overrides.clone() };
+        let request = v1::CreateSweepRequest { overrides: file.overrides.clone(), ..wish };
         let answer = self.sweeps.create_sweep(request).await.map_err(|status| match status.code() {
             Code::InvalidArgument => file.failure(status.message().to_owned()),
             _ => self.failure(status),
         })?;
+        Ok(answer.into_inner().sweep.unwrap_or_default())
+    }
+
+    /// How many of the results of the sweep that the file describes are there already.
+    pub(super) async fn known(&mut self, file: &SweepFile, source: String) -> Result<v1::CountKnownResponse, Failure> {
+        let request = v1::CountKnownRequest { source, overrides: file.overrides.clone() };
+        let answer = self.sweeps.count_known(request).await.map_err(|status| match status.code() {
+            Code::InvalidArgument => file.failure(status.message().to_owned()),
+            _ => self.failure(status),
+        })?;
+        Ok(answer.into_inner())
+    }
+
+    /// Lets a paused sweep go on.
+    pub(super) async fn resume(&mut self, id: &str) -> Result<v1::Sweep, Failure> {
+        let request = v1::ResumeSweepRequest { id: id.to_owned() };
+        let answer = self.sweeps.resume_sweep(request).await.map_err(|status| self.failure(status))?;
         Ok(answer.into_inner().sweep.unwrap_or_default())
     }
 
@@ -198,16 +255,13 @@ impl Client {
     }
 }
 
-fn endpoint(url: &str) -> Result<Endpoint, Failure> {
-    let endpoint = Endpoint::from_shared(url.to_owned()).ok();
-    let endpoint = endpoint
-        .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
-        .ok_or_else(|| Failure::Usage(format!("--coordinator takes a URL as in http://127.0.0.1:7700, not {url}")))?;
-    Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true))
-}
-
-fn service(channel: Channel) -> Service {
-    SweepServiceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT)
+/// Where a coordinator at a URL is reached, if there may be one.
+fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Failure> {
+    if !connection::is_url(url) {
+        let accepted = "http://127.0.0.1:7700 or https://HOST:7700";
+        return Err(Failure::Usage(format!("--coordinator takes a URL as in {accepted}, not {url}")));
+    }
+    Ok(connection::endpoint(url, credentials)?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true))
 }
 
 /// Whether another coordinator, or the same later, may answer: this one is gone, or stands by.
@@ -215,7 +269,9 @@ fn is_away(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown)
 }
 
-/// The innermost reason: the outer ones of a transport say only that it is one.
-fn root_cause(error: &dyn Error) -> String {
-    std::iter::successors(Some(error), |&error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+/// What keeps a person from the coordinator: nobody there, or somebody who cannot be trusted.
+fn unreachable(url: &str, error: &(dyn Error + 'static)) -> Failure {
+    let Obstacle { reason, lasts } = connection::obstacle(error, url);
+    let url = url.to_owned();
+    if lasts { Failure::Untrusted { url, reason } } else { Failure::Unreachable { url, reason } }
 }

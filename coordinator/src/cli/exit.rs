@@ -28,13 +28,17 @@ pub enum Exit {
     Worker = 9,
     /// A calibration found no plateau.
     NoPlateau = 10,
+    /// The coordinator wants another token, or its certificate is not accepted.
+    Denied = 11,
+    /// The sweep was paused before its end, mostly because too many of its points failed.
+    Paused = 12,
     /// Ended by Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code, ascending.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Success,
         Self::Internal,
         Self::Usage,
@@ -46,6 +50,8 @@ impl Exit {
         Self::FailedPoints,
         Self::Worker,
         Self::NoPlateau,
+        Self::Denied,
+        Self::Paused,
         Self::Interrupted,
     ];
 
@@ -70,6 +76,8 @@ impl Exit {
             Self::FailedPoints => "the sweep has ended, and some of its points failed",
             Self::Worker => "the worker binary is missing, or workers keep dying",
             Self::NoPlateau => "a calibration found no plateau, and wrote no sweep file",
+            Self::Denied => "the coordinator wants another token, or its certificate is not accepted",
+            Self::Paused => "the sweep was paused before its end",
             Self::Interrupted => "interrupted; where a command keeps state, it is kept",
         }
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use phasegrid_proto::connection::ConnectionError;
+
 use crate::config::ConfigError;
 use crate::rpc::server::ServerError;
 use crate::service::OpenError;
@@ -26,6 +28,12 @@ pub(super) enum Failure {
     #[error("the coordinator at {url} cannot do that now: {reason}; try again when that is over")]
     Unavailable { url: String, reason: String },
     #[error("{0}")]
+    Connection(#[from] ConnectionError),
+    #[error("the coordinator at {url} cannot be trusted: {reason}")]
+    Untrusted { url: String, reason: String },
+    #[error("the coordinator at {url} does not let you: {reason}")]
+    Denied { url: String, reason: String },
+    #[error("{0}")]
     Refused(String),
     #[error("cannot {what} {}: {source}", .path.display())]
     File { what: &'static str, path: PathBuf, source: io::Error },
@@ -41,6 +49,8 @@ pub(super) enum Failure {
     Worker(String),
     #[error("no plateau; {0}")]
     NoPlateau(String),
+    #[error("{0}")]
+    Paused(String),
     #[error("interrupted; {0}")]
     Interrupted(String),
     #[error("{0:#}; this is a defect of phasegrid")]
@@ -54,13 +64,20 @@ impl Failure {
             Self::Sweep { .. } | Self::Config(_) => Exit::Configuration,
             Self::Usage(_) => Exit::Usage,
             Self::Unreachable { .. } | Self::Unavailable { .. } => Exit::Unreachable,
+            Self::Connection(ConnectionError::File { .. }) => Exit::File,
+            Self::Connection(_) => Exit::Usage,
+            Self::Denied { .. } | Self::Untrusted { .. } => Exit::Denied,
             Self::Refused(_) => Exit::Refused,
             Self::File { .. } | Self::Open(_) | Self::Backup(_) => Exit::File,
             Self::Server(ServerError::Transport(_)) | Self::Internal(_) => Exit::Internal,
+            Self::Server(ServerError::Tls(_)) => Exit::File,
+            Self::Server(ServerError::Certificate { .. }) => Exit::Configuration,
+            Self::Server(ServerError::Descriptors(_)) => Exit::Internal,
             Self::Server(_) => Exit::Address,
             Self::FailedPoints { .. } => Exit::FailedPoints,
             Self::Worker(_) => Exit::Worker,
             Self::NoPlateau(_) => Exit::NoPlateau,
+            Self::Paused(_) => Exit::Paused,
             Self::Interrupted(_) => Exit::Interrupted,
         }
     }

@@ -30,6 +30,8 @@ impl List {
         let columns = [
             ("id", Kind::Text),
             ("name", Kind::Text),
+            ("user", Kind::Text),
+            ("priority", Kind::Integer),
             ("state", Kind::Text),
             ("size", Kind::Integer),
             ("shards", Kind::Integer),
@@ -43,6 +45,8 @@ impl List {
             vec![
                 Cell::text(sweep.id.as_str()),
                 Cell::text(sweep.name.as_str()),
+                Cell::text(sweep.user.as_str()),
+                Cell::Integer(sweep.priority.into()),
                 Cell::text(state(&sweep)),
                 Cell::integer(progress.size),
                 Cell::integer(progress.shards.into()),
@@ -88,6 +92,19 @@ fn description(sweep: &v1::Sweep, failed_points: &[v1::FailedPoint]) -> String {
         summary(&progress),
         progress.work_done * 100.0
     );
+    if !sweep.user.is_empty() {
+        text += &format!("user      {}\n", sweep.user);
+    }
+    if sweep.priority != 0 {
+        text += &format!("priority  {}\n", sweep.priority);
+    }
+    if !sweep.needs.is_empty() {
+        let unmet = if sweep.needs_unmet { "; no worker has that" } else { "" };
+        text += &format!("needs     {}{unmet}\n", sweep.needs);
+    }
+    if !sweep.pause_reason.is_empty() {
+        text += &format!("paused    {}\n", sweep.pause_reason);
+    }
     if !sweep.problem.is_empty() {
         text += &format!("problem   {}\n", sweep.problem.replace('\n', "\n          "));
     }
@@ -100,7 +117,7 @@ fn description(sweep: &v1::Sweep, failed_points: &[v1::FailedPoint]) -> String {
     }
     let unlisted = progress.failed.saturating_sub(failed_points.len() as u64);
     if unlisted > 0 {
-        text += &format!("failed    {unlisted} more; `phasegrid table {} --level tasks` has them all\n", sweep.id);
+        text += &format!("failed    {unlisted} more; `phasegrid table {} --level tasks` has those tasks\n", sweep.id);
     }
     text
 }
@@ -121,6 +138,7 @@ impl Workers {
         let columns = [
             ("id", Kind::Text),
             ("device", Kind::Text),
+            ("memory_gib", Kind::Real),
             ("slots", Kind::Integer),
             ("state", Kind::Text),
             ("leased", Kind::Integer),
@@ -131,6 +149,7 @@ impl Workers {
             vec![
                 Cell::text(worker.id),
                 Cell::text(worker.device),
+                memory(worker.memory_bytes),
                 Cell::Integer(worker.slots.into()),
                 Cell::text(if worker.draining { "draining" } else { "active" }),
                 Cell::integer(worker.leased),
@@ -142,7 +161,8 @@ impl Workers {
     }
 }
 
-fn table(columns: &[(&str, Kind)], rows: Vec<Vec<Cell>>) -> Table {
+/// A table of these columns and rows.
+pub(super) fn table(columns: &[(&str, Kind)], rows: Vec<Vec<Cell>>) -> Table {
     let columns = columns.iter().map(|&(name, kind)| Column { name: name.to_owned(), kind }).collect();
     Table { columns, rows }
 }
@@ -152,14 +172,20 @@ pub(super) fn state(sweep: &v1::Sweep) -> &'static str {
     match sweep.state() {
         v1::SweepState::Running if !sweep.problem.is_empty() => "unreadable",
         v1::SweepState::Running => "running",
+        v1::SweepState::Paused => "paused",
         v1::SweepState::Completed => "completed",
         v1::SweepState::Cancelled => "cancelled",
         v1::SweepState::Unspecified => "",
     }
 }
 
+/// In GiB; missing if it is not known.
+fn memory(bytes: u64) -> Cell {
+    if bytes == 0 { Cell::Missing } else { Cell::real(bytes as f64 / f64::from(1 << 30)) }
+}
+
 /// To the second, in UTC.
-fn time(time: Option<prost_types::Timestamp>) -> String {
+pub(super) fn time(time: Option<prost_types::Timestamp>) -> String {
     time.map(|time| prost_types::Timestamp { nanos: 0, ..time }.to_string()).unwrap_or_default()
 }
 
@@ -188,7 +214,7 @@ state     completed
 created   2023-11-14T22:13:20Z
 progress  7/9 finished, 2 failed, 100% of the work
 failed    point 4 at attempt 3: the loss is not finite at step 7
-failed    1 more; `phasegrid table demo-1 --level tasks` has them all
+failed    1 more; `phasegrid table demo-1 --level tasks` has those tasks
 ";
         assert_eq!(description(&sweep, &[failed]), expected);
     }

@@ -1,16 +1,19 @@
 //! The command line. It speaks to coordinators through gRPC alone; stdout is data, stderr is talk.
 //!
 //! One file a command: `run`, `plan` and `calibrate` take a sweep file and need no coordinator; `serve` is one, and `backup`
-//! copies its data; `submit`, `list` (`show`, `workers`), `control` (`cancel`, `retry`, `drain`), `watch`, `table` and `plot`
-//! are clients of one. They share `client` (the connection), `progress` (what a person sees of it), `input` and `output`
-//! (files and streams), `failure` and [`exit`] (how it ends).
+//! copies its data; `submit`, `list` (`show`, `workers`), `control` (`cancel`, `pause`, `resume`, `priority`, `retry`,
+//! `drain`), `watch`, `explain`, `table`, `plot` and `token` are clients of one, and `init_cluster` makes its certificates.
+//! They share `client` (the connection), `progress` (what a person sees of it), `input` and `output` (files and streams),
+//! `failure` and [`exit`] (how it ends).
 
 mod backup;
 mod calibrate;
 mod client;
 mod control;
 pub mod exit;
+mod explain;
 mod failure;
+mod init_cluster;
 mod input;
 mod list;
 mod output;
@@ -22,6 +25,7 @@ mod serve;
 mod submit;
 mod table;
 mod text;
+mod token;
 mod watch;
 
 use std::process::ExitCode;
@@ -78,12 +82,18 @@ enum Command {
     List(list::List),
     Show(list::Show),
     Watch(watch::Watch),
+    Explain(explain::Explain),
     Cancel(control::Cancel),
+    Pause(control::Pause),
+    Resume(control::Resume),
+    Priority(control::Priority),
     Retry(control::Retry),
     Table(table::Table),
     Plot(plot::Plot),
     Workers(list::Workers),
     Drain(control::Drain),
+    Token(token::Token),
+    InitCluster(init_cluster::InitCluster),
     #[command(hide = true)]
     Tether(run::tether::Tether),
 }
@@ -112,7 +122,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
     let ended = runtime.block_on(async {
         match cli.command {
             Command::Run(run) => run.run().await,
-            Command::Plan(plan) => plan.run(),
+            Command::Plan(plan) => plan.run().await,
             Command::Calibrate(calibrate) => calibrate.run().await,
             Command::Serve(serve) => serve.run(global).await,
             Command::Backup(backup) => backup.run(),
@@ -120,12 +130,18 @@ fn start(cli: Cli) -> Result<(), Failure> {
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
             Command::Watch(watch) => watch.run().await,
+            Command::Explain(explain) => explain.run().await,
             Command::Cancel(cancel) => cancel.run().await,
+            Command::Pause(pause) => pause.run().await,
+            Command::Resume(resume) => resume.run().await,
+            Command::Priority(priority) => priority.run().await,
             Command::Retry(retry) => retry.run().await,
             Command::Table(table) => table.run().await,
             Command::Plot(plot) => plot.run().await,
             Command::Workers(workers) => workers.run().await,
             Command::Drain(drain) => drain.run().await,
+            Command::Token(token) => token.run().await,
+            Command::InitCluster(init) => init.run(),
             Command::Tether(tether) => tether.run(),
         }
     });
@@ -165,12 +181,18 @@ mod tests {
             "list",
             "show",
             "watch",
+            "explain",
             "cancel",
+            "pause",
+            "resume",
+            "priority",
             "retry",
             "table",
             "plot",
             "workers",
             "drain",
+            "token",
+            "init-cluster",
         ];
         assert_eq!(names, design);
         assert!(cli.get_subcommands().all(|command| command.get_about().is_some()));
@@ -180,7 +202,7 @@ mod tests {
     fn commands_that_ask_no_coordinator_take_none() {
         let takes = |words: [&str; 2]| Cli::try_parse_from(["phasegrid", words[0], words[1], "--coordinator=there:1"]);
         assert!(takes(["show", "ID"]).is_ok());
-        for words in [["run", "x.toml"], ["plan", "x.toml"], ["calibrate", "x.toml"], ["serve", "--data=x"]] {
+        for words in [["run", "x.toml"], ["calibrate", "x.toml"], ["serve", "--data=x"]] {
             assert_eq!(takes(words).unwrap_err().exit_code(), i32::from(Exit::Usage.code()));
         }
     }

@@ -1,7 +1,8 @@
 //! Data for a person or the next program: stdout that may be closed early, and files that appear whole or not at all.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::failure::Failure;
@@ -20,6 +21,11 @@ pub(super) fn print(data: &[u8]) -> Result<(), Failure> {
 /// Prints one line.
 pub(super) fn print_line(line: &str) -> Result<(), Failure> {
     print(format!("{line}\n").as_bytes())
+}
+
+/// Whether a stream is a terminal whose person has not asked for plain text.
+pub(super) fn takes_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Tells the person something, on stderr. That nobody listens any more is no failure.
@@ -49,6 +55,16 @@ pub(super) fn write_file(path: &Path, data: &[u8]) -> Result<(), Failure> {
         let _ = std::fs::remove_file(&part);
         Failure::file("write", path)(error)
     })
+}
+
+/// Writes what only its owner may read into a file that is not there yet.
+pub(super) fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = (|| {
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    })();
+    written.map_err(Failure::file("write", path))
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
 //! `serve`: a coordinator, until it is told to stop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::{Role, Secret};
 use crate::config::Settings;
-use crate::rpc::server::Server;
-use crate::service::Coordinator;
+use crate::rpc::server::{Server, ServerError};
+use crate::rpc::tls::Tls;
+use crate::service::{Coordinator, TokenWish};
 use crate::telemetry;
 
 use super::Global;
 use super::failure::Failure;
-use super::output::print_line;
+use super::output::{print_line, talk, write_secret};
 
 /// Start a coordinator; prints its URL when it listens
 ///
@@ -30,9 +32,15 @@ pub(super) struct Serve {
     /// The file with settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The address to listen on, loopback only [default: 127.0.0.1:7700]
+    /// The address to listen on; one that other machines can reach takes TLS [default: 127.0.0.1:7700]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// The certificate for TLS, as `phasegrid init-cluster` makes it
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+    /// The certificate's key
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// The folder that holds the database [default: phasegrid-data]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
@@ -52,6 +60,23 @@ pub(super) struct Serve {
     /// How many times a point may be started before it is set aside as failed [default: 3]
     #[arg(long, value_name = "N")]
     max_attempts: Option<String>,
+    /// How long a point waits after its first attempt that failed, and twice as long after each further one; or off [default:
+    /// 1s]
+    #[arg(long, value_name = "DURATION")]
+    retry_backoff: Option<String>,
+    /// Take work from a worker that lives and makes no progress for so many times as long as its work should take; or off
+    /// [default: 10]
+    #[arg(long, value_name = "TIMES")]
+    hard_deadline: Option<String>,
+    /// How long a worker may make no progress at least [default: 10m]
+    #[arg(long, value_name = "DURATION")]
+    hard_deadline_least: Option<String>,
+    /// Pause a sweep once so many of its points failed, and more than --breaker-share of those that ended; or off [default: 20]
+    #[arg(long, value_name = "N")]
+    breaker_points: Option<String>,
+    /// The share of failed points above which a sweep is paused [default: 0.5]
+    #[arg(long, value_name = "SHARE")]
+    breaker_share: Option<String>,
     /// How much work a worker is given at once, in time [default: 5s]
     #[arg(long, value_name = "DURATION")]
     lease_target: Option<String>,
@@ -62,7 +87,8 @@ impl Serve {
         let settings = self.settings(global)?;
         telemetry::start(&settings.log, settings.log_format);
         // The address first: two coordinators started alike by mistake are told so before either touches the data.
-        let server = Server::bind(settings.listen).await?;
+        let tls = settings.tls.as_ref().map(|files| Tls::read(&files.certificate, &files.key)).transpose();
+        let server = Server::bind(settings.listen, tls.map_err(ServerError::from)?).await?;
         let (url, snapshots) = (server.url(), settings.snapshots());
         let coordinator = match &settings.store {
             None => Coordinator::open(&settings.data, settings.leasing).await?,
@@ -75,6 +101,13 @@ impl Serve {
         };
         let coordinator = coordinator.with_snapshots(&snapshots)?;
         let stop = stop_signal()?;
+        if !server.address().ip().is_loopback() || coordinator.requires_tokens() {
+            coordinator.require_tokens();
+            // One that stands by knows no tokens: the one that leads has seen to it.
+            if coordinator.check_serving().is_ok() {
+                first_admin(&coordinator, &settings.data).await?;
+            }
+        }
         let data = settings.store.map_or_else(|| settings.data.display().to_string(), |store| store.to_string());
         tracing::info!(url, data, %snapshots, "listening");
         print_line(&url)?;
@@ -88,12 +121,19 @@ impl Serve {
         let format = global.log_format.map(|format| format.to_string());
         let flags = [
             ("listen", text(&self.listen)),
+            ("tls_certificate", text(&self.tls_certificate)),
+            ("tls_key", text(&self.tls_key)),
             ("data", text(&self.data)),
             ("store", text(&self.store)),
             ("snapshots", text(&self.snapshots)),
             ("lease_time", text(&self.lease_time)),
             ("heartbeat_interval", text(&self.heartbeat_interval)),
             ("max_attempts", text(&self.max_attempts)),
+            ("retry_backoff", text(&self.retry_backoff)),
+            ("hard_deadline", text(&self.hard_deadline)),
+            ("hard_deadline_least", text(&self.hard_deadline_least)),
+            ("breaker_points", text(&self.breaker_points)),
+            ("breaker_share", text(&self.breaker_share)),
             ("lease_target", text(&self.lease_target)),
             ("log", text(&global.log)),
             ("log_format", format),
@@ -101,6 +141,37 @@ impl Serve {
         let flags = flags.into_iter().filter_map(|(key, value)| Some((key, value?)));
         Ok(Settings::load(self.config.as_deref(), environment(), flags)?)
     }
+}
+
+/// The file in the data folder that holds the token of the first admin.
+const ADMIN_TOKEN: &str = "admin.token";
+
+/// Where nobody could make a token, makes one for whoever can read the data folder. Its file is there before the token is
+/// known: a token that nobody has would keep another from being made.
+async fn first_admin(coordinator: &Coordinator, data: &Path) -> Result<(), Failure> {
+    if coordinator.has_admin() {
+        return Ok(());
+    }
+    let path = data.join(ADMIN_TOKEN);
+    // With a database elsewhere the folder holds nothing but this.
+    std::fs::create_dir_all(data).map_err(Failure::file("make", data))?;
+    let secret = Secret::random().map_err(|error| anyhow::anyhow!("the system has no randomness: {error}"))?;
+    // What an earlier one holds opens nothing any more.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::file("replace", &path)(error));
+        }
+        _ => {}
+    }
+    write_secret(&path, &(secret.reveal() + "\n"))?;
+    let wish = TokenWish { role: Role::Admin, name: "first admin".to_owned(), lifetime: None, uses: None };
+    coordinator.create_token(&secret, wish).await.map_err(|refusal| Failure::Refused(refusal.to_string()))?;
+    talk(&format!(
+        "nobody is answered without a token; that of an admin is in {0}: `phasegrid token create --token-file {0} --role worker` \
+         makes one for workers",
+        path.display()
+    ));
+    Ok(())
 }
 
 /// The environment, as far as it is text.

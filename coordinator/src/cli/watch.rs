@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Follow a sweep's progress until it has ended
 ///
-/// A coordinator that goes away is waited for, for ten minutes. Progress goes to stderr.
+/// A paused sweep is waited for. So is a coordinator that goes away, for ten minutes. Progress goes to stderr.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  phasegrid watch $ID && phasegrid table $ID --level cells\n\n\
     Ends with 0 when every point is finished, 8 when some failed, and 5 when the sweep was cancelled.")]
@@ -39,6 +39,7 @@ impl Watch {
         let mut events = Events::of(client, &self.id).await?;
         let mut view = View::new();
         let mut ticks = ticks();
+        let (mut was_paused, mut was_unmet) = (None, false);
         let end = loop {
             let event = tokio::select! {
                 event = events.next(&view) => event?,
@@ -48,6 +49,15 @@ impl Watch {
                 }
             };
             view.show(&event.progress.unwrap_or_default());
+            let paused = Paused::of(&event, &self.id);
+            if let Some(paused) = paused.as_ref().filter(|_| was_paused.is_none()) {
+                view.say(&paused.sentence());
+            }
+            was_paused = paused;
+            if !event.unmet.is_empty() && !was_unmet {
+                view.say(&format!("no worker has what the sweep needs, {}; it waits for one", event.unmet));
+            }
+            was_unmet = !event.unmet.is_empty();
             if let Some(end) = End::of(&event) {
                 break end;
             }
@@ -71,7 +81,7 @@ impl End {
         let cancelled = match event.state() {
             v1::SweepState::Completed => false,
             v1::SweepState::Cancelled => true,
-            v1::SweepState::Running | v1::SweepState::Unspecified => return None,
+            v1::SweepState::Running | v1::SweepState::Paused | v1::SweepState::Unspecified => return None,
         };
         Some(Self { cancelled, progress: event.progress.unwrap_or_default() })
     }
@@ -96,6 +106,29 @@ impl End {
                 Err(Failure::FailedPoints { failed, size, unit: unit(&self.progress), next: next.to_owned() })
             }
         }
+    }
+}
+
+/// A sweep that waits to be resumed.
+pub(super) struct Paused {
+    id: String,
+    reason: String,
+}
+
+impl Paused {
+    /// The pause, if the event tells of one.
+    pub(super) fn of(event: &v1::WatchSweepResponse, id: &str) -> Option<Self> {
+        let paused = event.state() == v1::SweepState::Paused;
+        paused.then(|| Self { id: id.to_owned(), reason: event.pause_reason.clone() })
+    }
+
+    fn sentence(&self) -> String {
+        format!("paused{}; `phasegrid resume {}` lets it go on", self.because(), self.id)
+    }
+
+    /// Why, if it was not a person who paused it.
+    pub(super) fn because(&self) -> String {
+        if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) }
     }
 }
 

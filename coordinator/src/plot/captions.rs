@@ -119,10 +119,11 @@ pub(super) fn tasks_of_a_cell(layout: &Layout, cells: &Table) -> String {
 
 /// With which settings the LLC was sampled, as far as the tasks agree; ranges where they do not.
 pub(super) fn sampler(layout: &Layout, tasks: &Table) -> Option<String> {
-    let first = super::reading::first_sampler(layout, tasks);
-    let rows = || tasks.rows.iter().filter(|row| first.iter().all(|(at, cell)| row[*at] == *cell));
+    let drawn = layout.drawn_samplers();
+    let chosen = super::reading::of_samplers(layout, tasks, &drawn);
+    let rows = || tasks.rows.iter().filter(|row| chosen(row));
     let range = |name: &str| {
-        let column = [name.to_owned(), format!("{name}_resolved")].iter().find_map(|name| tasks.column(name))?;
+        let column = [format!("{name}_resolved"), name.to_owned()].iter().find_map(|name| tasks.column(name))?;
         let values = || rows().filter_map(|row| row[column].number());
         let least = values().reduce(f64::min)?;
         let most = values().reduce(f64::max)?;
@@ -151,14 +152,19 @@ pub(super) fn sampler(layout: &Layout, tasks: &Table) -> Option<String> {
         _ => "SGLD",
     };
     parts.extend(preset.map(|preset| format!("from {preset}")));
-    let which =
-        if first.is_empty() { String::new() } else { format!("the first of {} settings, ", layout.samplers.len()) };
+    let which = match (drawn.len(), layout.samplers.len()) {
+        (drawn, all) if drawn == all => String::new(),
+        (1, all) => format!("the first of {all} settings, "),
+        (drawn, all) => format!("{drawn} of {all} settings, "),
+    };
     Some(format!("LLC by {method}: {which}{}", parts.join(", ")))
 }
 
 /// A warning, where estimates were not healthy.
-pub(super) fn health(cells: &Table) -> Option<String> {
-    let shares = || cells.numbers("llc_unhealthy_mean").flatten();
+pub(super) fn health(layout: &Layout, cells: &Table) -> Option<String> {
+    let column = cells.column("llc_unhealthy_mean")?;
+    let chosen = super::reading::of_samplers(layout, cells, &layout.drawn_samplers());
+    let shares = || cells.rows.iter().filter(|row| chosen(row)).filter_map(|row| row[column].number());
     let unhealthy = shares().sum::<f64>() / shares().count() as f64;
     (unhealthy > 0.0).then(|| format!("{} % of the estimates are flagged", pretty((unhealthy * 100.0).max(0.1), 2)))
 }
@@ -180,8 +186,8 @@ pub(super) fn thousands(value: u64) -> String {
 mod tests {
     use super::*;
     use crate::results::fixture::{estimate, finished, record, sampled, small};
-    use crate::results::{Level, TableBuilder};
-    use crate::spec::{CullenThresholds, LiuThresholds};
+    use crate::results::{Axis, Level, TableBuilder};
+    use crate::spec::{CullenThresholds, LiuThresholds, Scale};
 
     #[test]
     fn names_read_as_people_say_them() {
@@ -194,6 +200,24 @@ mod tests {
         assert_eq!(value("llc_theory_one_hot_lazy"), "LLC in theory: one hot lazy");
         assert_eq!(thousands(100_000), "100,000");
         assert_eq!(thousands(999), "999");
+    }
+
+    #[test]
+    fn a_rule_of_the_sampler_is_told_by_what_came_of_it() {
+        let rules = vec![serde_json::json!("n_over_log_n"), serde_json::json!(30.0)];
+        let layout = Layout {
+            samplers: rules.iter().map(|rule| vec![rule.clone()]).collect(),
+            sampler_axes: vec![Axis::new("llc.nbeta", rules, Scale::Categories)],
+            ..small()
+        };
+        let mut builder = TableBuilder::new(layout.clone(), Level::Tasks);
+        let mut last = record(10, 1.0, 1.0);
+        last.estimates = vec![estimate(0, 1.0), estimate(1, 2.0)];
+        let nbeta = last.estimates[0].settings.as_ref().unwrap().nbeta;
+        builder.push(&finished(0, vec![last]));
+        let caption = sampler(&layout, &builder.finish()).unwrap();
+        assert!(caption.contains("the first of 2 settings"), "{caption}");
+        assert!(caption.contains(&format!("nβ = {}", pretty(nbeta, 4))), "{caption}");
     }
 
     #[test]

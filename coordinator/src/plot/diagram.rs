@@ -67,7 +67,7 @@ fn header(page: &mut Page, drawing: &Drawing<'_>, width: f64) -> f64 {
     let mut y = 28.0;
     page.text(MARGIN, y, &drawing.layout.name, Style::new(LARGE));
     let first = [captions::rule(&drawing.layout.phases), captions::tasks_of_a_cell(drawing.layout, drawing.cells)];
-    let second = [captions::sampler(drawing.layout, drawing.tasks), captions::health(drawing.cells)];
+    let second = [captions::sampler(drawing.layout, drawing.tasks), captions::health(drawing.layout, drawing.cells)];
     for sentences in [first.to_vec(), second.into_iter().flatten().collect()] {
         for line in wrapped(&sentences.join("; "), room, TICK) {
             y += 15.0;
@@ -97,17 +97,24 @@ struct Body<'a> {
     grid: Grid<'a>,
     /// Where the panels start, after the vertical axis' labels.
     left: f64,
-    /// One map, two maps, or points over a strip of phases.
     kind: BodyKind,
     range: Option<Range>,
 }
 
+/// What is drawn: maps over two axes, or points and a strip of phases over one.
 #[derive(Clone, Copy, PartialEq)]
 enum BodyKind {
     Phases,
     PhasesAndValues,
+    Values,
     Strip,
     PointsAndStrip,
+    Points,
+}
+
+/// Whether there is nothing to be said of phases, as of a sweep that trains nothing, and something of the value.
+fn lacks_phases(cells: &[DrawnCell]) -> bool {
+    cells.iter().all(|cell| cell.phase.is_none()) && cells.iter().any(|cell| cell.value.is_some())
 }
 
 /// Room between two maps, and right of the second one: for the colour bar and its ticks.
@@ -122,7 +129,11 @@ impl<'a> Body<'a> {
         let mut grid = Grid { frame, x, y };
         let left = MARGIN + 20.0 + grid.y_labels_width() + 8.0;
         grid.frame.left = left;
-        let kind = if column.is_some() { BodyKind::PhasesAndValues } else { BodyKind::Phases };
+        let kind = match column {
+            None => BodyKind::Phases,
+            Some(_) if lacks_phases(cells) => BodyKind::Values,
+            Some(_) => BodyKind::PhasesAndValues,
+        };
         Self { grid, left, kind, range: Range::of(cells.iter().filter_map(|cell| cell.value)) }
     }
 
@@ -130,7 +141,11 @@ impl<'a> Body<'a> {
         let left = MARGIN + 52.0;
         let width = (x.count() as f64 * 60.0).clamp(420.0, 640.0);
         let frame = Frame { left, top: 0.0, width, height: 26.0 };
-        let kind = if column.is_some() { BodyKind::PointsAndStrip } else { BodyKind::Strip };
+        let kind = match column {
+            None => BodyKind::Strip,
+            Some(_) if lacks_phases(cells) => BodyKind::Points,
+            Some(_) => BodyKind::PointsAndStrip,
+        };
         Self { grid: Grid { frame, x, y: Places::new(None) }, left, kind, range: line::range(cells) }
     }
 
@@ -139,7 +154,8 @@ impl<'a> Body<'a> {
             + self.grid.frame.width
             + match self.kind {
                 BodyKind::PhasesAndValues => BETWEEN + PANEL + BAR,
-                BodyKind::Phases | BodyKind::Strip | BodyKind::PointsAndStrip => MARGIN + 42.0,
+                BodyKind::Values => BAR,
+                BodyKind::Phases | BodyKind::Strip | BodyKind::PointsAndStrip | BodyKind::Points => MARGIN + 42.0,
             }
     }
 
@@ -147,33 +163,48 @@ impl<'a> Body<'a> {
     fn draw(&self, page: &mut Page, top: f64, column: Option<&str>, cells: &[DrawnCell]) -> f64 {
         let mut grid = self.grid.clone();
         grid.frame.top = top;
-        if let (BodyKind::PointsAndStrip, Some(column)) = (self.kind, column) {
+        if let (BodyKind::PointsAndStrip | BodyKind::Points, Some(column)) = (self.kind, column) {
             let frame = Frame { height: 220.0, ..grid.frame };
             match &self.range {
                 Some(range) => line::points(page, frame, &grid, cells, range, column),
                 None => frame.outline(page, r#"fill="url(#missing)""#),
             }
-            grid.frame.top = frame.bottom() + 10.0;
+            grid.frame = match self.kind {
+                BodyKind::Points => frame,
+                _ => Frame { top: frame.bottom() + 10.0, ..grid.frame },
+            };
         }
-        grid.phases(page, cells);
+        match self.kind {
+            BodyKind::Points => {}
+            BodyKind::Values => self.values(page, &grid, column.unwrap_or_default(), cells),
+            BodyKind::Phases | BodyKind::PhasesAndValues | BodyKind::Strip | BodyKind::PointsAndStrip => {
+                grid.phases(page, cells);
+            }
+        }
         grid.x_axis(page);
-        if self.kind == BodyKind::Phases || self.kind == BodyKind::PhasesAndValues {
+        if matches!(self.kind, BodyKind::Phases | BodyKind::PhasesAndValues | BodyKind::Values) {
             grid.y_axis(page);
+        }
+        if matches!(self.kind, BodyKind::Phases | BodyKind::PhasesAndValues) {
             page.text(grid.frame.left, top - 9.0, "Phase", Style::new(SMALL));
         }
         if let (BodyKind::PhasesAndValues, Some(column)) = (self.kind, column) {
-            let mut values = grid.clone();
-            values.frame.left += PANEL + BETWEEN;
-            values.values(page, cells, self.range.as_ref());
-            values.x_axis(page);
-            let title = captions::value(column);
-            page.text(values.frame.left, top - 9.0, &capitalised(&title), Style::new(SMALL));
-            if let Some(range) = &self.range {
-                let bar = Frame { left: values.frame.right() + 14.0, width: 13.0, ..values.frame };
-                colour_bar(page, bar, range);
-            }
+            let mut right = grid.clone();
+            right.frame.left += PANEL + BETWEEN;
+            self.values(page, &right, column, cells);
+            right.x_axis(page);
         }
         grid.frame.bottom() + 40.0
+    }
+
+    /// A map of the value, with its title above and its colours at the right.
+    fn values(&self, page: &mut Page, grid: &Grid<'_>, column: &str, cells: &[DrawnCell]) {
+        grid.values(page, cells, self.range.as_ref());
+        let title = captions::value(column);
+        page.text(grid.frame.left, grid.frame.top - 9.0, &capitalised(&title), Style::new(SMALL));
+        if let Some(range) = &self.range {
+            colour_bar(page, Frame { left: grid.frame.right() + 14.0, width: 13.0, ..grid.frame }, range);
+        }
     }
 }
 
@@ -186,13 +217,15 @@ fn capitalised(text: &str) -> String {
 fn legend(page: &mut Page, body: &Body<'_>, top: f64, labels: &[Phase], cells: &[DrawnCell]) -> f64 {
     const SIDE: f64 = 11.0;
     let places = body.grid.x.count() * body.grid.y.count();
+    let phased = !matches!(body.kind, BodyKind::Values | BodyKind::Points);
     let mut entries: Vec<(String, String)> = Vec::new();
     let labelled = |phase| cells.iter().filter(|cell| cell.phase == Some(phase)).count();
-    for phase in labels.iter().copied() {
+    for phase in labels.iter().copied().filter(|_| phased) {
         let text = format!("{} ({})", captions::phase(phase), labelled(phase));
         entries.push((format!(r#"fill="{}""#, palette::phase(phase)), text));
     }
-    let missing = places.saturating_sub(cells.iter().filter(|cell| cell.phase.is_some()).count());
+    let there = |cell: &&DrawnCell| if phased { cell.phase.is_some() } else { cell.value.is_some() };
+    let missing = places.saturating_sub(cells.iter().filter(there).count());
     if missing > 0 {
         let fill = format!(r#"fill="url(#missing)" stroke="{RULE}" stroke-width="0.6""#);
         entries.push((fill, format!("no result ({missing})")));
@@ -208,7 +241,10 @@ fn legend(page: &mut Page, body: &Body<'_>, top: f64, labels: &[Phase], cells: &
         page.text(x + SIDE + 6.0, y, &text, Style::new(TICK));
         x += width;
     }
-    let mut notes = vec!["in brackets: cells"];
+    let mut notes = Vec::new();
+    if phased || missing > 0 {
+        notes.push("in brackets: cells");
+    }
     if cells.iter().any(|cell| cell.minorities().next().is_some()) {
         notes.push("squares within cells: tasks in another phase, their area is their share");
     }
@@ -218,7 +254,8 @@ fn legend(page: &mut Page, body: &Body<'_>, top: f64, labels: &[Phase], cells: &
     if body.kind == BodyKind::PhasesAndValues && cells.iter().any(|cell| cell.phase.is_some() && cell.value.is_none()) {
         notes.push("hatched on the right: no task has the value; means are over those that have it");
     }
-    if cells.iter().any(|cell| cell.error.is_some()) && body.kind == BodyKind::PointsAndStrip {
+    if cells.iter().any(|cell| cell.error.is_some()) && matches!(body.kind, BodyKind::PointsAndStrip | BodyKind::Points)
+    {
         notes.push("bars: standard error of the mean");
     }
     for line in wrapped(&notes.join("; "), right - body.left, TICK) {
@@ -303,6 +340,32 @@ mod tests {
         }
         assert!(!svg.contains("no result"));
         assert!(draw(&layout, &results()[..9], None).unwrap().contains("no result (1)"));
+    }
+
+    #[test]
+    fn a_sweep_without_phases_is_drawn_by_its_values_alone() {
+        let untrained = |point| {
+            let mut record = record(0, 0.0, 0.0);
+            record.estimates = vec![estimate(0, 1.0 + point as f64)];
+            (record.train_accuracy, record.val_accuracy) = (None, None);
+            finished(point, vec![record])
+        };
+        let results: Vec<_> = (0..12).map(untrained).collect();
+        let two = Layout { samplers: vec![vec![]], ..small() };
+        for layout in [two.clone(), Layout { y: None, ..two }] {
+            let svg = draw(&layout, &results, None).unwrap();
+            assert!(svg.contains("LLC at the last checkpoint, mean"));
+            assert!(!svg.contains("no result") && !svg.contains("memorisation") && !svg.contains(">Phase<"), "{svg}");
+        }
+    }
+
+    #[test]
+    fn a_map_of_a_hundred_million_places_takes_what_its_cells_take() {
+        let axis = |path: &str| Axis::new(path, (0..10_000).map(|value| json!(value)).collect(), Scale::Linear);
+        let layout = layout("large", vec![axis("a"), axis("b")]);
+        let svg = draw(&layout, &results(), None).unwrap();
+        assert!(svg.len() < 200_000, "{} bytes", svg.len());
+        assert!(svg.contains("no result (99999989)"), "{svg}");
     }
 
     #[test]

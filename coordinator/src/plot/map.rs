@@ -1,12 +1,13 @@
 //! Maps over the diagram's two axes: of phases, and of a value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::palette;
 use super::reading::DrawnCell;
 use super::scale::{Places, Range};
 use super::svg::{self, INK, Page, RULE, Style};
 use super::{SMALL, TICK};
+use crate::results::Phase;
 
 /// A rectangle on the page.
 #[derive(Clone, Copy, Debug)]
@@ -124,19 +125,25 @@ impl Grid<'_> {
         self.y.labels().iter().map(|label| svg::width(label, TICK)).fold(0.0, f64::max)
     }
 
-    /// Fills the frame: every place in the colour that its cell has, or hatched where it has none.
+    /// Fills the frame: every place in the colour that its cell has, or hatched where it has none. Where places are too
+    /// small to stand apart there may be very many: the whole frame is hatched then, and the cells lie over it.
     fn fill(&self, page: &mut Page, cells: &[DrawnCell], colour: impl Fn(&DrawnCell) -> Option<String>) {
         self.frame.outline(page, r##"fill="#ffffff""##);
         let mut patches = Patches::default();
-        let mut covered = vec![false; self.x.count() * self.y.count()];
+        let mut covered = HashSet::new();
         for cell in cells {
             if let Some(colour) = colour(cell) {
-                covered[cell.y * self.x.count() + cell.x] = true;
+                covered.insert((cell.x, cell.y));
                 patches.add(self.rect(cell.x, cell.y), &colour);
             }
         }
-        for place in (0..covered.len()).filter(|place| !covered[*place]) {
-            patches.add(self.rect(place % self.x.count(), place / self.x.count()), "url(#missing)");
+        if self.large_cells() {
+            let places = (0..self.y.count()).flat_map(|y| (0..self.x.count()).map(move |x| (x, y)));
+            places
+                .filter(|place| !covered.contains(place))
+                .for_each(|(x, y)| patches.add(self.rect(x, y), "url(#missing)"));
+        } else {
+            self.frame.outline(page, r#"fill="url(#missing)""#);
         }
         patches.draw(page, "");
     }
@@ -178,24 +185,19 @@ impl Grid<'_> {
 
     /// Lines between neighbours of different phases.
     fn boundaries(&self, page: &mut Page, cells: &[DrawnCell]) {
-        let (columns, rows) = (self.x.count(), self.y.count());
-        let mut phases = vec![None; columns * rows];
-        for cell in cells {
-            phases[cell.y * columns + cell.x] = cell.phase;
-        }
-        let differ = |here: usize, there: usize| matches!((phases[here], phases[there]), (Some(a), Some(b)) if a != b);
+        let phased = cells.iter().filter_map(|cell| Some(((cell.x, cell.y), cell.phase?)));
+        let phases: HashMap<(usize, usize), Phase> = phased.collect();
         let (width, height) = (self.cell_width(), self.cell_height());
         let mut path = String::new();
-        for y in 0..rows {
-            for x in 0..columns {
-                let (here, right, top) = (y * columns + x, self.x_of(x as f64 + 0.5), self.y_of(y as f64 + 0.5));
-                let [right, top, left, bottom] = [right, top, right - width, top + height].map(svg::number);
-                if x + 1 < columns && differ(here, here + 1) {
-                    path += &format!("M{right} {top}L{right} {bottom}");
-                }
-                if y + 1 < rows && differ(here, here + columns) {
-                    path += &format!("M{left} {top}L{right} {top}");
-                }
+        for &DrawnCell { x, y, phase, .. } in cells {
+            let differs = |place| phase.zip(phases.get(&place).copied()).is_some_and(|(here, there)| here != there);
+            let (right, top) = (self.x_of(x as f64 + 0.5), self.y_of(y as f64 + 0.5));
+            let [right, top, left, bottom] = [right, top, right - width, top + height].map(svg::number);
+            if differs((x + 1, y)) {
+                path += &format!("M{right} {top}L{right} {bottom}");
+            }
+            if differs((x, y + 1)) {
+                path += &format!("M{left} {top}L{right} {top}");
             }
         }
         if path.is_empty() {

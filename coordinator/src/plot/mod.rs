@@ -3,6 +3,7 @@
 
 mod calibration;
 mod captions;
+mod columns;
 mod diagram;
 mod line;
 mod map;

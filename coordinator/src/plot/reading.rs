@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 use super::{Drawing, PlotError};
 use crate::results::cells::tasks_column;
 use crate::results::{Axis, Cell, Column, Kind, Layout, Moments, Phase, Table, TaskState};
@@ -36,14 +38,16 @@ impl DrawnCell {
     }
 }
 
-/// The cells of the first sampler setting, where there are several.
+/// The cells of the diagram: of the first sampler setting at each place, where there are several.
 pub(super) fn cells(layout: &Layout, table: &Table, value: Option<&str>) -> Vec<DrawnCell> {
     let place = |path: &Option<String>| {
         let axis = path.as_ref().and_then(|path| layout.axis(path));
         let column = axis.and_then(|axis| table.column(axis.path()));
-        let cells = axis.map(Axis::cells).unwrap_or_default();
+        // Cells hold floats, which are no keys; their texts are, and as exact.
+        let cells = axis.map(Axis::cells).unwrap_or_default().into_iter().enumerate();
+        let places: HashMap<String, usize> = cells.map(|(place, cell)| (format!("{cell:?}"), place)).collect();
         move |row: &[Cell]| match column {
-            Some(column) => cells.iter().position(|cell| *cell == row[column]),
+            Some(column) => places.get(&format!("{:?}", row[column])).copied(),
             None => Some(0),
         }
     };
@@ -53,7 +57,7 @@ pub(super) fn cells(layout: &Layout, table: &Table, value: Option<&str>) -> Vec<
     let phase = table.column("phase");
     let value_at = value.and_then(|name| table.column(name));
     let error_at = value.and_then(|name| table.column(&format!("{}_se", name.strip_suffix("_mean")?)));
-    let first_sampler = first_sampler(layout, table);
+    let drawn = of_samplers(layout, table, &layout.drawn_samplers());
     let read = |row: &Vec<Cell>| {
         let phase = phase.and_then(|column| named(layout, &row[column]));
         Some(DrawnCell {
@@ -65,14 +69,19 @@ pub(super) fn cells(layout: &Layout, table: &Table, value: Option<&str>) -> Vec<
             error: error_at.and_then(|column| row[column].number()),
         })
     };
-    table.rows.iter().filter(|row| first_sampler.iter().all(|(at, cell)| row[*at] == *cell)).filter_map(read).collect()
+    table.rows.iter().filter(|row| drawn(row)).filter_map(read).collect()
 }
 
-/// What a row of the first sampler setting has in the columns of the inner axes that are not drawn.
-pub(super) fn first_sampler(layout: &Layout, table: &Table) -> Vec<(usize, Cell)> {
-    let Some(values) = layout.samplers.first() else { return Vec::new() };
-    let further = layout.sampler_axes.iter().zip(values).filter(|(axis, _)| !layout.draws(axis));
-    further.filter_map(|(axis, value)| Some((table.column(axis.path())?, axis.cell(value)))).collect()
+/// Chooses the rows of these samplers.
+pub(super) fn of_samplers(layout: &Layout, table: &Table, samplers: &[&[Value]]) -> impl Fn(&[Cell]) -> bool + use<> {
+    let axes = || layout.sampler_axes.iter().enumerate();
+    let columns: Vec<usize> = axes().filter_map(|(_, axis)| table.column(axis.path())).collect();
+    let cells = |values: &&[Value]| {
+        let there = axes().filter(|(_, axis)| table.column(axis.path()).is_some());
+        there.map(|(at, axis)| axis.cell(&values[at])).collect()
+    };
+    let settings: Vec<Vec<Cell>> = samplers.iter().map(cells).collect();
+    move |row| settings.is_empty() || settings.iter().any(|cells| columns.iter().map(|at| &row[*at]).eq(cells))
 }
 
 /// The phase of this name.
@@ -128,7 +137,6 @@ fn with_mean(layout: &Layout, cells: &Table, tasks: &Table, name: &str) -> Table
     let axes = layout.axes.iter().chain(&layout.sampler_axes);
     let shared: Vec<_> =
         axes.filter_map(|axis| Some((cells.column(axis.path())?, tasks.column(axis.path())?))).collect();
-    // Cells hold floats, which are no keys; their texts are, and as exact.
     let key =
         |row: &[Cell], columns: Vec<usize>| columns.iter().map(|at| format!("{:?}\n", row[*at])).collect::<String>();
     let (value, state) = (tasks.column(name), tasks.column("state"));
@@ -151,9 +159,12 @@ fn with_mean(layout: &Layout, cells: &Table, tasks: &Table, name: &str) -> Table
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::results::fixture::{estimate, finished, record, sampled, small};
     use crate::results::{Level, TableBuilder};
+    use crate::spec::Scale;
 
     fn table_of(layout: &Layout, level: Level) -> Table {
         let mut builder = TableBuilder::new(layout.clone(), level);
@@ -187,6 +198,30 @@ mod tests {
         let cells = cells(&layout, &table(&layout), Some("final_llc_mean"));
         assert_eq!(cells.len(), 4);
         assert_eq!(cells[3].value, Some(10.0));
+    }
+
+    #[test]
+    fn sampler_axes_that_advance_together_are_drawn_along_one_of_them() {
+        let burn_ins = vec![json!(10), json!(20)];
+        let mut layout = sampled();
+        layout.sampler_axes.push(Axis::new("llc.burn_in", burn_ins.clone(), Scale::Log));
+        layout.samplers.iter_mut().zip(burn_ins).for_each(|(values, burn_in)| values.push(burn_in));
+        layout.x = Some("llc.step_size".to_owned());
+        let values = |layout: &Layout| {
+            let cells = cells(layout, &table(layout), Some("final_llc_mean"));
+            cells.iter().map(|cell| (cell.x, cell.y, cell.value)).collect::<Vec<_>>()
+        };
+        // The second setting found 100 everywhere, the first the mean of a cell's points.
+        let expected = [(0, 0, Some(4.0)), (0, 1, Some(7.0)), (1, 0, Some(100.0)), (1, 1, Some(100.0))];
+        assert_eq!(values(&layout), expected);
+        // Of axes that vary beside one another, the first of the other is drawn.
+        layout.samplers = vec![
+            vec![json!(1e-4), json!(10)],
+            vec![json!(5e-4), json!(10)],
+            vec![json!(1e-4), json!(20)],
+            vec![json!(5e-4), json!(20)],
+        ];
+        assert_eq!(values(&layout), expected);
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! The phase diagram as text: one letter a cell, the largest value of the vertical axis on top.
 
+use super::columns::{WIDTH, column_width, under, widest};
 use super::palette;
 use super::reading::{self, DrawnCell};
 use super::scale::{Places, pretty};
 use crate::results::{Layout, Phase, Table};
 
-/// The columns of a terminal that a table may fill.
-const WIDTH: usize = 100;
 /// The rows.
 const HEIGHT: usize = 50;
 
@@ -18,12 +17,12 @@ const HEIGHT: usize = 50;
 pub fn terminal(layout: &Layout, cells: &Table, colour: bool) -> String {
     let drawn = reading::cells(layout, cells, Some("final_llc_mean"));
     let sheet = Sheet::new(layout, &drawn);
-    let mut text = sheet.phases(colour);
-    text += &legend(layout.phases.labels(), &drawn, colour);
-    if let Some(values) = sheet.values() {
-        text += &format!("\nLLC at the last checkpoint, mean over the tasks of a cell\n{values}");
-    }
-    text
+    let values = sheet.values();
+    // A sweep that trains nothing has no phases, and nothing is to be said of them.
+    let phased = values.is_none() || drawn.iter().any(|cell| cell.phase.is_some());
+    let phases = phased.then(|| sheet.phases(colour) + &legend(layout.phases.labels(), &drawn, colour));
+    let values = values.map(|values| format!("LLC at the last checkpoint, mean over the tasks of a cell\n{values}"));
+    phases.into_iter().chain(values).collect::<Vec<_>>().join("\n")
 }
 
 /// The places that are shown, with their labels and cells.
@@ -68,10 +67,8 @@ impl<'a> Sheet<'a> {
 
     /// Cells under their labels where these fit, else cells of one column under the labels that fit.
     fn phases(&self, colour: bool) -> String {
-        let full = widest(&self.x_labels) + 1;
-        let width = if self.margin() + self.x_labels.len() * full <= WIDTH { full } else { 1 };
-        // Below a label that ends at the right, a letter stands under its middle.
-        let placed = |letter: char| format!("{letter:>0$}{1}", width - (width - 1) / 2, " ".repeat((width - 1) / 2));
+        let width = column_width(self.margin(), &self.x_labels);
+        let placed = |letter: char| under(letter, width);
         let letter = |cell: Option<&DrawnCell>| {
             let Some((cell, phase)) = cell.and_then(|cell| Some((cell, cell.phase?))) else { return placed('·') };
             let agree = cell.minorities().next().is_none();
@@ -110,10 +107,6 @@ impl<'a> Sheet<'a> {
         let lines = lines.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty());
         lines.map(|line| format!("{line}\n")).chain([self.note.clone()]).collect()
     }
-}
-
-fn widest(labels: &[String]) -> usize {
-    labels.iter().map(|label| label.chars().count()).max().unwrap_or(0)
 }
 
 /// Labels of columns that are one character wide: each starts at its column, and those that would touch are left out.

@@ -1,7 +1,9 @@
 //! What happens along the way: one typical task of each phase, its accuracies and its LLC against the step.
 
+use serde_json::Value;
+
 use super::map::Frame;
-use super::reading::{first_sampler, named};
+use super::reading::{named, of_samplers};
 use super::scale::{Range, thousands_short};
 use super::svg::{INK, Page, RULE, SOFT, Style, width};
 use super::{SMALL, TICK, captions, palette};
@@ -27,13 +29,13 @@ pub(super) fn typical(layout: &Layout, tasks: &Table, records: &Table) -> Vec<Tr
     let column = |name| tasks.column(name);
     let (Some(task), Some(phase)) = (column("task"), column("phase")) else { return Vec::new() };
     let (llc, accuracy) = (column("final_llc"), column("final_val_accuracy"));
-    let first = first_sampler(layout, tasks);
+    let chosen = of_samplers(layout, tasks, &first_sampler(layout));
     let rank = |row: &[Cell]| [llc, accuracy].into_iter().flatten().find_map(|column| row[column].number());
     let of_phase = |label: Phase| {
         let mut candidates: Vec<(f64, i64)> = tasks
             .rows
             .iter()
-            .filter(|row| first.iter().all(|(at, cell)| row[*at] == *cell))
+            .filter(|row| chosen(row))
             .filter(|row| named(layout, &row[phase]) == Some(label))
             .filter_map(|row| match row[task] {
                 Cell::Integer(task) => Some((rank(row).unwrap_or(0.0), task)),
@@ -48,14 +50,19 @@ pub(super) fn typical(layout: &Layout, tasks: &Table, records: &Table) -> Vec<Tr
     labels.filter_map(of_phase).filter(|trajectory| trajectory.points.len() > 1).collect()
 }
 
+/// A task's estimates along the way are drawn for one setting, whatever the diagram's axes are.
+fn first_sampler(layout: &Layout) -> Vec<&[Value]> {
+    layout.samplers.iter().take(1).map(Vec::as_slice).collect()
+}
+
 fn points(layout: &Layout, records: &Table, task: i64) -> Vec<Point> {
     let column = |name| records.column(name);
     let (Some(tasks), Some(steps)) = (column("task"), column("step")) else { return Vec::new() };
     let curves = ["train_accuracy", "val_accuracy", "llc"].map(column);
-    let first = first_sampler(layout, records);
+    let chosen = of_samplers(layout, records, &first_sampler(layout));
     let rows = records.rows.iter().filter(|row| row[tasks] == Cell::Integer(task));
     let mut points: Vec<_> = rows
-        .filter(|row| first.iter().all(|(at, cell)| row[*at] == *cell))
+        .filter(|row| chosen(row))
         .filter_map(|row| {
             let [train_accuracy, val_accuracy, llc] = curves.map(|column| row[column?].number());
             Some(Point { step: row[steps].number()?, train_accuracy, val_accuracy, llc })

@@ -68,9 +68,9 @@ impl TableBuilder {
         let outer = (self.layout.coordinates)(result.point);
         let known = self.library.of(&self.layout, result.point, &outer);
         match &mut self.state {
-            State::Cells(cells) => cells.push(&self.layout, &outer, &known, result),
-            State::Tasks(tasks) => tasks.push(&self.layout, &outer, &known, result),
-            State::Records(records) => records.push(&self.layout, &outer, &known, result),
+            State::Cells(cells) => cells.push(&self.layout, &outer, known, result),
+            State::Tasks(tasks) => tasks.push(&self.layout, &outer, known, result),
+            State::Records(records) => records.push(&self.layout, &outer, known, result),
         }
     }
 

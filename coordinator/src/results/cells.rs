@@ -59,8 +59,9 @@ impl Cells {
                 layout.axis(path)?.index(layout.value(path, outer, sampler))
             };
             let place = Place { x: index(&layout.x), y: index(&layout.y), sampler: sampler.filter(|_| further) };
-            let sizes = [labels.len(), self.quantities.columns().count(), self.constants.columns().count()];
-            let sums = self.sums.entry(place).or_insert_with(|| Sums::new(sizes));
+            let (quantities, constants) = (&self.quantities, &self.constants);
+            let new = || Sums::new([labels.len(), quantities.columns().count(), constants.columns().count()]);
+            let sums = self.sums.entry(place).or_insert_with(new);
             sums.constants.iter_mut().zip(self.constants.of(known, sampler)).for_each(|(sum, value)| sum.add(value));
             match result.state {
                 TaskState::Failed => sums.failed += 1,

@@ -184,7 +184,9 @@ impl Quantities {
 
     /// Their values as cells.
     pub(super) fn cells(&self, curve: Curve<'_>, known: &Known) -> impl Iterator<Item = Cell> {
-        self.columns().zip(self.of(curve, known)).map(|(column, value)| Cell::of_kind(column.kind, value))
+        let kinds =
+            self.finals.iter().map(|measured| measured.kind).chain(self.derived.iter().map(|derived| derived.kind));
+        kinds.zip(self.of(curve, known)).map(|(kind, value)| Cell::of_kind(kind, value))
     }
 }
 

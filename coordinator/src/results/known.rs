@@ -1,7 +1,7 @@
 //! What is known of a task without running it: closed forms, computed from its configuration on reading.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::theory::{PREDICTIONS, llc_exact, llc_finite};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::layout::Layout;
 use super::table::{Cell, Column, Kind};
 
-/// The most configurations that are remembered.
+/// The most configurations, and the most settings of each, that are remembered.
 const MOST: usize = 10_000;
 
 /// Whether the value at this path decides what is known of a task.
@@ -24,7 +24,7 @@ fn decides(path: &str) -> bool {
 pub(super) struct Library {
     /// Positions of the axes that decide.
     axes: Vec<usize>,
-    known: HashMap<String, Arc<Known>>,
+    known: HashMap<String, Known>,
 }
 
 impl Library {
@@ -34,13 +34,13 @@ impl Library {
     }
 
     /// What is known of the task at `point`, whose values on the outer axes are `outer`.
-    pub(super) fn of(&mut self, layout: &Layout, point: u64, outer: &[Value]) -> Arc<Known> {
+    pub(super) fn of(&mut self, layout: &Layout, point: u64, outer: &[Value]) -> &Known {
         let values = self.axes.iter().filter_map(|position| outer.get(*position));
         let key = values.map(Value::to_string).collect::<Vec<_>>().join("\n");
         if self.known.len() >= MOST && !self.known.contains_key(&key) {
             self.known.clear();
         }
-        self.known.entry(key).or_insert_with(|| Arc::new(Known::of((layout.task)(point)))).clone()
+        self.known.entry(key).or_insert_with(|| Known::of((layout.task)(point)))
     }
 }
 
@@ -50,17 +50,20 @@ pub(super) struct Known {
     /// The task, if its configuration could be read.
     task: Option<TaskConfig>,
     /// What samplers of these settings, as encoded, find in expectation: it takes quadratures.
-    finite: Mutex<HashMap<Vec<u8>, Option<f64>>>,
+    finite: RefCell<HashMap<Vec<u8>, Option<f64>>>,
 }
 
 impl Known {
     pub(super) fn of(task: Option<TaskConfig>) -> Self {
-        Self { task, finite: Mutex::default() }
+        Self { task, finite: RefCell::default() }
     }
 
     /// What a sampler of these settings finds in expectation, if that is known.
     pub(super) fn llc_finite(&self, settings: &SamplerSettings) -> Option<f64> {
-        let mut finite = self.finite.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut finite = self.finite.borrow_mut();
+        if finite.len() >= MOST {
+            finite.clear();
+        }
         *finite.entry(settings.encode_to_vec()).or_insert_with(|| llc_finite(self.task.as_ref()?, settings))
     }
 

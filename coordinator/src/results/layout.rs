@@ -178,6 +178,17 @@ impl Layout {
         self.sampler_axes.iter().filter(|axis| !self.draws(axis))
     }
 
+    /// The samplers that the diagram shows: of those that stand at the same place of its own axes, the first.
+    pub(crate) fn drawn_samplers(&self) -> Vec<&[Value]> {
+        let drawn: Vec<bool> = self.sampler_axes.iter().map(|axis| self.draws(axis)).collect();
+        let place = |values: &[Value]| {
+            let own = values.iter().zip(&drawn).filter(|(_, drawn)| **drawn);
+            own.map(|(value, _)| value.to_string()).collect::<Vec<_>>()
+        };
+        let mut taken = HashSet::new();
+        self.samplers.iter().map(Vec::as_slice).filter(|values| taken.insert(place(values))).collect()
+    }
+
     /// Whether the axis is one of the diagram's.
     pub(crate) fn draws(&self, axis: &Axis) -> bool {
         [&self.x, &self.y].into_iter().flatten().any(|path| *path == axis.path)

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use crate::service::{
     FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration, SweepState,
-    SweepView, Verdict, WatchEvent, WorkerView,
+    SweepView, Verdict, WatchEvent, Wish, WorkerView,
 };
 
 /// The field, or the refusal of a message without it.
@@ -26,7 +26,7 @@ pub(super) fn to_span(span: Duration) -> Option<prost_types::Duration> {
     span.try_into().ok()
 }
 
-fn to_timestamp(time: SystemTime) -> Option<prost_types::Timestamp> {
+pub(super) fn to_timestamp(time: SystemTime) -> Option<prost_types::Timestamp> {
     Some(time.into())
 }
 
@@ -34,6 +34,7 @@ impl From<SweepState> for v1::SweepState {
     fn from(state: SweepState) -> Self {
         match state {
             SweepState::Running => Self::Running,
+            SweepState::Paused => Self::Paused,
             SweepState::Completed => Self::Completed,
             SweepState::Cancelled => Self::Cancelled,
         }
@@ -57,7 +58,19 @@ impl From<SweepView> for v1::Sweep {
             resolved_source: sweep.resolved_source,
             progress: Some(progress(sweep.progress, sweep.shards)),
             problem: sweep.problem.unwrap_or_default(),
+            pause_reason: sweep.pause_reason.unwrap_or_default(),
+            user: sweep.user,
+            priority: sweep.priority,
+            needs: sweep.needs.unwrap_or_default(),
+            needs_unmet: sweep.needs_unmet,
         }
+    }
+}
+
+impl From<v1::CreateSweepRequest> for Wish {
+    fn from(request: v1::CreateSweepRequest) -> Self {
+        let v1::CreateSweepRequest { request_id, source, overrides, user, priority } = request;
+        Self { request_id, source, overrides, user, priority }
     }
 }
 
@@ -69,8 +82,13 @@ impl From<FailedPoint> for v1::FailedPoint {
 
 impl From<WatchEvent> for v1::WatchSweepResponse {
     fn from(event: WatchEvent) -> Self {
-        let progress = progress(event.progress, event.shards);
-        Self { sequence: event.sequence, state: v1::SweepState::from(event.state).into(), progress: Some(progress) }
+        Self {
+            sequence: event.sequence,
+            state: v1::SweepState::from(event.state).into(),
+            progress: Some(progress(event.progress, event.shards)),
+            pause_reason: event.pause_reason.unwrap_or_default(),
+            unmet: event.unmet.unwrap_or_default(),
+        }
     }
 }
 
@@ -79,6 +97,7 @@ impl From<WorkerView> for v1::Worker {
         Self {
             id: worker.id,
             device: worker.device,
+            memory_bytes: worker.memory,
             slots: worker.slots,
             draining: worker.draining,
             leased: worker.leased,
@@ -90,8 +109,8 @@ impl From<WorkerView> for v1::Worker {
 
 impl From<v1::RegisterRequest> for Registration {
     fn from(request: v1::RegisterRequest) -> Self {
-        let v1::RegisterRequest { worker_id: id, slots, device, numerics_version } = request;
-        Self { id, slots, device, numerics_version }
+        let v1::RegisterRequest { worker_id: id, slots, device, numerics_version, memory_bytes: memory } = request;
+        Self { id, slots, device, memory, numerics_version }
     }
 }
 

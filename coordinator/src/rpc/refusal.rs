@@ -10,6 +10,8 @@ impl From<Refusal> for Status {
             Refusal::InvalidArgument(message) => Self::invalid_argument(message),
             Refusal::NotFound(message) => Self::not_found(message),
             Refusal::FailedPrecondition(message) => Self::failed_precondition(message),
+            Refusal::Unauthenticated(message) => Self::unauthenticated(message),
+            Refusal::PermissionDenied(message) => Self::permission_denied(message),
             Refusal::Unavailable(message) => Self::unavailable(message),
         }
     }

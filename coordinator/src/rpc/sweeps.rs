@@ -6,19 +6,22 @@ use phasegrid_proto::v1::sweep_service_server::SweepService;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
+use super::authorisation::caller;
+use super::streams::Streams;
 use super::{Answers, tables};
-use crate::service::{Coordinator, SweepState, SweepView, WatchEvent};
+use crate::service::{Coordinator, Known, Refusal, SweepView, WatchEvent};
 use crate::stopping::Stopping;
 
 /// The handlers of `SweepService`.
 pub(super) struct Sweeps {
     coordinator: Coordinator,
     stopping: Stopping,
+    streams: Streams,
 }
 
 impl Sweeps {
-    pub(super) fn new(coordinator: Coordinator, stopping: Stopping) -> Self {
-        Self { coordinator, stopping }
+    pub(super) fn new(coordinator: Coordinator, stopping: Stopping, streams: Streams) -> Self {
+        Self { coordinator, stopping, streams }
     }
 }
 
@@ -28,9 +31,17 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::CreateSweepRequest>,
     ) -> Result<Response<v1::CreateSweepResponse>, Status> {
-        let v1::CreateSweepRequest { request_id, source, overrides } = request.into_inner();
-        let sweep = self.coordinator.create_sweep(&request_id, &source, &overrides).await?;
+        let sweep = self.coordinator.submit(request.into_inner().into()).await?;
         Ok(Response::new(v1::CreateSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn count_known(
+        &self,
+        request: Request<v1::CountKnownRequest>,
+    ) -> Result<Response<v1::CountKnownResponse>, Status> {
+        let v1::CountKnownRequest { source, overrides } = request.into_inner();
+        let Known { size, known } = self.coordinator.known(&source, &overrides).await?;
+        Ok(Response::new(v1::CountKnownResponse { size, known }))
     }
 
     async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {
@@ -56,6 +67,31 @@ impl SweepService for Sweeps {
         Ok(Response::new(v1::CancelSweepResponse { sweep: Some(sweep.into()) }))
     }
 
+    async fn pause_sweep(
+        &self,
+        request: Request<v1::PauseSweepRequest>,
+    ) -> Result<Response<v1::PauseSweepResponse>, Status> {
+        let sweep = self.coordinator.pause(&request.into_inner().id).await?;
+        Ok(Response::new(v1::PauseSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn resume_sweep(
+        &self,
+        request: Request<v1::ResumeSweepRequest>,
+    ) -> Result<Response<v1::ResumeSweepResponse>, Status> {
+        let sweep = self.coordinator.resume(&request.into_inner().id).await?;
+        Ok(Response::new(v1::ResumeSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
+    async fn prioritise_sweep(
+        &self,
+        request: Request<v1::PrioritiseSweepRequest>,
+    ) -> Result<Response<v1::PrioritiseSweepResponse>, Status> {
+        let v1::PrioritiseSweepRequest { id, priority } = request.into_inner();
+        let sweep = self.coordinator.prioritise(&id, priority).await?;
+        Ok(Response::new(v1::PrioritiseSweepResponse { sweep: Some(sweep.into()) }))
+    }
+
     async fn retry_sweep(
         &self,
         request: Request<v1::RetrySweepRequest>,
@@ -70,10 +106,15 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::WatchSweepRequest>,
     ) -> Result<Response<Self::WatchSweepStream>, Status> {
+        let (caller, open) = (caller(&request)?, self.streams.open(request.remote_addr())?);
         let v1::WatchSweepRequest { id, after_sequence } = request.into_inner();
         let events = events(self.coordinator.watch(&id).await?, after_sequence);
-        let answers = events.map(|event| Ok(event.into())).take_until(self.stopping.clone().wait());
-        Ok(Response::new(Box::pin(answers)))
+        let coordinator = self.coordinator.clone();
+        // A watch may last longer than the right to watch.
+        let still = move || coordinator.check_again(&caller).map_err(Refusal::from);
+        let answers =
+            events.map(move |event| Ok(still().map(|()| event.into())?)).take_until(self.stopping.clone().wait());
+        Ok(Response::new(open.answers(answers)))
     }
 
     type ReadTableStream = Answers<v1::ReadTableResponse>;
@@ -82,10 +123,19 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ReadTableRequest>,
     ) -> Result<Response<Self::ReadTableStream>, Status> {
+        let open = self.streams.open(request.remote_addr())?;
         let request = request.into_inner();
         let level = tables::level(request.level())?;
         let parts = tables::read(self.coordinator.clone(), request.id, level).await?;
-        Ok(Response::new(Box::pin(parts)))
+        Ok(Response::new(open.answers(parts)))
+    }
+
+    async fn explain_point(
+        &self,
+        request: Request<v1::ExplainPointRequest>,
+    ) -> Result<Response<v1::ExplainPointResponse>, Status> {
+        let v1::ExplainPointRequest { id, point } = request.into_inner();
+        Ok(Response::new(self.coordinator.explain(&id, point).await?.into()))
     }
 
     async fn list_workers(
@@ -119,9 +169,9 @@ fn events(receiver: watch::Receiver<WatchEvent>, after_sequence: u64) -> impl St
         loop {
             receiver.changed().await.ok()?;
             let event = receiver.borrow_and_update().clone();
-            let running = event.state == SweepState::Running;
-            if !running || event.sequence > after_sequence {
-                return Some((event, running.then_some(receiver)));
+            let lives = !event.state.has_ended();
+            if !lives || event.sequence > after_sequence {
+                return Some((event, lives.then_some(receiver)));
             }
         }
     })
@@ -132,7 +182,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::service::Progress;
+    use crate::service::{Progress, SweepState};
 
     fn event(sequence: u64, state: SweepState) -> WatchEvent {
         let progress = Progress {
@@ -145,7 +195,7 @@ mod tests {
             remaining: None,
             workers: 0,
         };
-        WatchEvent { sequence, state, progress, shards: 1 }
+        WatchEvent { sequence, state, pause_reason: None, unmet: None, progress, shards: 1 }
     }
 
     #[tokio::test]
@@ -155,7 +205,9 @@ mod tests {
         assert!(events.next().now_or_never().is_none(), "event 3 was seen before");
         sender.send_replace(event(4, SweepState::Running));
         assert_eq!(events.next().await.map(|event| event.sequence), Some(4));
-        sender.send_replace(event(4, SweepState::Completed));
+        sender.send_replace(event(5, SweepState::Paused));
+        assert_eq!(events.next().await.map(|event| event.sequence), Some(5), "a paused sweep may go on");
+        sender.send_replace(event(5, SweepState::Completed));
         assert_eq!(events.next().await.map(|event| event.state), Some(SweepState::Completed));
         assert_eq!(events.next().await, None);
     }

@@ -9,8 +9,8 @@ use crate::service::Coordinator;
 
 /// Rows of one message.
 const ROWS: usize = 500;
-/// Tasks whose records are read at once.
-const PAGE: usize = 100;
+/// Tasks whose records are read at once: enough that a page costs more than asking for it.
+const PAGE: usize = 1000;
 
 /// The level that a request names.
 pub(super) fn level(level: v1::TableLevel) -> Result<Level, Status> {

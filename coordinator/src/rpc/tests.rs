@@ -1,5 +1,10 @@
 //! Both services over a real connection: a server on a free port, and the generated clients.
 
+mod doors;
+mod leases;
+mod secured;
+mod watching;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -42,6 +47,7 @@ seed = [0, 1]
 
 /// A server with its clients; it stops when this is dropped.
 struct Running {
+    url: String,
     sweeps: SweepServiceClient<Channel>,
     workers: WorkerServiceClient<Channel>,
     stopper: Stopper,
@@ -53,18 +59,18 @@ impl Running {
     async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let coordinator = Coordinator::open(data.path(), Settings::default()).await.unwrap();
-        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await.unwrap();
         let url = server.url();
         let (stopper, stopping) = Stopper::new();
         let serving = tokio::spawn(server.run(coordinator, stopping.wait()));
-        let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+        let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
         let (sweeps, workers) = (SweepServiceClient::new(channel.clone()), WorkerServiceClient::new(channel));
-        Self { sweeps, workers, stopper, serving, _data: data }
+        Self { url, sweeps, workers, stopper, serving, _data: data }
     }
 
     async fn create(&mut self, request_id: &str) -> v1::Sweep {
         let (request_id, source) = (request_id.to_owned(), SWEEP.to_owned());
-        let request = v1::CreateSweepRequest { request_id, source, overrides: vec![] };
+        let request = v1::CreateSweepRequest { request_id, source, ..Default::default() };
         self.sweeps.create_sweep(request).await.unwrap().into_inner().sweep.unwrap()
     }
 
@@ -74,6 +80,7 @@ impl Running {
             slots: 2,
             device: "cpu".to_owned(),
             numerics_version: NUMERICS_VERSION,
+            memory_bytes: 8 << 30,
         };
         let terms = self.workers.register(request).await.unwrap().into_inner();
         assert_eq!(terms.lease_time.map(|time| time.seconds), Some(60));
@@ -231,9 +238,9 @@ async fn a_server_that_is_told_to_stop_ends_its_streams_and_itself() {
 
 #[tokio::test]
 async fn an_address_that_others_can_reach_or_that_is_taken_is_refused() {
-    let refusal = Server::bind("0.0.0.0:0".parse().unwrap()).await.unwrap_err();
-    assert!(refusal.to_string().contains("SSH tunnel"), "{refusal}");
-    let taken = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let refusal = Server::bind(taken.address()).await.unwrap_err();
+    let refusal = Server::bind("0.0.0.0:0".parse().unwrap(), None).await.unwrap_err();
+    assert!(refusal.to_string().contains("phasegrid init-cluster"), "{refusal}");
+    let taken = Server::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+    let refusal = Server::bind(taken.address(), None).await.unwrap_err();
     assert!(matches!(refusal, ServerError::AddressInUse(address) if address == taken.address()));
 }

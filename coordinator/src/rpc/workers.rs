@@ -1,12 +1,14 @@
 //! The service for workers.
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use phasegrid_proto::v1;
 use phasegrid_proto::v1::worker_service_server::WorkerService;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::authorisation::caller;
+use super::streams::Streams;
 use super::{Answers, convert};
-use crate::service::{Coordinator, Pending, Verdict};
+use crate::service::{Conversation, Coordinator, Pending, Verdict};
 use crate::stopping::Stopping;
 
 /// Reports of one stream that wait for their commit at the same time, so that one commit can take them all.
@@ -16,18 +18,24 @@ const REPORTS_IN_FLIGHT: usize = 64;
 pub(super) struct Workers {
     coordinator: Coordinator,
     stopping: Stopping,
+    streams: Streams,
 }
 
 impl Workers {
-    pub(super) fn new(coordinator: Coordinator, stopping: Stopping) -> Self {
-        Self { coordinator, stopping }
+    pub(super) fn new(coordinator: Coordinator, stopping: Stopping, streams: Streams) -> Self {
+        Self { coordinator, stopping, streams }
+    }
+
+    /// The coordinator as the caller may use it.
+    fn coordinator<T>(&self, request: &Request<T>) -> Result<Coordinator, Status> {
+        Ok(self.coordinator.on_behalf_of(caller(request)?))
     }
 }
 
 #[tonic::async_trait]
 impl WorkerService for Workers {
     async fn register(&self, request: Request<v1::RegisterRequest>) -> Result<Response<v1::RegisterResponse>, Status> {
-        let terms = self.coordinator.register(request.into_inner().into()).await?;
+        let terms = self.coordinator(&request)?.register(request.into_inner().into()).await?;
         Ok(Response::new(v1::RegisterResponse {
             heartbeat_interval: convert::to_span(terms.heartbeat_interval),
             lease_time: convert::to_span(terms.lease_time),
@@ -36,8 +44,9 @@ impl WorkerService for Workers {
     }
 
     async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseResponse>, Status> {
+        let coordinator = self.coordinator(&request)?;
         let v1::LeaseRequest { worker_id, wait } = request.into_inner();
-        let answer = self.coordinator.lease(&worker_id, convert::span(wait, "wait")?).await?;
+        let answer = coordinator.lease(&worker_id, convert::span(wait, "wait")?).await?;
         Ok(Response::new(answer.into()))
     }
 
@@ -45,9 +54,10 @@ impl WorkerService for Workers {
         &self,
         request: Request<v1::HeartbeatRequest>,
     ) -> Result<Response<v1::HeartbeatResponse>, Status> {
+        let coordinator = self.coordinator(&request)?;
         let v1::HeartbeatRequest { worker_id, leases } = request.into_inner();
         let held = leases.into_iter().map(Into::into).collect();
-        let directives = self.coordinator.heartbeat(&worker_id, held).await?;
+        let directives = coordinator.heartbeat(&worker_id, held).await?;
         Ok(Response::new(v1::HeartbeatResponse { dropped_tokens: directives.dropped_tokens, drain: directives.drain }))
     }
 
@@ -57,22 +67,21 @@ impl WorkerService for Workers {
         &self,
         requests: Request<Streaming<v1::ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
-        let coordinator = self.coordinator.clone();
-        // Handed in one after the other, so that the steps of a point arrive in their order; only the answers wait together.
-        let handed_in = requests.into_inner().and_then(move |request| hand_in(coordinator.clone(), request));
-        let answers = handed_in.map_ok(answer).try_buffered(REPORTS_IN_FLIGHT).take_until(self.stopping.clone().wait());
-        Ok(Response::new(Box::pin(answers)))
+        let (coordinator, open) = (self.coordinator(&requests)?, self.streams.open(requests.remote_addr())?);
+        let answers = converse(coordinator, requests.into_inner());
+        Ok(Response::new(open.answers(answers.take_until(self.stopping.clone().wait()))))
     }
 
     async fn finish(&self, request: Request<v1::FinishRequest>) -> Result<Response<v1::FinishResponse>, Status> {
+        let coordinator = self.coordinator(&request)?;
         let v1::FinishRequest { token, outcomes } = request.into_inner();
         let outcomes = outcomes.into_iter().map(convert::outcome).collect::<Result<_, _>>()?;
-        let verdict = v1::Verdict::from(self.coordinator.finish(&token, outcomes).await?);
+        let verdict = v1::Verdict::from(coordinator.finish(&token, outcomes).await?);
         Ok(Response::new(v1::FinishResponse { verdict: verdict.into() }))
     }
 
     async fn release(&self, request: Request<v1::ReleaseRequest>) -> Result<Response<v1::ReleaseResponse>, Status> {
-        self.coordinator.release(&request.into_inner().token).await?;
+        self.coordinator(&request)?.release(&request.into_inner().token).await?;
         Ok(Response::new(v1::ReleaseResponse {}))
     }
 
@@ -94,11 +103,26 @@ impl WorkerService for Workers {
     }
 }
 
+/// Answers a stream of reports, until one is refused.
+pub(crate) fn converse(
+    coordinator: Coordinator,
+    requests: impl Stream<Item = Result<v1::ReportRequest, Status>> + Send,
+) -> impl Stream<Item = Result<v1::ReportResponse, Status>> + Send {
+    // Handed in one after the other, so that the steps of a point arrive in their order; only the answers wait together.
+    let conversation = Conversation::default();
+    let handed_in = requests.and_then(move |request| hand_in(coordinator.clone(), conversation.clone(), request));
+    handed_in.map_ok(answer).try_buffered(REPORTS_IN_FLIGHT)
+}
+
 /// One report of a stream takes its place in the order of calls.
-async fn hand_in(coordinator: Coordinator, request: v1::ReportRequest) -> Result<Pending<Verdict>, Status> {
+async fn hand_in(
+    coordinator: Coordinator,
+    conversation: Conversation,
+    request: v1::ReportRequest,
+) -> Result<Pending<Verdict>, Status> {
     let v1::ReportRequest { token, points } = request;
     let points = points.into_iter().map(|point| (point.point, point.records)).collect();
-    Ok(coordinator.hand_in_report(&token, points).await?)
+    Ok(coordinator.hand_in_report(&conversation, &token, points).await?)
 }
 
 /// The records of a report are durable when this returns, or its lease is stale.

@@ -1,6 +1,8 @@
 //! What a decision writes. The store applies the changes of one decision in their order and in one transaction; each
 //! names the lease or the sweep's state that it rests on, so that the store can refuse one that rests on the past.
 
+use std::sync::Arc;
+
 use super::{LeaseKey, Points, SweepKey, SweepState, WorkerId};
 
 /// The answer to an event: what must become durable, and what may be said once it is.
@@ -67,8 +69,17 @@ pub enum Change {
         from: SweepState,
         /// The state from now on.
         to: SweepState,
+        /// Why the circuit breaker paused it, which it will not do again; none if it was not the circuit breaker.
+        reason: Option<Arc<str>>,
     },
-    /// All failed points of a sweep are pending again, with no attempt counted.
+    /// A sweep has another priority.
+    Prioritised {
+        /// Which sweep.
+        sweep: SweepKey,
+        /// Higher is served first.
+        priority: i32,
+    },
+    /// All failed points of a sweep are pending again, with no attempt counted, and the circuit breaker is armed again.
     Retried {
         /// Which sweep.
         sweep: SweepKey,

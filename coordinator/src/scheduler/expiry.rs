@@ -25,7 +25,8 @@ pub struct HeartbeatReply {
 
 impl Scheduler {
     /// A worker is alive and holds these leases. One that it holds but does not name lives no longer for it: its answer
-    /// never reached the worker, and no attempt is counted unless the worker spoke of its points.
+    /// never reached the worker, and no attempt is counted unless the worker spoke of its points. Leases of which nothing has
+    /// moved for too long end.
     ///
     /// # Errors
     /// If the worker is unknown. Its leases live on until their deadline, so that it may register again.
@@ -35,7 +36,7 @@ impl Scheduler {
         held: Vec<Held>,
         now: Moment,
     ) -> Result<Decision<HeartbeatReply>, Refused> {
-        let drain = self.workers.hear(worker, now)?.draining;
+        self.workers.hear(worker, now)?;
         if let Some(before) = now.checked_sub(self.settings.heartbeat_interval) {
             let named: BTreeSet<_> = held.iter().map(|held| held.lease).collect();
             self.leases.leave_out(worker, &named, before);
@@ -46,7 +47,8 @@ impl Scheduler {
                 Some(lease) => {
                     let share = |(point, share): (u64, f64)| (point, if share.is_finite() { share } else { 0.0 });
                     let covered = |(point, _): &(u64, f64)| lease.points.contains(*point);
-                    lease.running = running.into_iter().map(share).filter(covered).collect();
+                    let running = running.into_iter().map(share).filter(covered).collect();
+                    lease.run(running, now);
                     (lease.busy_before, lease.orphan) = (0, false);
                     self.leases.extend(key, now + self.settings.lease_time);
                     self.measure(key.sweep, now);
@@ -54,15 +56,20 @@ impl Scheduler {
                 None => dropped.push(key),
             }
         }
-        Ok(Decision::quiet(HeartbeatReply { dropped, drain }))
+        let (stalled, changes) = self.end_stalled(worker, now);
+        dropped.extend(stalled);
+        let drain = self.workers.get(worker).is_some_and(|worker| worker.draining);
+        Ok(Decision::new(changes, HeartbeatReply { dropped, drain }))
     }
 
-    /// Time passed: ends all leases and forgets all workers whose time is over. The reply is when to look again.
+    /// Time passed: ends all leases and forgets all workers whose time is over, and lets points be leased again that have
+    /// waited long enough. The reply is when to look again, unless [`Scheduler::next_return`] comes before.
     pub fn on_tick(&mut self, now: Moment) -> Decision<Option<Moment>> {
+        self.end_backoffs(now);
         let mut changes = Vec::new();
         while let Some(key) = self.leases.due(now) {
-            changes.extend(self.lose(key));
-            changes.extend(self.complete(key.sweep));
+            let Some(silent) = self.leases.get(key).map(|lease| lease.worker.clone()) else { break };
+            changes.extend(self.lose(key, &format!("the worker {silent} fell silent"), now));
         }
         if let Some(then) = now.checked_sub(self.settings.lease_time) {
             self.workers.forget_silent(then);
@@ -72,16 +79,20 @@ impl Scheduler {
         Decision::new(changes, wake)
     }
 
-    /// Ends a lease whose worker fell silent. An attempt is counted against the points that had been started.
-    fn lose(&mut self, key: LeaseKey) -> Option<Change> {
+    /// Ends a lease whose worker is lost, for this reason. An attempt is counted against the points that had been started.
+    pub(super) fn lose(&mut self, key: LeaseKey, error: &str, now: Moment) -> Vec<Change> {
         let started = self.leases.started(key);
-        let lease = self.leases.remove(key)?;
+        let Some(lease) = self.end(key) else { return Vec::new() };
         self.leases.keep_busy(&lease, started.len());
-        let sweep = self.sweeps.get_mut(&key.sweep)?;
-        let error = format!("the worker {} fell silent", lease.worker);
+        let Some(sweep) = self.sweeps.get_mut(&key.sweep) else { return Vec::new() };
         let max_attempts = self.settings.max_attempts;
-        let setbacks = started.iter().map(|point| sweep.set_back(point, error.clone(), false, max_attempts)).collect();
+        let setbacks: Vec<_> =
+            started.iter().map(|point| sweep.set_back(point, error.to_owned(), false, max_attempts)).collect();
         sweep.give_back(&(&lease.points - &started));
-        Some(Change::Ended { lease: key, finished: Vec::new(), setbacks, remain: Points::new() })
+        setbacks.iter().for_each(|setback| self.back_off(key.sweep, setback.point, setback.attempts, now));
+        self.requeue(key.sweep);
+        let settled = self.settle(key.sweep, &setbacks);
+        let ended = Change::Ended { lease: key, finished: Vec::new(), setbacks, remain: Points::new() };
+        std::iter::once(ended).chain(settled).collect()
     }
 }

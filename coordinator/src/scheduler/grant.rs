@@ -1,8 +1,8 @@
-//! A worker asks for work. The oldest running sweep that has pending points serves it.
+//! A worker asks for work. The first sweep of the queue serves it.
 
 use super::leases::Lease;
 use super::sizing::Quota;
-use super::{Change, Decision, LeaseKey, Moment, Refused, Scheduler, SweepKey, WorkerId};
+use super::{Change, Decision, LeaseKey, Moment, Refused, Scheduler, WorkerId};
 
 /// The answer to a worker that asked for work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +35,15 @@ impl Scheduler {
             return Ok(Decision::quiet(LeaseReply::Drain));
         }
         let slots = worker.slots;
-        let all_slots = self.workers.slots();
-        let oldest = self.running.iter().copied().find(|&key| self.pending(key) > 0);
-        let found = oldest.and_then(|key| Some((key, self.sweeps.get_mut(&key)?)));
+        self.end_backoffs(now);
+        let found = self
+            .workers
+            .get(id)
+            .and_then(|worker| self.queue.next(worker))
+            .and_then(|key| Some((key, self.sweeps.get_mut(&key)?)));
         let Some((key, sweep)) = found else { return Ok(Decision::quiet(LeaseReply::Nothing)) };
 
+        let all_slots = self.workers.slots(sweep.requirement);
         let quota = Quota::new(sweep.pace, self.settings.lease_target, slots, all_slots, sweep.pending());
         let points = sweep.take(&quota, self.settings.max_attempts);
         sweep.epoch += 1;
@@ -47,20 +51,11 @@ impl Scheduler {
         let tasks = points.iter().map(|point| (point, sweep.attempt(point))).collect();
         let next = sweep.next;
         let deadline = now + self.settings.lease_time;
-        self.leases.insert(lease, Lease::new(id.clone(), slots, points.clone(), now, deadline));
+        self.begin(lease, Lease::new(id.clone(), slots, points.clone(), now, deadline));
+        self.requeue(key);
         self.measure(key, now);
 
         let change = Change::Granted { lease, worker: id.clone(), slots, points, next };
         Ok(Decision::new(vec![change], LeaseReply::Granted(Grant { lease, tasks })))
-    }
-
-    /// Some running sweep has points that can be leased.
-    #[must_use]
-    pub fn has_pending(&self) -> bool {
-        self.running.iter().any(|&key| self.pending(key) > 0)
-    }
-
-    fn pending(&self, key: SweepKey) -> u64 {
-        self.sweeps.get(&key).map_or(0, super::sweep::Sweep::pending)
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Lease {
     pub(super) ended: Points,
     /// When points of it last ended, or it was granted.
     pub(super) heard: Moment,
+    /// When anything of it last moved, or could not yet.
+    pub(super) progressed: Moment,
     /// What was reported, by point.
     pub(super) reported: BTreeMap<u64, Reported>,
     /// Points that run, with the share of their work that is done, as of the last heartbeat.
@@ -25,6 +27,8 @@ pub(super) struct Lease {
     pub(super) busy_before: u64,
     /// Its worker lives and does not know of it: the answer that granted it never arrived.
     pub(super) orphan: bool,
+    /// Points that could run at once when it began.
+    width: u64,
     granted: Moment,
     deadline: Moment,
 }
@@ -40,6 +44,7 @@ pub struct Reported {
 
 impl Lease {
     pub(super) fn new(worker: WorkerId, slots: u32, points: Points, now: Moment, deadline: Moment) -> Self {
+        let width = points.len().min(slots.into());
         let (ended, reported, running) = (Points::new(), BTreeMap::new(), Vec::new());
         Self {
             worker,
@@ -47,13 +52,33 @@ impl Lease {
             points,
             ended,
             heard: now,
+            progressed: now,
             reported,
             running,
             busy_before: 0,
             orphan: false,
+            width,
             granted: now,
             deadline,
         }
+    }
+
+    /// Slots that it takes, from its beginning to its end.
+    pub(super) fn width(&self) -> u64 {
+        self.width
+    }
+
+    pub(super) fn granted(&self) -> Moment {
+        self.granted
+    }
+
+    /// The worker told what runs, and how far it is.
+    pub(super) fn run(&mut self, running: Vec<(u64, f64)>, now: Moment) {
+        let before = |point| self.running.iter().find(|(known, _)| *known == point).map(|(_, share)| *share);
+        if running.iter().any(|&(point, share)| before(point).is_none_or(|before| share > before)) {
+            self.progressed = now;
+        }
+        self.running = running;
     }
 
     /// The unfinished points of which the worker said anything.
@@ -89,6 +114,10 @@ impl LeaseBook {
         Some(lease)
     }
 
+    pub(super) fn get(&self, key: LeaseKey) -> Option<&Lease> {
+        self.leases.get(&key)
+    }
+
     pub(super) fn get_mut(&mut self, key: LeaseKey) -> Option<&mut Lease> {
         self.leases.get_mut(&key)
     }
@@ -105,13 +134,24 @@ impl LeaseBook {
     /// were granted, and advances `slots` of all its points at a time. What it spoke of was started in any case.
     pub(super) fn started(&self, key: LeaseKey) -> Points {
         let Some(lease) = self.leases.get(&key) else { return Points::new() };
-        let held = self.holders.get(&lease.worker).into_iter().flatten();
-        let before = held.filter_map(|other| Some((other, self.leases.get(other)?)));
-        let before = before.filter(|(other, of)| !of.orphan && (of.granted, **other) < (lease.granted, key));
-        let busy: u64 = before.map(|(_, of)| of.points.len()).sum();
+        let busy = self.held_before(key, lease);
         let free = if lease.orphan { 0 } else { u64::from(lease.slots).saturating_sub(busy + lease.busy_before) };
         let first: Points = lease.points.iter().zip(0..free).map(|(point, _)| point).collect();
         first | lease.seen()
+    }
+
+    /// The points that its worker is to end before it starts this one.
+    pub(super) fn before(&self, key: LeaseKey, point: u64) -> u64 {
+        let Some(lease) = self.leases.get(&key) else { return 0 };
+        self.held_before(key, lease) + lease.points.range_cardinality(..point)
+    }
+
+    /// The unfinished points of the leases that the holder of this one was granted before.
+    fn held_before(&self, key: LeaseKey, lease: &Lease) -> u64 {
+        let held = self.holders.get(&lease.worker).into_iter().flatten();
+        let before = held.filter_map(|other| Some((other, self.leases.get(other)?)));
+        let before = before.filter(|(other, of)| !of.orphan && (of.granted, **other) < (lease.granted, key));
+        before.map(|(_, of)| of.points.len()).sum()
     }
 
     /// Marks the leases that a worker left out of a heartbeat although it must have known of them by then.
@@ -141,12 +181,17 @@ impl LeaseBook {
         self.deadlines.first().map(|&(deadline, _)| deadline)
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Lease> {
+        self.leases.values()
+    }
+
     pub(super) fn of_sweep(&self, sweep: SweepKey) -> impl Iterator<Item = (LeaseKey, &Lease)> {
         let all = LeaseKey { sweep, epoch: 0 }..=LeaseKey { sweep, epoch: u64::MAX };
         self.leases.range(all).map(|(key, lease)| (*key, lease))
     }
 
-    pub(super) fn of_worker(&self, worker: &WorkerId) -> impl Iterator<Item = &Lease> {
-        self.holders.get(worker).into_iter().flatten().filter_map(|key| self.leases.get(key))
+    pub(super) fn of_worker(&self, worker: &WorkerId) -> impl Iterator<Item = (LeaseKey, &Lease)> {
+        let keys = self.holders.get(worker).into_iter().flatten();
+        keys.filter_map(|key| Some((*key, self.leases.get(key)?)))
     }
 }

@@ -1,15 +1,32 @@
 //! A sweep's life: created, completed or cancelled, retried; and how far it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::leases::LeaseBook;
+use super::queue::{Queue, User};
 use super::sweep::Sweep;
-use super::{Change, Decision, Moment, Points, Progress, Refused, Scheduler, Settings, SweepKey, SweepState};
+use super::workers::Workers;
+use super::{
+    Change, Decision, Moment, Points, Progress, Refused, Requirement, Scheduler, Settings, SweepKey, SweepState,
+};
+
+/// What a sweep is to the scheduler, besides its points.
+#[derive(Clone, Debug, Default)]
+pub struct Submission {
+    /// What its points cost.
+    pub workload: Workload,
+    /// Whose it is.
+    pub user: User,
+    /// What it needs of a worker.
+    pub requirement: Requirement,
+}
 
 /// What the points of a sweep cost, in any unit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Workload {
     /// All the same: for spaces too large to look at each point.
+    #[default]
     Equal,
     /// Point by point.
     Each {
@@ -61,8 +78,14 @@ impl Scheduler {
     /// A scheduler without sweeps and workers.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let (sweeps, running) = (std::collections::BTreeMap::new(), BTreeSet::new());
-        Self { settings, sweeps, running, leases: super::LeaseBook::default(), workers: super::Workers::default() }
+        Self {
+            settings,
+            sweeps: BTreeMap::new(),
+            queue: Queue::default(),
+            leases: LeaseBook::default(),
+            workers: Workers::default(),
+            returns: BTreeSet::new(),
+        }
     }
 
     /// The number that the next sweep gets.
@@ -73,9 +96,29 @@ impl Scheduler {
 
     /// A sweep of `size` points was created under [`Scheduler::next_key`]. What the store has to write of it is more than
     /// is known here, so this makes no change of its own.
-    pub fn on_create(&mut self, key: SweepKey, size: u64, workload: Workload) {
-        self.sweeps.insert(key, Sweep::new(size, workload));
-        self.running.insert(key);
+    pub fn on_create(&mut self, key: SweepKey, size: u64, submission: Submission) {
+        self.sweeps.insert(key, Sweep::new(size, submission));
+        self.requeue(key);
+    }
+
+    /// A person gave a sweep another priority.
+    ///
+    /// # Errors
+    /// If there is no such sweep.
+    pub fn on_prioritise(&mut self, key: SweepKey, priority: i32) -> Result<Decision<()>, Refused> {
+        let sweep = self.sweeps.get_mut(&key).ok_or(Refused::UnknownSweep(key))?;
+        if sweep.priority == priority {
+            return Ok(Decision::quiet(()));
+        }
+        sweep.priority = priority;
+        self.requeue(key);
+        Ok(Decision::new(vec![Change::Prioritised { sweep: key, priority }], ()))
+    }
+
+    /// A sweep's priority.
+    #[must_use]
+    pub fn priority(&self, key: SweepKey) -> Option<i32> {
+        self.sweeps.get(&key).map(|sweep| sweep.priority)
     }
 
     /// The costs of a sweep's points became known. What was measured in the old unit is measured anew.
@@ -87,7 +130,10 @@ impl Scheduler {
 
     /// What the sweep's points are cannot be told: none is leased as long as this scheduler lives. What is leased may end.
     pub fn on_hold(&mut self, key: SweepKey) {
-        self.running.remove(&key);
+        if let Some(sweep) = self.sweeps.get_mut(&key) {
+            sweep.on_hold = true;
+        }
+        self.requeue(key);
     }
 
     /// A person gave up what is not finished. A sweep that has ended stays as it is.
@@ -96,7 +142,7 @@ impl Scheduler {
     /// If there is no such sweep.
     pub fn on_cancel(&mut self, key: SweepKey) -> Result<Decision<SweepState>, Refused> {
         let sweep = self.sweeps.get(&key).ok_or(Refused::UnknownSweep(key))?;
-        if sweep.state != SweepState::Running {
+        if sweep.state.has_ended() {
             return Ok(Decision::quiet(sweep.state));
         }
         let held: Vec<_> = self.leases.of_sweep(key).map(|(lease, _)| lease).collect();
@@ -105,7 +151,7 @@ impl Scheduler {
         Ok(Decision::new(changes, SweepState::Cancelled))
     }
 
-    /// A person wants failed points tried again. The reply is how many.
+    /// A person wants failed points tried again. The reply is how many. A sweep that is paused stays so.
     ///
     /// # Errors
     /// If there is no such sweep, or it was cancelled.
@@ -114,24 +160,31 @@ impl Scheduler {
         if sweep.state == SweepState::Cancelled {
             return Err(Refused::Cancelled);
         }
+        let sweep_completed = sweep.state == SweepState::Completed;
         let points = sweep.retry();
         if points == 0 {
             return Ok(Decision::quiet(0));
         }
         let mut changes = vec![Change::Retried { sweep: key }];
-        changes.extend(self.move_to(key, SweepState::Running));
+        if sweep_completed {
+            changes.extend(self.move_to(key, SweepState::Running));
+        }
+        self.requeue(key);
         Ok(Decision::new(changes, points))
     }
 
     /// Changes a sweep's state, unless it is in it.
     pub(super) fn move_to(&mut self, key: SweepKey, to: SweepState) -> Option<Change> {
+        self.move_because(key, to, None)
+    }
+
+    /// Changes a sweep's state for a reason of our own, unless it is in it.
+    pub(super) fn move_because(&mut self, key: SweepKey, to: SweepState, reason: Option<Arc<str>>) -> Option<Change> {
         let sweep = self.sweeps.get_mut(&key).filter(|sweep| sweep.state != to)?;
         let from = std::mem::replace(&mut sweep.state, to);
-        match to {
-            SweepState::Running => self.running.insert(key),
-            SweepState::Completed | SweepState::Cancelled => self.running.remove(&key),
-        };
-        Some(Change::Moved { sweep: key, from, to })
+        sweep.pause_reason.clone_from(&reason);
+        self.requeue(key);
+        Some(Change::Moved { sweep: key, from, to, reason })
     }
 
     /// Where a sweep is in its life.

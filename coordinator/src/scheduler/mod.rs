@@ -8,21 +8,35 @@
 //! ```text
 //! pending ──lease──▶ leased ──completed──▶ finished
 //!    ▲                 │ └─failed for good, or once too often─▶ failed ──retry──▶ pending
-//!    └─failed, lost or released─┘
+//!    └─backoff─ failed or lost ─┘ (what is released is pending at once)
 //! ```
 //!
 //! - [`change`]: what a decision writes; `sweep`, `leases` and `workers`: the state, one noun a file.
-//! - `life` creates, cancels and retries sweeps; `grant` leases points and `sizing` says how many; `outcomes` takes what
-//!   workers report; `expiry` takes leases from those that fell silent.
-//! - [`progress`] measures rate and remaining time; [`snapshot`] is the state as the store gives it back.
+//! - `life` creates, cancels and retries sweeps, `pause` pauses and resumes them, `breaker` pauses those of which too much
+//!   fails.
+//! - `resources` says which workers suit a sweep, `queue` which sweep is served next; `grant` leases points of it and `sizing`
+//!   says how many.
+//! - `outcomes` takes what workers report; `expiry` takes leases from those that fell silent, `deadline` from those that
+//!   hang; `backoff` lets points wait that were set back.
+//! - `explain` says where a point is, and why; `census` counts everything, for those who watch; [`progress`] measures rate
+//!   and remaining time; [`snapshot`] is the state as the store gives it back.
 
+mod backoff;
+mod breaker;
+mod census;
 pub mod change;
+mod deadline;
 mod expiry;
+mod explain;
 mod grant;
 mod leases;
 mod life;
 mod outcomes;
+mod pause;
 pub mod progress;
+mod queue;
+mod resources;
+mod settings;
 mod sizing;
 pub mod snapshot;
 mod sweep;
@@ -35,16 +49,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use breaker::Breaker;
+pub use census::Census;
 pub use change::{Change, Decision, Finish, Measurement, Setback};
+pub use deadline::HardDeadline;
 pub use expiry::{HeartbeatReply, Held};
+pub use explain::{Obstacle, Standing, Start};
 pub use grant::{Grant, LeaseReply};
-pub use life::Workload;
+pub use life::{Submission, Workload};
 pub use outcomes::{Outcome, Verdict};
 pub use progress::Progress;
+pub use queue::User;
+pub use resources::{Device, Requirement};
+pub use settings::Settings;
 pub use sweep::SweepState;
 pub use workers::{Registration, WorkerSummary};
 
 use leases::LeaseBook;
+use queue::Queue;
 use sweep::Sweep;
 use workers::Workers;
 
@@ -54,7 +76,7 @@ pub type Points = roaring::RoaringTreemap;
 /// A moment of the monotonic clock: the time since the coordinator started.
 pub type Moment = Duration;
 
-/// A sweep's number: sweeps are numbered, and served, in the order of their creation.
+/// A sweep's number: sweeps are numbered in the order of their creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SweepKey(pub u64);
 
@@ -83,29 +105,8 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// What a person may choose about leases.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How long a lease lives without a heartbeat.
-    pub lease_time: Duration,
-    /// How often workers are to send one.
-    pub heartbeat_interval: Duration,
-    /// Attempts after which a point is set aside as failed, at least 1.
-    pub max_attempts: u32,
-    /// The time for which a lease should keep a worker busy, unless a single point takes longer.
-    pub lease_target: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            lease_time: Duration::from_secs(60),
-            heartbeat_interval: Duration::from_secs(10),
-            max_attempts: 3,
-            lease_target: Duration::from_secs(5),
-        }
-    }
-}
+/// The most records that an attempt may report of a point: its checkpoints, and its first and last step.
+pub const MOST_RECORDS: u64 = phasegrid_proto::task::MOST_CHECKPOINTS + 2;
 
 /// Why an event was refused. Nothing was changed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -116,9 +117,20 @@ pub enum Refused {
     /// No such sweep.
     #[error("there is no sweep number {}", .0.0)]
     UnknownSweep(SweepKey),
+    /// The sweep has no such point.
+    #[error("there is no point {point}: the sweep has {size}, from 0")]
+    UnknownPoint {
+        /// The point.
+        point: u64,
+        /// The sweep's points.
+        size: u64,
+    },
     /// A cancelled sweep stays so.
     #[error("the sweep was cancelled: create it again to compute its points")]
     Cancelled,
+    /// A worker reports more of a point than any task has.
+    #[error("point {0} has more than {MOST_RECORDS} records: no task has so many")]
+    TooManyRecords(u64),
     /// A worker's records of a point go back in time.
     #[error("the records of point {0} are not in rising steps")]
     StepsNotRising(u64),
@@ -129,8 +141,10 @@ pub enum Refused {
 pub struct Scheduler {
     settings: Settings,
     sweeps: BTreeMap<SweepKey, Sweep>,
-    /// The sweeps in state running, which alone are looked at when a worker asks.
-    running: BTreeSet<SweepKey>,
+    /// The sweeps of which something can be leased, which alone are looked at when a worker asks.
+    queue: Queue,
     leases: LeaseBook,
     workers: Workers,
+    /// When each point that was set back may be leased again.
+    returns: BTreeSet<(Moment, SweepKey, u64)>,
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::leases::Reported;
-use super::{Change, Decision, LeaseKey, Measurement, Moment, Points, Refused, Scheduler, SweepKey, SweepState};
+use super::leases::{Lease, Reported};
+use super::{
+    Change, Decision, LeaseKey, MOST_RECORDS, Measurement, Moment, Points, Refused, Scheduler, SweepKey, SweepState,
+};
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +33,29 @@ pub enum Verdict {
     Stale,
 }
 
+/// A point of which there would be more records than any task has.
+fn beyond_limit(lease: &Lease, records: &[Measurement]) -> Option<u64> {
+    let before = |point| lease.reported.get(&point).copied().unwrap_or(Reported { records: 0, last_step: 0 });
+    let all_new = |record: &&Measurement| before(record.point).records + records.len() as u64 > MOST_RECORDS;
+    // Most reports are far from the limit, even if all of their records were of one point: only others are counted.
+    records.iter().find(all_new)?;
+    let mut counts = BTreeMap::new();
+    for &Measurement { point, step, .. } in records {
+        let Reported { records, last_step } = before(point);
+        let count = counts.entry(point).or_insert(records);
+        *count += u64::from(records == 0 || step > last_step);
+        if *count > MOST_RECORDS {
+            return Some(point);
+        }
+    }
+    None
+}
+
 impl Scheduler {
     /// Records arrived. Those that an earlier report brought already are left out of the change.
     ///
     /// # Errors
-    /// If the steps of a point do not rise within the report.
+    /// If the steps of a point do not rise within the report, or no task has so many records.
     pub fn on_report(
         &mut self,
         lease: LeaseKey,
@@ -52,6 +72,9 @@ impl Scheduler {
         if !records.iter().all(|record| held.points.contains(record.point)) {
             return Ok(Decision::quiet(Verdict::Stale));
         }
+        if let Some(point) = beyond_limit(held, &records) {
+            return Err(Refused::TooManyRecords(point));
+        }
         records.retain(|&Measurement { point, step, .. }| {
             let reported = held.reported.get(&point);
             let new = reported.is_none_or(|reported| step > reported.last_step);
@@ -61,6 +84,9 @@ impl Scheduler {
             }
             new
         });
+        if !records.is_empty() {
+            held.progressed = now;
+        }
         let holder = held.worker.clone();
         // A worker that was forgotten meanwhile finds out with its next heartbeat; its lease is what counts here.
         let _ = self.workers.hear(&holder, now);
@@ -108,17 +134,20 @@ impl Scheduler {
             #[expect(clippy::cast_precision_loss, reason = "slots are few")]
             sweep.pace.observe(finished.len() as u64, work, elapsed * busy_slots as f64);
         }
-        lease.heard = now;
+        (lease.heard, lease.progressed) = (now, now);
         sweep.pack(finished_before);
         let remain = lease.points.clone();
         let worker = lease.worker.clone();
         self.workers.credit(&worker, finished.len() as u64);
         let _ = self.workers.hear(&worker, now);
         if remain.is_empty() {
-            self.leases.remove(key);
+            self.end(key);
         }
+        setbacks.iter().for_each(|setback| self.back_off(key.sweep, setback.point, setback.attempts, now));
+        self.requeue(key.sweep);
+        let settled = self.settle(key.sweep, &setbacks);
         let mut changes = vec![Change::Ended { lease: key, finished, setbacks, remain }];
-        changes.extend(self.complete(key.sweep));
+        changes.extend(settled);
         self.measure(key.sweep, now);
         Decision::new(changes, Verdict::Accepted)
     }
@@ -130,15 +159,16 @@ impl Scheduler {
 
     /// Ends a lease without counting an attempt.
     pub(super) fn release(&mut self, key: LeaseKey) -> Option<Change> {
-        let lease = self.leases.remove(key)?;
+        let lease = self.end(key)?;
         self.sweeps.get_mut(&key.sweep)?.give_back(&lease.points);
+        self.requeue(key.sweep);
         Some(Change::Ended { lease: key, finished: Vec::new(), setbacks: Vec::new(), remain: Points::new() })
     }
 
-    /// Moves a running sweep whose last point ended to completed.
+    /// Moves a sweep whose last point ended to completed, be it paused.
     pub(super) fn complete(&mut self, key: SweepKey) -> Option<Change> {
         let sweep = self.sweeps.get(&key)?;
-        let done = sweep.state == SweepState::Running && sweep.is_done();
+        let done = !sweep.state.has_ended() && sweep.is_done();
         done.then(|| self.move_to(key, SweepState::Completed)).flatten()
     }
 }

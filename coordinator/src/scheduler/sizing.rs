@@ -26,6 +26,13 @@ impl Pace {
         self.0 = Some(self.0.map_or(observed, |mean| mean + weight * (observed - mean)));
     }
 
+    /// How long so much work takes on so many slots; at most a year, and none before the first observation.
+    pub(super) fn time_of(self, work: f64, slots: u64) -> Option<Duration> {
+        const YEAR: f64 = 365.0 * 86_400.0;
+        #[expect(clippy::cast_precision_loss, reason = "slots are few")]
+        self.0.map(|seconds| Duration::from_secs_f64((seconds * work / slots.max(1) as f64).clamp(0.0, YEAR)))
+    }
+
     /// The units of work that `slots` slots do in `time`; none before the first observation.
     fn work_in(self, time: Duration, slots: u32) -> Option<f64> {
         self.0.map(|seconds| f64::from(slots) * time.as_secs_f64() / seconds)

@@ -1,12 +1,13 @@
-//! The durable state as the store gives it back, and a scheduler made of it. What is pending follows from the rest; rates
-//! and workers begin anew.
+//! The durable state as the store gives it back, and a scheduler made of it. What is pending follows from the rest; rates,
+//! backoffs and workers begin anew.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::leases::Lease;
 pub use super::leases::Reported;
 use super::sweep::Sweep;
-use super::{LeaseKey, Moment, Points, Scheduler, Settings, SweepKey, SweepState, WorkerId, Workload};
+use super::{LeaseKey, Moment, Points, Scheduler, Settings, Submission, SweepKey, SweepState, WorkerId};
 
 /// The durable state of one sweep.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,12 @@ pub struct SweepSnapshot {
     pub size: u64,
     /// Where it is in its life.
     pub state: SweepState,
+    /// Why it is paused, if it was not a person who paused it.
+    pub pause_reason: Option<Arc<str>>,
+    /// The circuit breaker has paused it once, and will not again.
+    pub tripped: bool,
+    /// Higher is served first.
+    pub priority: i32,
     /// The epoch of its latest lease; 0 before the first.
     pub epoch: u64,
     /// The first point that was never leased.
@@ -49,16 +56,29 @@ pub struct LeaseSnapshot {
 impl Scheduler {
     /// Goes on from what the store holds. Every lease has a new lease time from now, within which its worker may return.
     #[must_use]
-    pub fn restore(settings: Settings, sweeps: Vec<(SweepSnapshot, Workload)>, now: Moment) -> Self {
+    pub fn restore(settings: Settings, sweeps: Vec<(SweepSnapshot, Submission)>, now: Moment) -> Self {
         let mut scheduler = Self::new(settings);
-        for (snapshot, workload) in sweeps {
-            scheduler.restore_sweep(snapshot, workload, now);
+        for (snapshot, submission) in sweeps {
+            scheduler.restore_sweep(snapshot, submission, now);
         }
         scheduler
     }
 
-    fn restore_sweep(&mut self, snapshot: SweepSnapshot, workload: Workload, now: Moment) {
-        let SweepSnapshot { key, size, state, epoch, next, finished, failed, attempts, leases } = snapshot;
+    fn restore_sweep(&mut self, snapshot: SweepSnapshot, submission: Submission, now: Moment) {
+        let SweepSnapshot {
+            key,
+            size,
+            state,
+            pause_reason,
+            tripped,
+            priority,
+            epoch,
+            next,
+            finished,
+            failed,
+            attempts,
+            leases,
+        } = snapshot;
         let mut returned = Points::new();
         returned.insert_range(0..next);
         returned -= &finished;
@@ -66,19 +86,20 @@ impl Scheduler {
         for lease in leases.values() {
             returned -= &lease.remain;
         }
-        let mut sweep = Sweep::new(size, workload);
-        sweep.settled = sweep.workload.of_all(&finished) + sweep.workload.of_all(&failed);
+        let sweep = Sweep::new(size, submission);
+        let settled = sweep.workload.of_all(&finished) + sweep.workload.of_all(&failed);
+        let set_back = attempts.clone();
+        let sweep = Sweep { state, pause_reason, tripped, priority, epoch, next, returned, settled, ..sweep };
+        self.sweeps.insert(key, Sweep { finished, failed, attempts, ..sweep });
         let deadline = now + self.settings.lease_time;
         for (epoch, LeaseSnapshot { worker, slots, granted, remain, reported }) in leases {
             let ended = granted - &remain;
             let mut lease = Lease::new(worker, slots, remain, now, deadline);
             (lease.ended, lease.reported) = (ended, reported);
-            self.leases.insert(LeaseKey { sweep: key, epoch }, lease);
+            self.begin(LeaseKey { sweep: key, epoch }, lease);
         }
-        if state == SweepState::Running {
-            self.running.insert(key);
-        }
-        self.sweeps.insert(key, Sweep { state, epoch, next, returned, finished, failed, attempts, ..sweep });
+        set_back.into_iter().for_each(|(point, attempts)| self.back_off(key, point, attempts, now));
+        self.requeue(key);
     }
 
     /// The durable part of the state: what a store must hold after the changes of all decisions so far.
@@ -98,6 +119,9 @@ impl Scheduler {
             key: *key,
             size: sweep.size,
             state: sweep.state,
+            pause_reason: sweep.pause_reason.clone(),
+            tripped: sweep.tripped,
+            priority: sweep.priority,
             epoch: sweep.epoch,
             next: sweep.next,
             finished: sweep.finished.clone(),

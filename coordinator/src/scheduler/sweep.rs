@@ -1,21 +1,34 @@
 //! One sweep's points. What is not leased, finished or failed is pending: never leased at all (from `next` on), or given
 //! back. Nothing here grows with the number of points that wait, and finished ranges are stored as such.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::progress::Meter;
+use super::queue::Group;
 use super::sizing::{Pace, Quota};
-use super::{Points, Setback, Workload};
+use super::{Moment, Points, Requirement, Setback, Submission, User, Workload};
 
 /// Where a sweep is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SweepState {
     /// Points are pending or leased.
     Running,
+    /// Nothing more is leased until it is resumed; what is leased may end.
+    Paused,
     /// Every point is finished, or set aside as failed.
     Completed,
     /// The points that were not finished have been given up.
     Cancelled,
+}
+
+impl SweepState {
+    /// Nothing more happens to the sweep by itself.
+    #[must_use]
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
+    }
 }
 
 /// Finished ranges are packed anew whenever so many more points finished: packing looks at every block of 2^16 points.
@@ -25,17 +38,30 @@ const PACK_EVERY: u64 = 1 << 16;
 pub(super) struct Sweep {
     pub(super) size: u64,
     pub(super) state: SweepState,
+    /// Why it is paused, if it was not a person who paused it.
+    pub(super) pause_reason: Option<Arc<str>>,
+    /// The circuit breaker has paused it once, and will not again.
+    pub(super) tripped: bool,
     /// The epoch of the latest lease; 0 before the first.
     pub(super) epoch: u64,
     /// The first point that was never leased.
     pub(super) next: u64,
-    /// Points below `next` that wait to be leased again.
+    /// Points below `next` that can be leased again.
     pub(super) returned: Points,
+    /// Points below `next` that were set back, until when they wait to be leased again.
+    pub(super) backing_off: BTreeMap<u64, Moment>,
     pub(super) finished: Points,
     pub(super) failed: Points,
     /// Attempts that ended badly, of the points that are still to be finished and had any.
     pub(super) attempts: BTreeMap<u64, u32>,
     pub(super) workload: Workload,
+    pub(super) user: User,
+    /// What it needs of a worker.
+    pub(super) requirement: Requirement,
+    /// Higher is served first.
+    pub(super) priority: i32,
+    /// What its points are cannot be told: none is leased.
+    pub(super) on_hold: bool,
     /// Work of the finished and the failed points.
     pub(super) settled: f64,
     pub(super) pace: Pace,
@@ -43,21 +69,33 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    pub(super) fn new(size: u64, workload: Workload) -> Self {
+    pub(super) fn new(size: u64, Submission { workload, user, requirement }: Submission) -> Self {
         Self {
             size,
             state: SweepState::Running,
+            pause_reason: None,
+            tripped: false,
             epoch: 0,
             next: 0,
             returned: Points::new(),
+            backing_off: BTreeMap::new(),
             finished: Points::new(),
             failed: Points::new(),
             attempts: BTreeMap::new(),
             workload,
+            user,
+            requirement,
+            priority: 0,
+            on_hold: false,
             settled: 0.0,
             pace: Pace::default(),
             meter: Meter::default(),
         }
+    }
+
+    /// Its place among those that have points to lease.
+    pub(super) fn group(&self) -> Group {
+        Group { priority: Reverse(self.priority), user: self.user.clone(), requirement: self.requirement }
     }
 
     /// Takes over what the points cost. Rates in the old unit are forgotten.
@@ -66,14 +104,23 @@ impl Sweep {
         (self.workload, self.pace, self.meter) = (workload, Pace::default(), Meter::default());
     }
 
-    /// Points that can be leased.
+    /// Points that can be leased now.
     pub(super) fn pending(&self) -> u64 {
-        if self.state == SweepState::Running { self.waiting() } else { 0 }
+        let leases = self.state == SweepState::Running && !self.on_hold;
+        if leases { self.size - self.next + self.returned.len() } else { 0 }
     }
 
     /// Points that are neither leased, finished nor failed, in whatever state the sweep is.
     pub(super) fn waiting(&self) -> u64 {
-        self.size - self.next + self.returned.len()
+        self.size - self.next + self.returned.len() + self.backing_off.len() as u64
+    }
+
+    /// The pending points that are leased before this one.
+    pub(super) fn before(&self, point: u64) -> u64 {
+        match point.checked_sub(self.next) {
+            Some(never_leased) => self.returned.len() + never_leased,
+            None => self.returned.range_cardinality(..point),
+        }
     }
 
     /// The number of the attempt that would start now.
@@ -140,9 +187,10 @@ impl Sweep {
         Setback { point, attempts, error, set_aside }
     }
 
-    /// Makes all failed points pending again and returns their number.
+    /// Makes all failed points pending again and returns their number. The circuit breaker is armed again.
     pub(super) fn retry(&mut self) -> u64 {
         let failed = std::mem::take(&mut self.failed);
+        self.tripped = false;
         self.settled -= self.workload.of_all(&failed);
         self.give_back(&failed);
         failed.len()
@@ -160,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_half_finished_sweep_of_a_hundred_million_points_is_held_in_kilobytes() {
-        let mut sweep = Sweep::new(100_000_000, Workload::Equal);
+        let mut sweep = Sweep::new(100_000_000, Submission::default());
         sweep.next = 50_000_000;
         sweep.finished.insert_range(1 << 20..sweep.next);
         // Two workers finish alternating leases, one of them in the wrong order.
@@ -178,7 +226,7 @@ mod tests {
 
     #[test]
     fn points_given_back_go_first_and_in_order() {
-        let mut sweep = Sweep::new(10, Workload::Equal);
+        let mut sweep = Sweep::new(10, Submission::default());
         let _ = sweep.take(&Quota::points(6), 3);
         sweep.give_back(&[1, 4].into_iter().collect());
         let taken = sweep.take(&Quota::points(3), 3);
@@ -188,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_last_attempt_is_made_alone() {
-        let mut sweep = Sweep::new(10, Workload::Equal);
+        let mut sweep = Sweep::new(10, Submission::default());
         let _ = sweep.take(&Quota::points(5), 3);
         for _ in 0..2 {
             sweep.returned.remove(2);

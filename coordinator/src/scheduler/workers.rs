@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Decision, Moment, Refused, Scheduler, WorkerId};
+use super::{Decision, Moment, Refused, Requirement, Scheduler, WorkerId};
 
 /// A worker that joins, or joins again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,10 @@ pub struct Registration {
     pub worker: WorkerId,
     /// Points that it advances at once; 0 counts as 1.
     pub slots: u32,
-    /// What it computes on.
+    /// What it computes on: "cpu", or GPUs as in "cuda:0,cuda:1".
     pub device: String,
+    /// Bytes of memory of its device, the smallest where it has several; 0 if it cannot tell.
+    pub memory: u64,
 }
 
 /// A worker as the scheduler sees it.
@@ -22,6 +24,8 @@ pub struct WorkerSummary {
     pub worker: WorkerId,
     /// What it computes on.
     pub device: String,
+    /// Bytes of memory of its device; 0 if it could not tell.
+    pub memory: u64,
     /// Points that it advances at once.
     pub slots: u32,
     /// It gets no further leases.
@@ -38,6 +42,7 @@ pub struct WorkerSummary {
 pub(super) struct Worker {
     pub(super) slots: u32,
     pub(super) device: String,
+    pub(super) memory: u64,
     pub(super) draining: bool,
     pub(super) finished: u64,
     pub(super) heard: Moment,
@@ -54,15 +59,27 @@ impl Workers {
         Ok(worker)
     }
 
+    pub(super) fn get(&self, id: &WorkerId) -> Option<&Worker> {
+        self.0.get(id)
+    }
+
+    /// The worker gets no further leases.
+    pub(super) fn drain(&mut self, id: &WorkerId) {
+        if let Some(worker) = self.0.get_mut(id) {
+            worker.draining = true;
+        }
+    }
+
     pub(super) fn credit(&mut self, id: &WorkerId, finished: u64) {
         if let Some(worker) = self.0.get_mut(id) {
             worker.finished += finished;
         }
     }
 
-    /// The slots of all workers that may ask for leases.
-    pub(super) fn slots(&self) -> u64 {
-        self.0.values().filter(|worker| !worker.draining).map(|worker| u64::from(worker.slots)).sum()
+    /// The slots of all workers that may ask for leases and suit a sweep.
+    pub(super) fn slots(&self, needed: Requirement) -> u64 {
+        let suits = |worker: &&Worker| !worker.draining && needed.fits(worker);
+        self.0.values().filter(suits).map(|worker| u64::from(worker.slots)).sum()
     }
 
     /// Forgets those last heard of before `then`.
@@ -78,10 +95,10 @@ impl Workers {
 impl Scheduler {
     /// A worker joined, or joined again, in which case it keeps its leases and stays draining if it was.
     pub fn on_register(&mut self, registration: Registration, now: Moment) -> Decision<()> {
-        let Registration { worker, slots, device } = registration;
+        let Registration { worker, slots, device, memory } = registration;
         let known = self.workers.0.get(&worker);
         let (draining, finished) = known.map_or((false, 0), |known| (known.draining, known.finished));
-        self.workers.0.insert(worker, Worker { slots: slots.max(1), device, draining, finished, heard: now });
+        self.workers.0.insert(worker, Worker { slots: slots.max(1), device, memory, draining, finished, heard: now });
         Decision::quiet(())
     }
 
@@ -100,9 +117,10 @@ impl Scheduler {
         self.workers.0.iter().map(|(id, worker)| WorkerSummary {
             worker: id.clone(),
             device: worker.device.clone(),
+            memory: worker.memory,
             slots: worker.slots,
             draining: worker.draining,
-            leased: self.leases.of_worker(id).map(|lease| lease.points.len()).sum(),
+            leased: self.leases.of_worker(id).map(|(_, lease)| lease.points.len()).sum(),
             finished: worker.finished,
             heard: worker.heard,
         })

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc as inbox, oneshot};
 use tokio::time::Instant;
 
+use super::aside;
 use super::desk::Desk;
 use super::parking::{Asking, Parking, Work};
 use super::publisher::Publisher;
@@ -49,7 +50,6 @@ pub(super) struct Actor {
     pub(super) writer_thread: Option<JoinHandle<()>>,
     pub(super) reader: SharedReader,
     pub(super) desk: Desk,
-    pub(super) generation: u64,
     /// While the store fails: when to try it again.
     pub(super) reload: Option<Moment>,
     pub(super) parking: Parking,
@@ -69,12 +69,12 @@ impl Actor {
                         self.inbox.close();
                         stopped = Some(reply);
                     }
-                    Some(message) => self.on_message(message),
+                    Some(message) => self.on_message(message, self.started.elapsed()),
                     None => break,
                 },
                 () = tokio::time::sleep_until(wake) => {}
             }
-            self.on_time().await;
+            self.on_time(self.started.elapsed()).await;
         }
         let (reader, writer, thread) = (Arc::clone(&self.reader), self.writer.take(), self.writer_thread.take());
         let close = move || {
@@ -91,20 +91,34 @@ impl Actor {
         }
     }
 
-    fn now(&self) -> Moment {
-        self.started.elapsed()
+    /// What the writer tells when batches of a generation cannot be written.
+    pub(super) fn failed(&self) -> impl Fn(u64, &StoreError) + Send + 'static {
+        let itself = self.itself.clone();
+        move |generation, error| {
+            tracing::error!(%error, "a write failed; going back to what is stored");
+            if let Some(itself) = itself.upgrade() {
+                // Without an actor there is nobody to go back.
+                let _ = itself.blocking_send(Message::StoreFailed(generation));
+            }
+        }
     }
 
-    fn wake(&self) -> Moment {
+    /// When to look at the time again.
+    pub(super) fn wake(&self) -> Moment {
         // While there is nothing to decide upon, only those who wait have a time that can come.
-        let main = self.reload.unwrap_or_else(|| self.publisher.due().map_or(self.tick, |due| due.min(self.tick)));
+        let tick = self.tick();
+        let main = self.reload.unwrap_or_else(|| self.publisher.due().map_or(tick, |due| due.min(tick)));
         self.parking.due().map_or(main, |due| due.min(main))
     }
 
-    fn on_message(&mut self, message: Message) {
-        let now = self.now();
+    /// When leases may have expired, or points have waited long enough.
+    fn tick(&self) -> Moment {
+        self.desk.scheduler.next_return().map_or(self.tick, |due| due.min(self.tick))
+    }
+
+    pub(super) fn on_message(&mut self, message: Message, now: Moment) {
         match message {
-            Message::StoreFailed(generation) if generation == self.generation => self.reload = Some(now),
+            Message::StoreFailed(generation) if generation == self.desk.generation => self.reload = Some(now),
             Message::StoreFailed(_) | Message::Shutdown(_) => {}
             // Dropping a call refuses it.
             Message::Event(_) | Message::Ask(..) if self.reload.is_some() => {}
@@ -122,16 +136,16 @@ impl Actor {
     }
 
     /// What is due by the time, or has become possible by an event.
-    async fn on_time(&mut self) {
-        let now = self.now();
+    pub(super) async fn on_time(&mut self, now: Moment) {
         if self.reload.is_some_and(|due| due <= now) {
-            self.reload().await;
+            self.reload(now).await;
         }
         if self.reload.is_none() {
             self.on_tick(now);
             if !self.parking.is_empty() {
                 let mut parking = std::mem::take(&mut self.parking);
-                if self.desk.scheduler.has_pending() || std::mem::take(&mut self.desk.drained) {
+                let drained = std::mem::take(&mut self.desk.drained);
+                if self.desk.scheduler.take_news() || drained {
                     parking.ask_again(|asking| self.ask(asking, now));
                 }
                 self.parking = parking;
@@ -144,7 +158,7 @@ impl Actor {
     }
 
     fn on_tick(&mut self, now: Moment) {
-        if now < self.tick {
+        if now < self.tick() {
             return;
         }
         let decision = self.desk.scheduler.on_tick(now);
@@ -202,31 +216,29 @@ impl Actor {
     fn send(&self, writes: Vec<Write>, done: Done) {
         if let Some(writer) = &self.writer {
             // Without its thread nothing can be written; dropped, the batch refuses.
-            let _ = writer.send(Batch { generation: self.generation, writes, done });
+            let _ = writer.send(Batch { generation: self.desk.generation, writes, done });
         }
     }
 
-    async fn reload(&mut self) {
+    async fn reload(&mut self, now: Moment) {
         let reader = Arc::clone(&self.reader);
         let load = move || reader.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(|reader| reader.sweeps());
-        let stored = match tokio::task::spawn_blocking(load).await {
+        let stored = match aside::run(load).await {
             Ok(Some(Ok(stored))) => stored,
-            Ok(Some(Err(error))) => return self.reload_later(&error),
+            Ok(Some(Err(error))) => return self.reload_later(&error, now),
             Ok(None) => return,
-            Err(error) => return self.reload_later(&error),
+            Err(error) => return self.reload_later(&error, now),
         };
-        let now = self.now();
         self.desk = Desk::restore(self.settings.clone(), stored, now, Some(&mut self.desk));
-        self.generation += 1;
         self.reload = None;
         self.tick = now;
         self.publisher.forget_untold(now);
         tracing::warn!("went back to the stored state after a failed write");
     }
 
-    fn reload_later(&mut self, error: &dyn std::error::Error) {
+    fn reload_later(&mut self, error: &dyn std::error::Error, now: Moment) {
         tracing::error!(%error, "the stored state cannot be read; calls are refused until it can");
-        self.reload = Some(self.now() + RELOAD_INTERVAL);
+        self.reload = Some(now + RELOAD_INTERVAL);
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::scheduler::{SweepKey, Workload};
+use crate::scheduler::{Submission, SweepKey, User, Workload};
 use crate::spec::{Shards, Spec};
 use crate::store::SweepEntry;
 
-/// Of larger sweeps the points are not weighed one by one: all count the same.
-const MOST_WEIGHED: u64 = 100_000;
+/// Of larger sweeps the points are not looked at one by one: all weigh the same.
+pub(super) const MOST_WEIGHED: u64 = 100_000;
 /// A name is shortened to this many characters in an id.
 const LONGEST_SLUG: usize = 32;
 
@@ -22,6 +22,12 @@ pub(super) struct Listed {
 }
 
 impl Listed {
+    /// What it is to the scheduler.
+    pub(super) fn submission(&self) -> Submission {
+        let requirement = self.spec.as_ref().map(Spec::requirement).unwrap_or_default();
+        Submission { workload: self.workload.clone(), user: User(self.entry.user.as_str().into()), requirement }
+    }
+
     /// What is leased of it.
     pub(super) fn shards(&self) -> Shards {
         self.spec.as_ref().map_or(Shards::whole(self.entry.size), Spec::shards)

@@ -1,12 +1,17 @@
 //! The state behind the actor: the scheduler's, and the catalogue of sweeps. Both are made of what the store holds.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::Refusal;
 use super::catalogue::{Catalogue, Listed, read_again};
 use super::token::Token;
 use super::view::SweepView;
-use crate::scheduler::{Decision, LeaseKey, Moment, Refused, Scheduler, Settings, SweepKey, Workload};
+use crate::scheduler::{Decision, LeaseKey, Moment, Refused, Requirement, Scheduler, Settings, SweepKey, Workload};
 use crate::spec::{Shards, Spec};
 use crate::store::{StoredSweep, Write};
+
+/// The number of the next generation.
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -14,6 +19,9 @@ pub(super) struct Desk {
     pub(super) catalogue: Catalogue,
     /// A worker was told to drain since those who wait for work were last asked.
     pub(super) drained: bool,
+    /// Rises whenever what was decided is given up for what is stored. A process has no two desks of the same: reports that
+    /// rest on each other may meet one of a later term.
+    pub(super) generation: u64,
 }
 
 /// What an event comes to: what to write, and what to say once it is durable.
@@ -46,15 +54,16 @@ impl Desk {
                 Some(known) => known.clone(),
                 None => read_again(entry),
             };
-            states.push((state, listed.workload.clone()));
+            states.push((state, listed.submission()));
             catalogue.insert(listed);
         }
         let mut scheduler = Scheduler::restore(settings, states, now);
         catalogue.unreadable().for_each(|key| scheduler.on_hold(key));
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
         if let Some(before) = before {
             scheduler.adopt_workers(&mut before.scheduler);
         }
-        Self { scheduler, catalogue, drained: false }
+        Self { scheduler, catalogue, drained: false, generation }
     }
 
     pub(super) fn key(&self, id: &str) -> Result<SweepKey, Refusal> {
@@ -92,6 +101,13 @@ impl Desk {
             resolved_source: entry.source.clone(),
             progress: self.scheduler.progress(key, now)?,
             shards: listed.shards().of_each(),
+            user: entry.user.clone(),
+            priority: self.scheduler.priority(key).unwrap_or_default(),
+            pause_reason: self.scheduler.pause_reason(key).map(|reason| reason.to_string()),
+            needs: Some(listed.submission().requirement)
+                .filter(|needs| *needs != Requirement::default())
+                .map(|needs| needs.to_string()),
+            needs_unmet: self.scheduler.unmet(key).is_some(),
             problem: listed.spec.as_ref().err().cloned(),
         })
     }

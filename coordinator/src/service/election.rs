@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::standing::{Running, Standing};
+use super::duty::{Duty, Running};
 use super::{Coordinator, OpenError, Settings};
 use crate::clock;
 use crate::scheduler::SweepKey;
@@ -43,34 +43,33 @@ impl Office {
     }
 }
 
-/// Takes part in the election on a database; `url` is where this coordinator answers, and a term that is not renewed lasts
-/// for `lasting`. Must be called within a runtime.
+/// A coordinator that takes part in the election on a database; `url` is where it answers, and a term that is not renewed
+/// lasts for `lasting`. Must be called within a runtime.
 pub(super) fn take_part(
     database: Database,
     address: Address,
     url: String,
     settings: Settings,
     lasting: Duration,
-) -> Result<(Arc<Office>, watch::Receiver<Standing>), OpenError> {
-    let (standing, seen) = watch::channel(Standing::Absent("the coordinator is starting".to_owned()));
+) -> Result<Coordinator, OpenError> {
+    let (duty, coordinator) = Coordinator::new(settings);
     let (leave, told_to_leave) = mpsc::channel();
-    let coordinator = Coordinator::with_standing(settings.clone(), seen.clone());
-    let candidate =
-        Candidate { address, url, lasting, settings, standing, told_to_leave, coordinator, runtime: Handle::current() };
+    let (known, runtime) = (coordinator.clone(), Handle::current());
+    let candidate = Candidate { address, url, lasting, duty, told_to_leave, coordinator: known, runtime };
     let thread = thread::Builder::new().name("election".into()).spawn(move || candidate.run(database));
     let thread = thread.map_err(OpenError::Thread)?;
-    Ok((Arc::new(Office { leave: Mutex::new(Some((leave, thread))) }), seen))
+    let office = Office { leave: Mutex::new(Some((leave, thread))) };
+    Ok(Coordinator { office: Some(Arc::new(office)), ..coordinator })
 }
 
 struct Candidate {
     address: Address,
     url: String,
     lasting: Duration,
-    settings: Settings,
-    standing: watch::Sender<Standing>,
+    duty: watch::Sender<Duty>,
     /// Never says anything: it is closed.
     told_to_leave: mpsc::Receiver<()>,
-    /// What is served here, for those who work in the background.
+    /// What is served here.
     coordinator: Coordinator,
     runtime: Handle,
 }
@@ -169,12 +168,12 @@ impl Candidate {
 
     /// Loads what is stored on a thread of its own, as the term is to be renewed meanwhile.
     fn load(&self, tenure: &Tenure) -> Loading {
-        let (database, term, settings) = (tenure.database.clone(), tenure.term, self.settings.clone());
+        let (database, term, coordinator) = (tenure.database.clone(), tenure.term, self.coordinator.clone());
         let runtime = self.runtime.clone();
         thread::spawn(move || {
             let (store, reader) = (database.store(term)?, database.reader()?);
             let _within = runtime.enter();
-            Running::start(store, reader, settings)
+            Running::start(store, reader, &coordinator)
         })
     }
 
@@ -189,7 +188,7 @@ impl Candidate {
             // The panic was told.
             Err(_) => return None,
         };
-        self.standing.send_replace(Standing::Serving(running.clone()));
+        self.duty.send_replace(Duty::Serving(running.clone()));
         let _within = self.runtime.enter();
         unweighed.into_iter().for_each(|key| self.coordinator.weigh_soon(key));
         Some(running)
@@ -221,11 +220,11 @@ impl Candidate {
 
     /// Says why calls are not answered, where that is news.
     fn tell(&self, reason: String) {
-        self.standing.send_if_modified(|standing| {
-            let news = !matches!(standing, Standing::Absent(known) if *known == reason);
+        self.duty.send_if_modified(|duty| {
+            let news = !matches!(duty, Duty::Absent(known) if *known == reason);
             if news {
                 tracing::info!(reason, "standing by");
-                *standing = Standing::Absent(reason);
+                *duty = Duty::Absent(reason);
             }
             news
         });

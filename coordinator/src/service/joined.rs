@@ -47,7 +47,9 @@ impl Parts {
             task.error = task.error.take().or(part.error);
         }
         task.attempts = task.attempts.max(part.attempts);
-        if !task.worker.split(", ").any(|known| known == part.worker) {
+        if task.worker.is_empty() {
+            task.worker = part.worker;
+        } else if !part.worker.is_empty() && !task.worker.split(", ").any(|known| known == part.worker) {
             task.worker = format!("{}, {}", task.worker, part.worker);
         }
         task.records.extend(part.records);
@@ -84,6 +86,16 @@ mod tests {
     fn join(results: Vec<TaskResult>) -> TaskResult {
         let [task] = &joined(shards(), results, false)[..] else { panic!("one task") };
         task.clone()
+    }
+
+    #[test]
+    fn workers_are_named_once_and_nobody_is_no_name() {
+        let workers = ["", "b", "a", "b"];
+        let part = |(number, worker): (u64, &str)| TaskResult {
+            worker: worker.to_owned(),
+            ..shard(number, TaskState::Unfinished)
+        };
+        assert_eq!(join((4..8).zip(workers).map(part).collect()).worker, "b, a");
     }
 
     fn states(parts: [TaskState; 4]) -> TaskState {

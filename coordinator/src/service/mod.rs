@@ -8,18 +8,25 @@
 //! A [`Coordinator`] is a handle. Each of its functions states what happened to the one `actor` that owns all state; the
 //! answer travels behind the writes that it rests on, so nothing is said that a crash could take back. Results are read
 //! beside the actor, from what is durable. Where several coordinators share a database there is an actor while this one
-//! leads (`election`), and calls are refused while it stands by (`standing`).
+//! leads (`election`), and calls are refused while it stands by (`duty`).
 
+mod access;
 mod actor;
+mod aside;
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod catalogue;
+mod control;
 mod desk;
+mod duty;
 mod election;
+mod explain;
 mod joined;
 mod parking;
 mod people;
 mod publisher;
+mod recall;
 mod refusal;
-mod standing;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -27,29 +34,34 @@ mod view;
 mod workers;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use phasegrid_proto::place::Place;
 use tokio::sync::{oneshot, watch};
 
 pub use crate::scheduler::Settings;
+pub use access::TokenWish;
+pub use explain::{Explanation, ShardAccount};
+pub use people::{LONGEST_REQUEST_ID, LONGEST_USER};
+pub use recall::Known;
 pub use refusal::{OpenError, Refusal};
 pub use view::{
-    Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration,
-    SweepState, SweepView, Terms, Verdict, WatchEvent, WorkerView,
+    Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Obstacle, Outcome, PastAttempt, Progress,
+    Registration, Standing, Start, SweepState, SweepView, Terms, Verdict, WatchEvent, Wish, WorkerView,
 };
 
-use actor::Message;
-use desk::{Answer, Desk};
-use election::Office;
-use publisher::Publisher;
-use standing::{Running, Standing};
-
+use crate::access::{Book, Caller};
+use crate::metrics::Metrics;
 use crate::scheduler::Moment;
 use crate::store::postgres::{Address, Database};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Reader, Store, StoreError};
+use actor::Message;
+use desk::{Answer, Desk};
+use duty::{Duty, Running};
+use election::Office;
+use publisher::Publisher;
 
 /// A handle to a running coordinator, cheap to clone. The coordinator stops when it is told to, or with its last handle.
 #[derive(Clone)]
@@ -57,9 +69,14 @@ pub struct Coordinator {
     settings: Settings,
     /// Where workers are told to keep snapshots, as a URL; empty if nowhere.
     snapshots: String,
-    standing: watch::Receiver<Standing>,
+    duty: watch::Receiver<Duty>,
     /// Where it may have to stand by.
     office: Option<Arc<Office>>,
+    /// All tokens, as they were when this coordinator began to serve. Whoever changes it makes the change durable.
+    access: Arc<Mutex<Book>>,
+    /// On whose behalf this handle acts.
+    caller: Caller,
+    metrics: Arc<Metrics>,
 }
 
 impl Coordinator {
@@ -91,12 +108,12 @@ impl Coordinator {
         url: &str,
         settings: Settings,
     ) -> Result<Self, OpenError> {
-        let (address, url, own) = (address.clone(), url.to_owned(), settings.clone());
-        let take_part = move || election::take_part(Database::open(&address)?, address, url, own, lasting);
-        let (office, mut standing) = blocking(take_part).await?;
+        let (address, url) = (address.clone(), url.to_owned());
+        let take_part = move || election::take_part(Database::open(&address)?, address, url, settings, lasting);
+        let coordinator = blocking(take_part).await?;
         // It is known whether it leads when this returns. It ends without a word only by a panic, which was told.
-        let _ = standing.changed().await;
-        Ok(Self { office: Some(office), ..Self::with_standing(settings, standing) })
+        let _ = coordinator.duty.clone().changed().await;
+        Ok(coordinator)
     }
 
     /// From now on tells workers to keep snapshots there. A folder is made if it is not there.
@@ -113,14 +130,19 @@ impl Coordinator {
 
     /// Starts on an open store. Must be called within a runtime.
     fn start(store: impl Store, reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
-        let (running, unweighed) = Running::start(store, reader, settings.clone())?;
-        let coordinator = Self::with_standing(settings, watch::channel(Standing::Serving(running)).1);
+        let (duty, coordinator) = Self::new(settings);
+        let (running, unweighed) = Running::start(store, reader, &coordinator)?;
+        duty.send_replace(Duty::Serving(running));
         unweighed.into_iter().for_each(|key| coordinator.weigh_soon(key));
         Ok(coordinator)
     }
 
-    fn with_standing(settings: Settings, standing: watch::Receiver<Standing>) -> Self {
-        Self { settings, snapshots: String::new(), standing, office: None }
+    /// A handle to a coordinator that does not serve yet, and what says when it does.
+    fn new(settings: Settings) -> (watch::Sender<Duty>, Self) {
+        let (sender, duty) = watch::channel(Duty::Absent("the coordinator is starting; ask again".to_owned()));
+        let (access, metrics) = (Arc::new(Mutex::new(Book::default())), Arc::new(Metrics::new()));
+        let (snapshots, caller) = (String::new(), Caller::Anyone);
+        (sender, Self { settings, snapshots, duty, office: None, access, caller, metrics })
     }
 
     /// Takes no more calls, commits what has gathered, and closes the store.
@@ -134,9 +156,9 @@ impl Coordinator {
 
     /// Who answers calls, if anybody does here.
     fn running(&self) -> Result<Running, Refusal> {
-        match &*self.standing.borrow() {
-            Standing::Serving(running) => Ok(running.clone()),
-            Standing::Absent(reason) => Err(Refusal::Unavailable(reason.clone())),
+        match &*self.duty.borrow() {
+            Duty::Serving(running) => Ok(running.clone()),
+            Duty::Absent(reason) => Err(Refusal::Unavailable(reason.clone())),
         }
     }
 
@@ -183,7 +205,20 @@ impl Coordinator {
     ) -> Result<T, Refusal> {
         let running = self.running()?;
         let read = move || Ok(running.read(question).ok_or_else(Refusal::unreachable)??);
-        tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::unreachable())?
+        aside::run(read).await.map_err(|_| Refusal::unreachable())?
+    }
+}
+
+/// Reports that rest on each other: each is only taken if those before it were, and have not been given up since.
+#[derive(Clone, Debug, Default)]
+pub struct Conversation {
+    /// The generation of decisions in which the first was taken.
+    generation: Arc<OnceLock<u64>>,
+}
+
+impl Conversation {
+    fn goes_on(&self, generation: u64) -> bool {
+        *self.generation.get_or_init(|| generation) == generation
     }
 }
 

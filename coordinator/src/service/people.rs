@@ -1,28 +1,32 @@
-//! What people ask: to create, see, cancel and retry sweeps, and to read results.
+//! What people ask: to create and see sweeps, and to read results; `control` has what they change of them.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
+use super::aside;
 use super::catalogue::{Listed, weigh};
 use super::desk::{Desk, say, write};
 use super::joined::joined;
-use super::{Coordinator, FailedPoint, Refusal, SweepView, WatchEvent, WorkerView};
+use super::{Coordinator, FailedPoint, Refusal, SweepView, WatchEvent, Wish, WorkerView};
 use crate::clock;
 use crate::results::TaskResult;
 use crate::scheduler::{Moment, Setback, SweepKey, Workload};
 use crate::spec::Spec;
 use crate::store::{SweepEntry, Write};
 
-const LONGEST_REQUEST_ID: usize = 64;
+/// The most characters of a request id.
+pub const LONGEST_REQUEST_ID: usize = 64;
+/// The most characters of a user's name.
+pub const LONGEST_USER: usize = 64;
 /// Failed points that are shown with a sweep.
 const FAILURES_SHOWN: usize = 100;
 const PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 1000;
 
 impl Coordinator {
-    /// Creates a sweep, or finds the one that the same request created before.
+    /// Creates a sweep in nobody's name, or finds the one that the same request created before.
     ///
     /// # Errors
     /// If the sweep file is refused, with everything that is wrong with it.
@@ -32,14 +36,26 @@ impl Coordinator {
         source: &str,
         overrides: &[String],
     ) -> Result<SweepView, Refusal> {
+        let (request_id, source, overrides) = (request_id.to_owned(), source.to_owned(), overrides.to_owned());
+        self.submit(Wish { request_id, source, overrides, ..Wish::default() }).await
+    }
+
+    /// Creates a sweep, or finds the one that the same request created before.
+    ///
+    /// # Errors
+    /// If the sweep file is refused, with everything that is wrong with it.
+    pub async fn submit(&self, wish: Wish) -> Result<SweepView, Refusal> {
+        let Wish { request_id, source, overrides, user, priority } = wish;
         if request_id.is_empty() || request_id.chars().count() > LONGEST_REQUEST_ID {
             let message = format!("request_id: 1 to {LONGEST_REQUEST_ID} characters are accepted");
             return Err(Refusal::InvalidArgument(message));
         }
-        let request_id = request_id.to_owned();
-        let (source, overrides) = (source.to_owned(), overrides.to_owned());
+        if user.chars().count() > LONGEST_USER || user.chars().any(char::is_control) {
+            let message = format!("user: at most {LONGEST_USER} characters without control characters are accepted");
+            return Err(Refusal::InvalidArgument(message));
+        }
         let parse = move || Spec::parse(&source, &overrides);
-        let spec = tokio::task::spawn_blocking(parse).await.map_err(|_| Refusal::unreachable())?;
+        let spec = aside::run(parse).await.map_err(|_| Refusal::unreachable())?;
         let created = whole_micros(clock::now());
         let (key, new, view) = self
             .decide(move |desk, now| {
@@ -56,10 +72,15 @@ impl Coordinator {
                     source: spec.resolved_source().to_owned(),
                     size: spec.shards().count(),
                     created,
+                    user,
                 };
-                desk.scheduler.on_create(key, entry.size, Workload::Equal);
-                desk.catalogue.insert(Listed { entry: entry.clone(), spec: Ok(spec), workload: Workload::Equal });
-                Ok((vec![Write::Create(entry)], (key, true, view(desk, key, now)?)))
+                let (size, listed) =
+                    (entry.size, Listed { entry: entry.clone(), spec: Ok(spec), workload: Workload::Equal });
+                desk.scheduler.on_create(key, size, listed.submission());
+                desk.catalogue.insert(listed);
+                let (prioritised, ()) = write(desk.scheduler.on_prioritise(key, priority)?)?;
+                let writes = std::iter::once(Write::Create(entry)).chain(prioritised).collect();
+                Ok((writes, (key, true, view(desk, key, now)?)))
             })
             .await?;
         if new {
@@ -71,10 +92,10 @@ impl Coordinator {
     /// Finds out in the background what the points of a sweep cost; until then they all count the same.
     pub(super) fn weigh_soon(&self, key: SweepKey) {
         let coordinator = self.clone();
-        tokio::spawn(async move {
+        aside::start(async move {
             let spec = move |desk: &mut Desk, _| say(desk.spec(key)?.clone());
             let Ok(spec) = coordinator.decide(spec).await else { return };
-            let Ok(workload) = tokio::task::spawn_blocking(move || weigh(&spec)).await else { return };
+            let Ok(workload) = aside::run(move || weigh(&spec)).await else { return };
             let weighed = move |desk: &mut Desk, _| {
                 desk.weighed(key, workload);
                 say(())
@@ -127,41 +148,6 @@ impl Coordinator {
         .await
     }
 
-    /// Gives up what is not finished of a sweep. One that has ended stays as it is.
-    ///
-    /// # Errors
-    /// If there is no such sweep.
-    pub async fn cancel(&self, id: &str) -> Result<SweepView, Refusal> {
-        let id = id.to_owned();
-        self.decide(move |desk, now| {
-            let key = desk.key(&id)?;
-            let (writes, _) = write(desk.scheduler.on_cancel(key)?)?;
-            Ok((writes, view(desk, key, now)?))
-        })
-        .await
-    }
-
-    /// Makes the failed points of a sweep pending again, and answers how many.
-    ///
-    /// # Errors
-    /// If there is no such sweep, it was cancelled, or this release cannot read it.
-    pub async fn retry(&self, id: &str) -> Result<u64, Refusal> {
-        let id = id.to_owned();
-        let retry = move |desk: &mut Desk, _| {
-            let key = desk.key(&id)?;
-            desk.spec(key)?;
-            let weighed = matches!(desk.catalogue.get(key), Some(Listed { workload: Workload::Each { .. }, .. }));
-            let (writes, points) = write(desk.scheduler.on_retry(key)?)?;
-            Ok((writes, (key, points, weighed)))
-        };
-        let (key, points, weighed) = self.decide(retry).await?;
-        // A sweep that had ended when the coordinator started was not weighed.
-        if points > 0 && !weighed {
-            self.weigh_soon(key);
-        }
-        Ok(points)
-    }
-
     /// The latest state of a sweep, now and whenever it changed.
     ///
     /// # Errors
@@ -170,6 +156,7 @@ impl Coordinator {
         let id = id.to_owned();
         self.decide_with_publisher(move |desk, publisher, now| {
             let key = desk.key(&id)?;
+            desk.spec(key)?;
             say(publisher.subscribe(desk, key, now).ok_or_else(|| Refusal::no_sweep(&id))?)
         })
         .await
@@ -186,6 +173,7 @@ impl Coordinator {
         let view = |worker: crate::scheduler::WorkerSummary| WorkerView {
             id: worker.worker.to_string(),
             device: worker.device,
+            memory: worker.memory,
             slots: worker.slots,
             draining: worker.draining,
             leased: worker.leased,
@@ -193,19 +181,6 @@ impl Coordinator {
             last_heartbeat: time_of_day - now.saturating_sub(worker.heard),
         };
         Ok(workers.into_iter().map(view).collect())
-    }
-
-    /// Gives a worker no further leases.
-    ///
-    /// # Errors
-    /// If there is no such worker.
-    pub async fn drain(&self, id: &str) -> Result<(), Refusal> {
-        let worker = id.into();
-        self.decide(move |desk, _| {
-            desk.drained = true;
-            write(desk.scheduler.on_drain(&worker)?)
-        })
-        .await
     }
 
     /// A sweep's spec.
@@ -233,7 +208,8 @@ impl Coordinator {
             say((key, desk.shards(key)))
         };
         let (key, shards) = self.decide(find).await?;
-        let (from, limit) = (shards.first(from_point), limit.saturating_mul(shards.of_each() as usize));
+        let from = shards.first(from_point).min(shards.count());
+        let limit = limit.saturating_mul(shards.of_each() as usize);
         let page = self.read(move |reader| reader.results(key, from, limit)).await?;
         let more = page.len() == limit;
         Ok(joined(shards, page, more))
@@ -241,11 +217,11 @@ impl Coordinator {
 }
 
 /// The store keeps no more of a time.
-fn whole_micros(time: SystemTime) -> SystemTime {
+pub(super) fn whole_micros(time: SystemTime) -> SystemTime {
     let micros = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
 }
 
-fn view(desk: &Desk, key: SweepKey, now: Moment) -> Result<SweepView, Refusal> {
+pub(super) fn view(desk: &Desk, key: SweepKey, now: Moment) -> Result<SweepView, Refusal> {
     desk.view(key, now).ok_or_else(|| Refusal::NotFound(format!("there is no sweep number {}", key.0)))
 }

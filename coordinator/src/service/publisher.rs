@@ -68,7 +68,7 @@ impl Publisher {
         for key in keys {
             let Some(event) = self.event(desk, key, now) else { continue };
             let Some(channel) = self.channels.get_mut(&key) else { continue };
-            if (event.state, &event.progress) != (channel.latest.state, &channel.latest.progress) {
+            if event != (WatchEvent { sequence: event.sequence, ..channel.latest.clone() }) {
                 channel.latest = event.clone();
                 events.push((channel.sender.clone(), event));
             }
@@ -96,7 +96,10 @@ impl Publisher {
     fn event(&mut self, desk: &Desk, key: SweepKey, now: Moment) -> Option<WatchEvent> {
         let progress = desk.scheduler.progress(key, now)?;
         let state = desk.scheduler.state(key).unwrap_or(SweepState::Running);
+        let pause_reason = desk.scheduler.pause_reason(key).map(|reason| reason.to_string());
+        let unmet = desk.scheduler.unmet(key).map(|needs| needs.to_string());
         self.sequence += 1;
-        Some(WatchEvent { sequence: self.sequence, state, progress, shards: desk.shards(key).of_each() })
+        let (sequence, shards) = (self.sequence, desk.shards(key).of_each());
+        Some(WatchEvent { sequence, state, pause_reason, unmet, progress, shards })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::access::Denied;
 use crate::scheduler::Refused;
 use crate::store::{OpenError as StoreOpenError, StoreError};
 
@@ -17,6 +18,12 @@ pub enum Refusal {
     /// It makes sense, but not now, or not with this coordinator.
     #[error("{0}")]
     FailedPrecondition(String),
+    /// Nobody knows who asks.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// Who asks may not.
+    #[error("{0}")]
+    PermissionDenied(String),
     /// Nothing was changed, or it is not known whether it was: the same may be asked again.
     #[error("{0}")]
     Unavailable(String),
@@ -26,10 +33,19 @@ impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         let message = refused.to_string();
         match refused {
-            Refused::UnknownWorker(_) | Refused::UnknownSweep(_) => Self::NotFound(message),
+            Refused::UnknownWorker(_) | Refused::UnknownSweep(_) | Refused::UnknownPoint { .. } => {
+                Self::NotFound(message)
+            }
             Refused::Cancelled => Self::FailedPrecondition(message),
-            Refused::StepsNotRising(_) => Self::InvalidArgument(message),
+            Refused::StepsNotRising(_) | Refused::TooManyRecords(_) => Self::InvalidArgument(message),
         }
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        let message = denied.to_string();
+        if denied.is_unauthenticated() { Self::Unauthenticated(message) } else { Self::PermissionDenied(message) }
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
-pub use crate::scheduler::{Outcome, Progress, SweepState, Verdict};
+pub use crate::scheduler::{Obstacle, Outcome, Progress, Standing, Start, SweepState, Verdict};
+pub use crate::store::PastAttempt;
 
 /// A sweep as people see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +23,33 @@ pub struct SweepView {
     pub progress: Progress,
     /// Shards of each point; 1 where none is split.
     pub shards: u32,
+    /// Whose it is; empty is nobody in particular.
+    pub user: String,
+    /// Higher is served first.
+    pub priority: i32,
+    /// Why it is paused, if it was not a person who paused it.
+    pub pause_reason: Option<String>,
+    /// What it needs of a worker, if it needs anything, as in "cuda with 16 GiB".
+    pub needs: Option<String>,
+    /// There are workers, but none that has what it needs.
+    pub needs_unmet: bool,
     /// Why this release cannot read it, and leases nothing of it.
     pub problem: Option<String>,
+}
+
+/// Somebody's wish for a sweep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Names it: 1 to 64 characters, unique to the wish.
+    pub request_id: String,
+    /// The sweep file's text.
+    pub source: String,
+    /// "PATH=VALUE", applied to the file in this order.
+    pub overrides: Vec<String>,
+    /// Whose it is; empty is nobody in particular.
+    pub user: String,
+    /// Higher is served first.
+    pub priority: i32,
 }
 
 /// A point that was set aside.
@@ -44,8 +70,12 @@ pub struct FailedPoint {
 pub struct WatchEvent {
     /// Rises with every event of the sweep, also over a restart of the coordinator.
     pub sequence: u64,
-    /// Where the sweep is in its life; the last event is the first that is not `Running`.
+    /// Where the sweep is in its life; the last event is the first of a sweep that has ended.
     pub state: SweepState,
+    /// Why it is paused, if it was not a person who paused it.
+    pub pause_reason: Option<String>,
+    /// What it needs and no worker has, although there are some.
+    pub unmet: Option<String>,
     /// Its points by state; its shards, where points are split.
     pub progress: Progress,
     /// Shards of each point; 1 where none is split.
@@ -59,6 +89,8 @@ pub struct WorkerView {
     pub id: String,
     /// "cpu" or "cuda:N".
     pub device: String,
+    /// Bytes of memory of its device; 0 if it cannot tell.
+    pub memory: u64,
     /// Points that it advances at once.
     pub slots: u32,
     /// It gets no further leases.
@@ -80,6 +112,8 @@ pub struct Registration {
     pub slots: u32,
     /// "cpu" or "cuda:N".
     pub device: String,
+    /// Bytes of memory of its device, the smallest where it has several; 0 if it cannot tell.
+    pub memory: u64,
     /// Must be the coordinator's own.
     pub numerics_version: u32,
 }

@@ -8,18 +8,22 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::actor::{Message, release};
+use super::aside;
 use super::desk::{Desk, say, write};
 use super::parking::{Asking, Work};
+use super::recall;
 use super::token::Token;
 use super::{
-    Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal, Registration,
-    Terms, Verdict,
+    Conversation, Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal,
+    Registration, Terms, Verdict,
 };
 use crate::scheduler::{self, Grant, Held, LeaseKey, Measurement, Moment, WorkerId};
 use crate::spec::Spec;
 use crate::store::Write;
 
 const LONGEST_WORKER_ID: usize = 100;
+/// Enough for the names of 512 GPUs.
+const LONGEST_DEVICE: usize = 4096;
 /// No call waits longer for work: a worker asks again, and is heard of.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -29,7 +33,7 @@ impl Coordinator {
     /// # Errors
     /// If it is not one that this coordinator can use.
     pub async fn register(&self, worker: Registration) -> Result<Terms, Refusal> {
-        let Registration { id, slots, device, numerics_version } = worker;
+        let Registration { id, slots, device, memory, numerics_version } = worker;
         let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         if !(1..=LONGEST_WORKER_ID).contains(&id.len()) || !id.chars().all(fits) {
             let message = format!("worker_id: 1 to {LONGEST_WORKER_ID} characters of [A-Za-z0-9._-] are accepted");
@@ -44,7 +48,11 @@ impl Coordinator {
                  results of both are never mixed: start a worker of the coordinator's release"
             )));
         }
-        let registration = scheduler::Registration { worker: id.as_str().into(), slots, device };
+        if device.len() > LONGEST_DEVICE {
+            return Err(Refusal::InvalidArgument(format!("device: at most {LONGEST_DEVICE} bytes are accepted")));
+        }
+        self.admit(&id).await?;
+        let registration = scheduler::Registration { worker: id.as_str().into(), slots, device, memory };
         self.decide(move |desk, now| write(desk.scheduler.on_register(registration, now))).await?;
         let scheduler::Settings { heartbeat_interval, lease_time, .. } = self.settings;
         Ok(Terms { heartbeat_interval, lease_time, snapshots: self.snapshots.clone() })
@@ -55,9 +63,10 @@ impl Coordinator {
     /// # Errors
     /// If the worker is unknown.
     pub async fn lease(&self, worker: &str, wait: Duration) -> Result<LeaseAnswer, Refusal> {
-        let until = Instant::now() + wait.min(LONGEST_WAIT);
+        self.speak_for(worker)?;
+        let mut left = wait.min(LONGEST_WAIT);
+        let until = Instant::now() + left;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
             let inbox = self.running()?.inbox;
             match ask(&inbox, worker.into(), left).await? {
                 Work::Nothing => return Ok(LeaseAnswer::default()),
@@ -69,29 +78,36 @@ impl Coordinator {
                     if !tasks.is_empty() {
                         return Ok(LeaseAnswer { lease: Some(LeasedRange { token, sweep_id, tasks }), drain: false });
                     }
+                    left = until.saturating_duration_since(Instant::now());
                 }
             }
         }
     }
 
     /// Writes out the configurations of a lease's points. A point that has none, because its values contradict each other
-    /// where no check of the sweep could look, fails here, and for good.
+    /// where no check of the sweep could look, fails here, and for good; one whose result is there already finishes here.
     async fn tasks(&self, token: &str, grant: Grant, spec: Spec) -> Result<Vec<LeasedTask>, Refusal> {
+        let sweep = grant.lease.sweep;
         let write_out = move || {
-            let (mut tasks, mut failed) = (Vec::new(), Vec::new());
+            let (mut tasks, mut failed, mut digests) = (Vec::new(), Vec::new(), Vec::new());
             for (point, attempt) in grant.tasks {
                 match spec.shard(point) {
-                    Ok(config) => tasks.push(LeasedTask { point, attempt, config: config.to_json() }),
+                    Ok(config) => {
+                        digests.extend(recall::digest(&config).map(|digest| (point, digest)));
+                        tasks.push(LeasedTask { point, attempt, config: config.to_json() });
+                    }
                     Err(error) => failed.push((point, Outcome::Failed { error: error.to_string(), permanent: true })),
                 }
             }
-            (tasks, failed)
+            (tasks, failed, digests)
         };
-        let written = tokio::task::spawn_blocking(write_out).await;
-        let (tasks, failed) = written.map_err(|_| Refusal::unreachable())?;
+        let written = aside::run(write_out).await;
+        let (mut tasks, failed, digests) = written.map_err(|_| Refusal::unreachable())?;
         if !failed.is_empty() {
             self.finish(token, failed).await?;
         }
+        let ended = self.recall(token, sweep, digests).await?;
+        tasks.retain(|task| !ended.contains(&task.point));
         Ok(tasks)
     }
 
@@ -100,6 +116,7 @@ impl Coordinator {
     /// # Errors
     /// If the worker is unknown: it registers again and keeps its leases.
     pub async fn heartbeat(&self, worker: &str, held: Vec<HeldLease>) -> Result<Directives, Refusal> {
+        self.speak_for(worker)?;
         let worker = worker.into();
         self.decide(move |desk, now| {
             let mut unknown = Vec::new();
@@ -123,15 +140,18 @@ impl Coordinator {
     /// # Errors
     /// If the token is none, or steps do not rise or are beyond what can be stored.
     pub async fn report(&self, token: &str, points: Vec<(u64, Vec<v1::Record>)>) -> Result<Verdict, Refusal> {
-        self.hand_in_report(token, points).await?.answer().await
+        self.hand_in_report(&Conversation::default(), token, points).await?.answer().await
     }
 
-    /// Like [`Coordinator::report`], but returns once the report has its place in the order of calls.
+    /// Like [`Coordinator::report`], but returns once the report has its place in the order of calls. Whoever does not
+    /// wait for an answer before the next report shows by the conversation that the next rests on this one: after a failed
+    /// write all that follow are refused, or a later step would be taken and the one before it for a repetition.
     ///
     /// # Errors
     /// If the report is refused at sight.
     pub async fn hand_in_report(
         &self,
+        conversation: &Conversation,
         token: &str,
         points: Vec<(u64, Vec<v1::Record>)>,
     ) -> Result<Pending<Verdict>, Refusal> {
@@ -147,7 +167,9 @@ impl Coordinator {
             records.into_iter().map(measurement)
         };
         let records: Vec<_> = points.into_iter().flat_map(measurements).collect();
-        self.hand_in(move |desk, _, now| match desk.lease(&token) {
+        let (claim, conversation) = (self.claim(), conversation.clone());
+        self.hand_in(move |desk, _, now| match claim.to(desk, &token)? {
+            _ if !conversation.goes_on(desk.generation) => Err(Refusal::unreachable()),
             Some(lease) => write(desk.scheduler.on_report(lease, records, now)?),
             None => say(Verdict::Stale),
         })
@@ -164,10 +186,13 @@ impl Coordinator {
         let (finished, failed): (Vec<_>, Vec<_>) = outcomes.iter().partition(completed);
         let points = |outcomes: Vec<&(u64, _)>| outcomes.into_iter().map(|(point, _)| *point).collect::<Vec<_>>();
         let (finished, failed) = (points(finished), points(failed));
-        let finish = move |desk: &mut Desk, now| match desk.lease(&token) {
+        let claim = self.claim();
+        let finish = move |desk: &mut Desk, now| match claim.to(desk, &token)? {
             Some(lease) => {
+                let size = desk.shards(lease.sweep).count();
+                let there = outcomes.iter().all(|(point, _)| *point < size);
                 let (writes, verdict) = write(desk.scheduler.on_finish(lease, outcomes, now))?;
-                Ok((writes, (Some(lease), verdict)))
+                Ok((writes, (Some(lease).filter(|_| there), verdict)))
             }
             None => say((None, Verdict::Stale)),
         };
@@ -187,7 +212,8 @@ impl Coordinator {
     /// If the token is none.
     pub async fn release(&self, token: &str) -> Result<(), Refusal> {
         let token = parse(token)?;
-        self.decide(move |desk, _| match desk.lease(&token) {
+        let claim = self.claim();
+        self.decide(move |desk, _| match claim.to(desk, &token)? {
             Some(lease) => write(desk.scheduler.on_release(lease)),
             None => say(()),
         })

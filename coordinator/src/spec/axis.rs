@@ -154,6 +154,12 @@ fn list(key: &Key, place: &str, values: &[Value], problems: &mut Vec<Problem>) -
         problems.push(Problem::new(place, format!("an axis without values; accepted: {GRAMMAR}")));
         return None;
     }
+    if values.len() as u64 > MOST_LISTED {
+        let message =
+            format!("a list of {} values; accepted: up to {MOST_LISTED}, or a range of any length", values.len());
+        problems.push(Problem::new(place, message));
+        return None;
+    }
     let real = |value: &Value| value.as_f64().filter(|_| key.kind == Kind::Real).map(Value::from);
     let values: Vec<_> = values.iter().map(|value| real(value).unwrap_or_else(|| value.clone())).collect();
     Some(Values::List(values))

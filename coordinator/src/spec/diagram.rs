@@ -18,12 +18,14 @@ pub struct Diagram {
 }
 
 impl Diagram {
-    /// Reads the table, given the paths of all axes, outer before inner, and how many values each has: without a word in
-    /// it, the first two span the diagram that are not the seed and have not too many to be drawn.
+    /// Reads the table, given the paths of all axes, outer before inner, how many values each has, and which advance
+    /// together: without a word in it, the first two span the diagram that are not the seed, have not too many values to be
+    /// drawn, and do not advance together, for then nothing lies off the diagonal.
     pub(super) fn read(
         value: Option<&Value>,
         axes: &[&str],
         count: impl Fn(&str) -> u64,
+        together: impl Fn(&str, &str) -> bool,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let empty = Map::new();
@@ -58,10 +60,13 @@ impl Diagram {
         if x.is_some() && x == y {
             problems.push(Problem::new("diagram.y", "is the axis of x already; accepted: another axis"));
         }
-        let open = |axis: &&str| *axis != "seed" && Some(*axis) != x && Some(*axis) != y && count(axis) <= MOST_LISTED;
-        let mut free = axes.iter().copied().filter(open);
-        let x = x.or_else(|| free.next());
-        let y = y.or_else(|| free.next());
+        let open = |axis: &&str| *axis != "seed" && count(axis) <= MOST_LISTED;
+        let beside = |other: Option<&str>| {
+            let apart = |axis: &&str| other.is_none_or(|other| *axis != other && !together(axis, other));
+            axes.iter().copied().filter(open).find(apart)
+        };
+        let x = x.or_else(|| beside(y));
+        let y = y.or_else(|| beside(x).filter(|_| x.is_some()));
         let phases = table.get("phases").and_then(|value| PhaseRule::read(value, problems)).unwrap_or_default();
         Self { x: x.map(str::to_owned), y: y.map(str::to_owned), phases }
     }

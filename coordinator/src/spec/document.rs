@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Located, Place, Places, SpecError};
 
 /// The keys of a sweep file's top level.
-pub(super) const TOP_LEVEL: [&str; 5] = ["name", "task", "axes", "zip", "diagram"];
+pub(super) const TOP_LEVEL: [&str; 6] = ["name", "task", "axes", "zip", "diagram", "resources"];
 
 /// A sweep file with its overrides applied.
 pub(super) struct Document {
@@ -70,10 +70,10 @@ fn set(tree: &mut Map<String, Value>, text: &str) -> Result<String, Problem> {
     let (path, value) = (path.trim(), override_value(path.trim(), value.trim())?);
     let (top, below) = path.split_once('.').map_or((path, None), |(top, below)| (top, Some(below)));
     match (top, below) {
-        ("name" | "zip" | "axes" | "diagram", None) => {
+        ("name" | "zip" | "axes" | "diagram" | "resources", None) => {
             tree.insert(top.to_owned(), value);
         }
-        ("task" | "diagram", Some(below)) => put(tree.entry(top).or_insert_with(empty), below, value),
+        ("task" | "diagram" | "resources", Some(below)) => put(tree.entry(top).or_insert_with(empty), below, value),
         ("axes", Some(below)) => {
             let axes = tree.entry("axes").or_insert_with(empty);
             if !axes.is_object() {
@@ -88,7 +88,8 @@ fn set(tree: &mut Map<String, Value>, text: &str) -> Result<String, Problem> {
         }
         _ => {
             let hint = key(path).map(|key| format!(", did you mean task.{}?", key.path)).unwrap_or_default();
-            let message = format!("unknown key{hint}; accepted: name, task.KEY, axes.KEY, zip and diagram.KEY");
+            let message =
+                format!("unknown key{hint}; accepted: name, task.KEY, axes.KEY, zip, diagram.KEY and resources.KEY");
             return Err(Problem::new(path, message));
         }
     }
@@ -158,9 +159,7 @@ impl Reader {
             DeValue::Boolean(truth) => Value::Bool(*truth),
             DeValue::Integer(whole) => {
                 let (digits, radix) = (whole.as_str(), whole.radix());
-                let number = i64::from_str_radix(digits, radix).map(Number::from);
-                let number = number.or_else(|_| u64::from_str_radix(digits, radix).map(Number::from));
-                self.number(path, digits, number.ok())
+                self.number(path, digits, i64::from_str_radix(digits, radix).map(Number::from).ok())
             }
             // Adding zero makes −0 the 0 that it equals, so that equal settings have equal digests.
             DeValue::Float(real) => {
@@ -190,7 +189,7 @@ impl Reader {
     fn number(&mut self, path: &str, digits: &str, number: Option<Number>) -> Value {
         let number = number.map(Value::Number);
         number.unwrap_or_else(|| {
-            self.problems.push(Problem::refused(path, digits, "a finite number of up to 64 bits"));
+            self.problems.push(Problem::refused(path, digits, "a finite number; a whole one of up to 63 bits"));
             Value::Null
         })
     }

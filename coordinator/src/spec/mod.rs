@@ -14,6 +14,7 @@ mod parse;
 mod phase_rule;
 mod range;
 mod resolved;
+mod resources;
 mod shards;
 mod specimens;
 #[cfg(test)]
@@ -27,9 +28,11 @@ use serde_json::Value;
 pub use axis::Scale;
 pub use diagram::Diagram;
 pub use error::{Located, Place, SpecError};
+pub(crate) use parse::MOST_SAMPLERS;
 pub use phase_rule::{CullenThresholds, LiuThresholds, PhaseRule};
 pub use shards::Shards;
 
+use crate::scheduler::Requirement;
 use crate::space::Space;
 use crate::work::{self, Cost};
 use axes::Group;
@@ -37,6 +40,8 @@ use axis::Axis;
 
 /// The most shards whose cost is summed up one by one; of more, a sample of the points is.
 const MOST_SUMMED: u64 = 100_000;
+/// How many points that sample has.
+const SAMPLE: u64 = 1000;
 
 /// A sweep. Cheap to clone and to hold, whatever its size.
 #[derive(Clone, Debug)]
@@ -59,6 +64,7 @@ struct Parts {
     /// `sampler_coordinates` as `resolve` takes them.
     samplers: Vec<Vec<Override>>,
     diagram: Diagram,
+    requirement: Requirement,
     total: OnceLock<Cost>,
     /// The last point resolved, at the first seed. Seeds vary fastest, and most points differ from the last one asked for
     /// in nothing else: reading the table again would be most of what leasing a small task costs.
@@ -68,7 +74,8 @@ struct Parts {
 impl PartialEq for Spec {
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (&*self.0, &*other.0);
-        (&a.name, &a.task, &a.outer, &a.inner, &a.diagram) == (&b.name, &b.task, &b.outer, &b.inner, &b.diagram)
+        (&a.name, a.requirement) == (&b.name, b.requirement)
+            && (&a.task, &a.outer, &a.inner, &a.diagram) == (&b.task, &b.outer, &b.inner, &b.diagram)
     }
 }
 
@@ -98,6 +105,12 @@ impl Spec {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.space.size()
+    }
+
+    /// The `[task]` table of the resolved sweep file: everything filled in that no axis sets.
+    #[must_use]
+    pub fn task_table(&self) -> &Value {
+        &self.0.task
     }
 
     /// What is leased: the points, or the shards into which each is split.
@@ -171,6 +184,12 @@ impl Spec {
         &self.0.diagram
     }
 
+    /// What a worker must have to be given its points.
+    #[must_use]
+    pub fn requirement(&self) -> Requirement {
+        self.0.requirement
+    }
+
     /// An axis's values in order; `None` if there is no such axis, or if they are more than a million.
     #[must_use]
     pub fn axis_values(&self, path: &str) -> Option<&[Value]> {
@@ -208,8 +227,8 @@ impl Spec {
         let digits: Vec<_> =
             outer.iter().map(|group| (group.pace(), if matters(group) { group.count } else { 1 })).collect();
         let Ok(deciding) = Space::new(&digits) else { return Cost::default() };
-        let few = MOST_SUMMED / u64::from(self.shards().of_each());
-        let sampled = if deciding.size() <= few { deciding.size() } else { 1000 };
+        let few = (MOST_SUMMED / u64::from(self.shards().of_each())).max(SAMPLE);
+        let sampled = if deciding.size() <= few { deciding.size() } else { SAMPLE };
         let point = |i: u64| {
             let evenly = u128::from(i) * u128::from(deciding.size()) / u128::from(sampled);
             let digits = deciding.unrank(u64::try_from(evenly).unwrap_or_default());

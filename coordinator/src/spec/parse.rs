@@ -10,11 +10,11 @@ use super::axis::Axis;
 use super::check::Check;
 use super::diagram::Diagram;
 use super::document::{Document, TOP_LEVEL};
-use super::{Parts, Shards, SpecError, resolved};
+use super::{Parts, Shards, SpecError, resolved, resources};
 use crate::space::{MOST_POINTS, Space, SpaceError};
 
 /// The most sampler settings of one task.
-const MOST_SAMPLERS: u64 = 4096;
+pub(crate) const MOST_SAMPLERS: u64 = 4096;
 
 /// Reads, checks and resolves a sweep file.
 pub(super) fn parse(source: &str, overrides: &[String]) -> Result<Parts, SpecError> {
@@ -29,7 +29,11 @@ pub(super) fn parse(source: &str, overrides: &[String]) -> Result<Parts, SpecErr
     let paths: Vec<_> = outer.iter().chain(&inner).copied().collect();
     let drawn: Vec<_> = paths.iter().copied().chain(axes.broken.iter().map(String::as_str)).collect();
     let count = |path: &str| axes.all().find(|axis| axis.path == path).map_or(1, Axis::count);
-    let diagram = Diagram::read(document.tree.get("diagram"), &drawn, count, &mut problems);
+    let together = |a: &str, b: &str| {
+        axes.outer.iter().chain(&axes.inner).any(|group| group.any(|path| path == a) && group.any(|path| path == b))
+    };
+    let diagram = Diagram::read(document.tree.get("diagram"), &drawn, count, together, &mut problems);
+    let requirement = resources::read(document.tree.get("resources"), &mut problems);
     problems.extend(idle_overrides(&document, &paths));
     match document.tree.get("task") {
         None => problems.push(Problem::new("task", "is missing; every sweep needs it")),
@@ -56,6 +60,7 @@ pub(super) fn parse(source: &str, overrides: &[String]) -> Result<Parts, SpecErr
         sampler_coordinates,
         samplers,
         diagram,
+        requirement,
         total: OnceLock::new(),
         recent: Mutex::default(),
     };

@@ -1,5 +1,7 @@
 //! What every backend promises, as a suite that each instantiates: `store_contract_suite!(Backend)`.
 
+mod tokens;
+
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +10,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use prost::Message;
 
-use super::{Reader, Store, StoreError, StoredSweep, SweepEntry, Write};
+use super::{History, PastAttempt, Reader, Store, StoreError, StoredSweep, SweepEntry, Write};
 use crate::results::TaskState;
 use crate::scheduler::snapshot::SweepSnapshot;
 use crate::scheduler::tests::random;
@@ -36,18 +38,27 @@ macro_rules! store_contract_suite {
             a_lease_that_ended_writes_nothing,
             an_epoch_is_granted_once,
             a_sweep_that_ended_grants_nothing,
+            a_paused_sweep_grants_nothing_and_says_why,
+            a_priority_is_kept,
             a_point_finishes_once,
             a_group_is_written_whole_or_not_at_all,
             records_of_other_attempts_are_gone_once_a_point_ended,
             results_come_in_pages_in_the_order_of_points,
             failures_are_listed_until_they_are_retried,
             it_is_known_which_lease_ended_a_point,
+            all_that_became_of_a_point_is_remembered,
             the_first_baseline_stays,
+            a_result_is_found_where_its_point_finished_first,
+            tokens_are_there_as_they_were_made,
+            a_token_is_used_as_often_as_it_may,
+            a_revoked_token_is_used_no_more_and_speaks_for_nobody,
+            a_worker_has_one_token,
             any_schedule_loads_as_it_was_decided,
         );
     };
 }
 pub(crate) use store_contract_suite;
+pub(crate) use tokens::*;
 
 pub(crate) const SWEEP: SweepKey = SweepKey(1);
 const NOW: SystemTime = UNIX_EPOCH;
@@ -61,6 +72,7 @@ pub(crate) fn entry(key: SweepKey, size: u64) -> SweepEntry {
         source: "name = \"map\"".into(),
         size,
         created: UNIX_EPOCH + Duration::from_micros(1_234_567_890),
+        user: "ann".into(),
     }
 }
 
@@ -103,7 +115,7 @@ pub(crate) fn record(epoch: u64, point: u64, step: u64) -> Write {
 }
 
 fn moved(from: SweepState, to: SweepState) -> Write {
-    Write::Schedule(Change::Moved { sweep: SWEEP, from, to })
+    Write::Schedule(Change::Moved { sweep: SWEEP, from, to, reason: None })
 }
 
 /// A store with one sweep of ten points.
@@ -123,18 +135,25 @@ pub(crate) fn assert_is_the_older_sweep(reader: &mut impl Reader) {
     let stored = reader.sweeps().unwrap();
     assert_eq!(stored.len(), 1);
     let StoredSweep { entry: stored, state } = &stored[0];
-    assert_eq!(*stored, entry(SWEEP, 10));
+    assert_eq!(*stored, SweepEntry { user: String::new(), ..entry(SWEEP, 10) });
     assert_eq!((state.state, state.epoch, state.next), (SweepState::Running, 4, 4));
+    assert_eq!((state.priority, state.tripped, &state.pause_reason), (0, false, &None));
     assert_eq!((&state.finished, &state.failed), (&Points::from_iter([0]), &Points::from_iter([3])));
     assert_eq!(state.attempts.iter().collect::<Vec<_>>(), [(&2, &1)]);
-    let lease = &state.leases[&4];
-    assert_eq!((lease.worker.to_string(), lease.slots, &lease.remain), ("w".to_owned(), 2, &Points::from_iter([1])));
-    assert_eq!(lease.reported[&1].last_step, 0);
+    let held = &state.leases[&4];
+    assert_eq!((held.worker.to_string(), held.slots, &held.remain), ("w".to_owned(), 2, &Points::from_iter([1])));
+    assert_eq!(held.reported[&1].last_step, 0);
     let results = reader.results(SWEEP, 0, 10).unwrap();
     let seen: Vec<_> = results.iter().map(|r| (r.point, r.state, r.attempts, r.records.len())).collect();
     let expected = [(0, TaskState::Finished, 1, 1), (1, TaskState::Leased, 1, 1), (3, TaskState::Failed, 3, 0)];
     assert_eq!(seen, expected);
+    assert_eq!(
+        reader.history(SWEEP, 1, Some(lease(4))).unwrap(),
+        History::default(),
+        "nobody noted when it was granted"
+    );
     assert_eq!(reader.baseline("digest").unwrap(), Some(vec![1]));
+    assert_eq!((reader.tokens().unwrap(), reader.contents(&["digest"]).unwrap()), (vec![], vec![None]));
 }
 
 fn assert_conflict(outcome: Result<(), StoreError>) {
@@ -188,6 +207,32 @@ pub(crate) fn a_sweep_that_ended_grants_nothing<B: Backend>(folder: &Path) {
     store.commit(&[moved(SweepState::Running, SweepState::Cancelled)], NOW).unwrap();
     assert_conflict(store.commit(&[grant(1, 0..2)], NOW));
     assert_conflict(store.commit(&[moved(SweepState::Running, SweepState::Completed)], NOW));
+}
+
+pub(crate) fn a_paused_sweep_grants_nothing_and_says_why<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    let (from, to) = (SweepState::Running, SweepState::Paused);
+    let paused = Change::Moved { sweep: SWEEP, from, to, reason: Some("most of it failed".into()) };
+    store.commit(&[grant(1, 0..2), Write::Schedule(paused)], NOW).unwrap();
+    let before = state(&mut reader);
+    assert_eq!((before.state, before.pause_reason.as_deref()), (SweepState::Paused, Some("most of it failed")));
+    assert_conflict(store.commit(&[grant(2, 2..4)], NOW));
+    assert_conflict(store.commit(&[moved(SweepState::Running, SweepState::Paused)], NOW));
+    store
+        .commit(&[finish(1, [0, 1], []), moved(SweepState::Paused, SweepState::Running), grant(2, 2..4)], NOW)
+        .unwrap();
+    assert_eq!((state(&mut reader).pause_reason, state(&mut reader).tripped), (None, true));
+    store.commit(&[Write::Schedule(Change::Retried { sweep: SWEEP })], NOW).unwrap();
+    assert!(!state(&mut reader).tripped);
+}
+
+pub(crate) fn a_priority_is_kept<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    assert_eq!(state(&mut reader).priority, 0);
+    let prioritised = |sweep| Write::Schedule(Change::Prioritised { sweep, priority: -7 });
+    store.commit(&[prioritised(SWEEP)], NOW).unwrap();
+    assert_eq!(state(&mut reader).priority, -7);
+    assert_conflict(store.commit(&[prioritised(SweepKey(2))], NOW));
 }
 
 pub(crate) fn a_point_finishes_once<B: Backend>(folder: &Path) {
@@ -267,6 +312,29 @@ pub(crate) fn it_is_known_which_lease_ended_a_point<B: Backend>(folder: &Path) {
     assert!(!reader.ended_under(lease(1), &[0, 5], &[]).unwrap());
 }
 
+pub(crate) fn all_that_became_of_a_point_is_remembered<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    assert_eq!(reader.history(SWEEP, 0, None).unwrap(), History::default());
+    store.commit(&[grant(1, 0..1), set_back(1, 0, 1, false)], at(1)).unwrap();
+    store.commit(&[grant(2, 0..1), set_back(2, 0, 2, true)], at(2)).unwrap();
+    store.commit(&[Write::Schedule(Change::Retried { sweep: SWEEP }), grant(3, 0..2)], at(3)).unwrap();
+    let attempt = |attempt, set_aside, ended| PastAttempt {
+        attempt,
+        worker: "w".into(),
+        error: format!("failure {attempt}"),
+        set_aside,
+        ended,
+    };
+    let attempts = vec![attempt(1, false, at(1)), attempt(2, true, at(2))];
+    let expected = History { attempts, finish: None, granted: Some(at(3)) };
+    assert_eq!(reader.history(SWEEP, 0, Some(lease(3))).unwrap(), expected);
+    store.commit(&[finish(3, [0], [1])], at(4)).unwrap();
+    let finished = PastAttempt { error: String::new(), ..attempt(1, false, at(4)) };
+    let expected = History { finish: Some(finished), granted: None, ..expected };
+    assert_eq!(reader.history(SWEEP, 0, None).unwrap(), expected);
+}
+
 pub(crate) fn the_first_baseline_stays<B: Backend>(folder: &Path) {
     let (mut store, mut reader) = open::<B>(folder);
     assert_eq!(reader.baseline("a").unwrap(), None);
@@ -274,6 +342,17 @@ pub(crate) fn the_first_baseline_stays<B: Backend>(folder: &Path) {
         store.commit(&[Write::Baseline { digest: "a".into(), estimate }], NOW).unwrap();
     }
     assert_eq!(reader.baseline("a").unwrap(), Some(vec![1]));
+}
+
+pub(crate) fn a_result_is_found_where_its_point_finished_first<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    let content = |digest: &str, point| Write::Content { digest: digest.into(), sweep: SWEEP, point };
+    store.commit(&[grant(1, 0..4), content("a", 0), content("b", 1), content("a", 2)], NOW).unwrap();
+    assert_eq!(reader.contents(&["a", "b", "c"]).unwrap(), [None, None, None], "nothing has finished");
+    store.commit(&[finish(1, [2, 1], [0, 3])], NOW).unwrap();
+    assert_eq!(reader.contents(&["a", "c", "b"]).unwrap(), [Some((SWEEP, 2)), None, Some((SWEEP, 1))]);
+    store.commit(&[content("a", 3), finish(1, [3], [0])], NOW).unwrap();
+    assert_eq!(reader.contents(&["a"]).unwrap(), [Some((SWEEP, 2))], "what has finished stays");
 }
 
 pub(crate) fn any_schedule_loads_as_it_was_decided<B: Backend>(folder: &Path) {

@@ -1,5 +1,5 @@
 //! How every backend stores what is not a plain number or text: sets of points as roaring bitmaps in their portable
-//! serialisation, with runs; states by number; times in microseconds; records as the bytes of their message.
+//! serialisation, with runs; states and roles by number; times in microseconds; records as the bytes of their message.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,6 +8,7 @@ use phasegrid_proto::v1;
 use prost::Message;
 use roaring::RoaringBitmap;
 
+use crate::access::{Digest, Role, Token, TokenEntry, TokenId};
 use crate::scheduler::{Points, SweepState};
 
 /// What was stored cannot be read.
@@ -50,6 +51,7 @@ pub(super) fn state_number(state: SweepState) -> u8 {
         SweepState::Running => 1,
         SweepState::Completed => 2,
         SweepState::Cancelled => 3,
+        SweepState::Paused => 4,
     }
 }
 
@@ -59,7 +61,51 @@ pub(super) fn state(number: i64) -> Result<SweepState, Unreadable> {
         1 => Ok(SweepState::Running),
         2 => Ok(SweepState::Completed),
         3 => Ok(SweepState::Cancelled),
+        4 => Ok(SweepState::Paused),
         _ => Err(Unreadable(format!("a sweep is in state {number}, which there is not"))),
+    }
+}
+
+/// The number under which a role is stored.
+pub(super) fn role_number(role: Role) -> u8 {
+    match role {
+        Role::Worker => 1,
+        Role::Submit => 2,
+        Role::Read => 3,
+        Role::Admin => 4,
+    }
+}
+
+/// An access token as its columns have it.
+#[derive(Debug)]
+pub(super) struct StoredToken {
+    pub(super) id: String,
+    pub(super) role: i64,
+    pub(super) name: String,
+    pub(super) digest: Vec<u8>,
+    pub(super) created: SystemTime,
+    pub(super) expires: Option<SystemTime>,
+    pub(super) uses: Option<u64>,
+    pub(super) used: u64,
+    pub(super) revoked: Option<SystemTime>,
+    pub(super) workers: Vec<String>,
+}
+
+impl StoredToken {
+    pub(super) fn read(self) -> Result<Token, Unreadable> {
+        let Self { id, role, name, digest, created, expires, uses, used, revoked, workers } = self;
+        let damaged = |what: &str| Unreadable(format!("the {what} of the token {id:?} is none"));
+        let role = Role::ALL.into_iter().find(|known| i64::from(role_number(*known)) == role);
+        let entry = TokenEntry {
+            id: TokenId::parse(&id).ok_or_else(|| damaged("id"))?,
+            role: role.ok_or_else(|| damaged("role"))?,
+            name,
+            digest: Digest::from_bytes(&digest).ok_or_else(|| damaged("digest"))?,
+            created,
+            expires,
+            uses,
+        };
+        Ok(Token { entry, used, revoked, workers })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is durable: sweeps, leases, results and baselines.
+//! What is durable: sweeps, leases, results, baselines and access tokens.
 //!
 //! The [`Store`] takes [`Write`]s, whole groups of them in one transaction; they state what was decided, and each names
 //! what it rests on (a lease that is alive, the sweep's last epoch, its state). A write that rests on the past is a
@@ -21,6 +21,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use crate::access::{self, Token};
 use crate::results::TaskResult;
 use crate::scheduler::snapshot::SweepSnapshot;
 use crate::scheduler::{Change, LeaseKey, Setback, SweepKey};
@@ -42,6 +43,12 @@ pub trait Reader: Send + 'static {
     /// If the store fails.
     fn sweeps(&mut self) -> Result<Vec<StoredSweep>, StoreError>;
 
+    /// All access tokens in the order of their creation.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn tokens(&mut self) -> Result<Vec<Token>, StoreError>;
+
     /// Up to `limit` points from `from` on, in order: those that are leased, finished, set aside, or have records. A
     /// point's records are those of the newest attempt that has any.
     ///
@@ -55,6 +62,12 @@ pub trait Reader: Send + 'static {
     /// If the store fails.
     fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError>;
 
+    /// What became of a point so far; `lease` is that which covers it now, if one does.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn history(&mut self, sweep: SweepKey, point: u64, lease: Option<LeaseKey>) -> Result<History, StoreError>;
+
     /// All of these points finished under this lease, and of all of those the last bad end was under it.
     ///
     /// # Errors
@@ -66,6 +79,38 @@ pub trait Reader: Send + 'static {
     /// # Errors
     /// If the store fails.
     fn baseline(&mut self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// For each digest, the finished point that has its result, if one is known.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn contents(&mut self, digests: &[&str]) -> Result<Vec<Option<(SweepKey, u64)>>, StoreError>;
+}
+
+/// What became of a point.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Attempts that ended badly, the oldest first. When a person retries the point their numbers begin anew.
+    pub attempts: Vec<PastAttempt>,
+    /// The attempt that finished it.
+    pub finish: Option<PastAttempt>,
+    /// When the lease that covers it was granted.
+    pub granted: Option<SystemTime>,
+}
+
+/// An attempt that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastAttempt {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// Who made it.
+    pub worker: String,
+    /// What ended it; empty if it finished the point.
+    pub error: String,
+    /// The point was set aside.
+    pub set_aside: bool,
+    /// When it ended, by the coordinator's clock.
+    pub ended: SystemTime,
 }
 
 /// Something to be made durable.
@@ -75,12 +120,23 @@ pub enum Write {
     Create(SweepEntry),
     /// The scheduler decided.
     Schedule(Change),
+    /// Something about access tokens changed.
+    Access(access::Change),
     /// A baseline was computed; the first one stays.
     Baseline {
         /// Names it.
         digest: String,
         /// The estimate, encoded.
         estimate: Vec<u8>,
+    },
+    /// The result of this digest is that of this point, once it has finished. The first that finishes stays.
+    Content {
+        /// Names the result.
+        digest: String,
+        /// Of which sweep.
+        sweep: SweepKey,
+        /// The point, or the shard where points are split.
+        point: u64,
     },
 }
 
@@ -101,6 +157,8 @@ pub struct SweepEntry {
     pub size: u64,
     /// When it was created: a whole number of microseconds.
     pub created: SystemTime,
+    /// Whose it is; empty is nobody in particular.
+    pub user: String,
 }
 
 /// A sweep as it is stored.

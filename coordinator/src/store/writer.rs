@@ -27,38 +27,54 @@ pub struct Batch {
 }
 
 /// Starts the thread. `failed` is told the generation of each group that could not be written, once, and before anybody
-/// waiting for the group is told. The thread ends when the sender is dropped; the store is closed then.
+/// waiting for the group is told. The thread ends when the batches' sender is dropped; the store is closed then.
 ///
 /// # Errors
 /// If the system has no thread to spare.
 pub fn spawn(
     store: impl Store,
+    batches: mpsc::Receiver<Batch>,
     failed: impl Fn(u64, &StoreError) + Send + 'static,
-) -> std::io::Result<(mpsc::Sender<Batch>, thread::JoinHandle<()>)> {
-    let (sender, batches) = mpsc::channel();
-    let handle = thread::Builder::new().name("store-writer".into()).spawn(move || run(store, &batches, &failed))?;
-    Ok((sender, handle))
+) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("store-writer".into()).spawn(move || run(store, &batches, &failed))
 }
 
-fn run(mut store: impl Store, batches: &mpsc::Receiver<Batch>, failed: &dyn Fn(u64, &StoreError)) {
-    let mut refused: Option<(u64, StoreError)> = None;
+fn run(store: impl Store, batches: &mpsc::Receiver<Batch>, failed: &dyn Fn(u64, &StoreError)) {
+    let mut writer = Writer::new(store);
     while let Ok(first) = batches.recv() {
+        writer.write(first, batches, failed);
+    }
+}
+
+/// The store, and what it must not be asked any more.
+pub(crate) struct Writer<S> {
+    store: S,
+    /// The last generation that could not be written, and why.
+    refused: Option<(u64, StoreError)>,
+}
+
+impl<S: Store> Writer<S> {
+    pub(crate) fn new(store: S) -> Self {
+        Self { store, refused: None }
+    }
+
+    /// Writes a batch, and with it those that wait behind it; then tells all who asked.
+    pub(crate) fn write(&mut self, first: Batch, behind: &mpsc::Receiver<Batch>, failed: &dyn Fn(u64, &StoreError)) {
         let generation = first.generation;
-        if let Some((_, error)) = refused.as_ref().filter(|(refused, _)| generation <= *refused) {
-            (first.done)(Err(error.clone()));
-            continue;
+        if let Some((_, error)) = self.refused.as_ref().filter(|(refused, _)| generation <= *refused) {
+            return (first.done)(Err(error.clone()));
         }
         let mut writes = first.writes;
         let mut waiting = vec![first.done];
         while writes.len() < MOST_WRITES {
-            let Ok(mut batch) = batches.try_recv() else { break };
+            let Ok(mut batch) = behind.try_recv() else { break };
             writes.append(&mut batch.writes);
             waiting.push(batch.done);
         }
-        let outcome = if writes.is_empty() { Ok(()) } else { store.commit(&writes, crate::clock::now()) };
+        let outcome = if writes.is_empty() { Ok(()) } else { self.store.commit(&writes, crate::clock::now()) };
         if let Err(error) = &outcome {
             failed(generation, error);
-            refused = Some((generation, error.clone()));
+            self.refused = Some((generation, error.clone()));
         }
         waiting.into_iter().for_each(|done| done(outcome.clone()));
     }
@@ -98,7 +114,8 @@ mod tests {
             let ((groups, told), (verdicts, asked)) = (mpsc::channel(), mpsc::channel());
             let ((failures, failed), (done, answers)) = (mpsc::channel(), mpsc::channel());
             let store = Gated { groups, verdicts: asked };
-            let (writer, _) = spawn(store, move |generation, _| failures.send(generation).unwrap()).unwrap();
+            let (writer, batches) = mpsc::channel();
+            spawn(store, batches, move |generation, _| failures.send(generation).unwrap()).unwrap();
             Self { writer, groups: told, verdicts, failed, done, answers }
         }
 

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Problem;
 
+/// The most checkpoints that a task may ask for; with the first and the last step, which are always there, its records.
+pub const MOST_CHECKPOINTS: u64 = 100_000;
+
 /// A set of steps. Except for an explicit list, the first and the last step always belong to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checkpoints {
@@ -41,15 +44,16 @@ impl Checkpoints {
     }
 
     pub(super) fn check(&self, path: &str, total: u64, problems: &mut Vec<Problem>) {
-        const LIMIT: u64 = 100_000;
         match self {
             Self::Every(every) => {
                 Problem::unless(problems, *every >= 1, &format!("{path}.every"), || {
                     "0 is not accepted; accepted: a whole number, 1 or more".to_owned()
                 });
-                let fits = total.checked_div(*every).is_none_or(|count| count <= LIMIT);
+                let fits = total.checked_div(*every).is_none_or(|count| count <= MOST_CHECKPOINTS);
                 Problem::unless(problems, fits, &format!("{path}.every"), || {
-                    format!("every {every} of {total} steps are too many checkpoints; accepted: up to {LIMIT} of them")
+                    format!(
+                        "every {every} of {total} steps are too many checkpoints; accepted: up to {MOST_CHECKPOINTS} of them"
+                    )
                 });
             }
             Self::Log(points) => {
@@ -58,8 +62,8 @@ impl Checkpoints {
                 });
             }
             Self::List(steps) => {
-                Problem::unless(problems, !steps.is_empty() && steps.len() as u64 <= LIMIT, path, || {
-                    format!("a list of {} steps is not accepted; accepted: 1 to {LIMIT} steps", steps.len())
+                Problem::unless(problems, !steps.is_empty() && steps.len() as u64 <= MOST_CHECKPOINTS, path, || {
+                    format!("a list of {} steps is not accepted; accepted: 1 to {MOST_CHECKPOINTS} steps", steps.len())
                 });
                 Problem::unless(problems, steps.iter().all(|step| *step <= total), path, || {
                     let last = steps.iter().max().copied().unwrap_or_default();

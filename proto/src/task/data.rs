@@ -7,7 +7,7 @@ use super::schema::expect;
 
 /// Where examples come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Data {
     /// All p² pairs (a, b) with class `operation(a, b) mod p`; one-hot inputs and targets.
     Modular {

@@ -16,6 +16,7 @@ const MOST_PROBED: u64 = 1 << 20;
 
 /// The geometry of the training loss at the weights of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Geometry {
     /// The numerical rank of the Jacobian of the outputs on the training set; half of it is the linearised LLC.
     pub jacobian_rank: bool,
@@ -42,18 +43,21 @@ impl JacobianSize {
     /// The size for this model on these data.
     #[must_use]
     pub fn of(model: &Model, data: &Data) -> Self {
-        let (outputs, weights) = match (model, data) {
-            (Model::Quadratic { width, .. } | Model::Mlp { width, .. }, Data::Modular { modulus, .. }) => {
-                (u64::from(*modulus), 3 * u64::from(*modulus) * u64::from(*width))
+        let (outputs, weights) = match model {
+            Model::Quadratic { width, .. } | Model::Mlp { width, .. } => {
+                let modulus = match data {
+                    Data::Modular { modulus, .. } => u64::from(*modulus),
+                    // A model that does not take such data is refused as such.
+                    Data::Gaussian { .. } | Data::Origin => 0,
+                };
+                (modulus, 3 * modulus * u64::from(*width))
             }
-            (Model::DeepLinear { widths, .. }, _) => {
+            Model::DeepLinear { widths, .. } => {
                 let layers = widths.windows(2).map(|pair| u64::from(pair[0]) * u64::from(pair[1]));
                 (widths.last().copied().unwrap_or(0).into(), layers.fold(0, u64::saturating_add))
             }
-            (Model::Potential { shape: Potential::Curvatures(all), .. }, _) => (all.len() as u64, all.len() as u64),
-            (Model::Potential { shape: Potential::Powers(powers), .. }, _) => (1, powers.len() as u64),
-            // A model that does not take such data is refused as such.
-            _ => (0, 0),
+            Model::Potential { shape: Potential::Curvatures(all), .. } => (all.len() as u64, all.len() as u64),
+            Model::Potential { shape: Potential::Powers(powers), .. } => (1, powers.len() as u64),
         };
         Self { outputs: outputs.saturating_mul(data.train_examples()), weights }
     }

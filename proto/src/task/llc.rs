@@ -10,6 +10,7 @@ pub const MOST_SHARDS: u32 = 1000;
 
 /// The estimates that belong to a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Llc {
     /// The sampler settings; several where `llc.` axes vary. The training is shared.
     pub samplers: Vec<Sampler>,
@@ -26,6 +27,7 @@ pub struct Llc {
 /// One of several parts of a task. Each repeats the training, which is cheap, and estimates at its share of the checkpoints:
 /// at the one numbered k of them if k mod `of` is `index`. The first also tells what the others do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shard {
     /// Which, from 0.
     pub index: u32,
@@ -35,6 +37,7 @@ pub struct Shard {
 
 /// Settings of one estimate: the dynamics of its chains and what they are compared with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sampler {
     /// The preset that the settings started from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -231,6 +234,22 @@ impl Llc {
                 format!("{layer} is not a layer of this model; accepted: \"all\" or 1 to {layers}")
             });
         }
+        self.check_baselines(model, problems);
+    }
+
+    /// What baselines ask of the model and of the samplers.
+    fn check_baselines(&self, model: &Model, problems: &mut Vec<Problem>) {
+        // At zero weights such a step size would follow from a curvature that is none.
+        let zero = |baseline: &Baseline| *baseline == Baseline::Zero || model.init() == Init::Zero;
+        let flat = |sampler: &Sampler| {
+            matches!(sampler.step_size, StepSize::Stable { .. }) && model.is_flat_at_zero(sampler.layer)
+        };
+        let sampled = !(self.baselines.iter().any(zero) && self.samplers.iter().any(flat));
+        Problem::unless(problems, sampled, "task.llc.baselines", || {
+            "at zero weights the loss of this model is flat to second order, and no step size follows from \
+             llc.step_size.stable; accepted with it: baselines at other weights, or a number for llc.step_size"
+                .to_owned()
+        });
         // A baseline's weights know nothing, and its targets are the data's; a teacher's weights know everything, and a
         // quadratic teacher makes its own targets.
         let accepted = match model {

@@ -22,7 +22,7 @@ mod train;
 
 use serde::{Deserialize, Serialize};
 
-pub use checkpoints::Checkpoints;
+pub use checkpoints::{Checkpoints, MOST_CHECKPOINTS};
 pub use data::{Data, Operation};
 pub use geometry::{Geometry, JacobianSize};
 pub use llc::{Baseline, InitialLoss, Llc, MOST_SHARDS, Method, Nbeta, NbetaRule, Preset, Sampler, Shard, StepSize};
@@ -37,7 +37,10 @@ pub use train::{BatchSize, Loss, Optimizer, Stop, Train};
 pub const BASELINE_SEED: u64 = u64::MAX;
 
 /// Everything that decides one task's numbers.
+///
+/// What a worker does not know it refuses: a key that it left out of account would be a setting that it ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TaskConfig {
     /// The examples.
     pub data: Data,
@@ -146,7 +149,9 @@ impl TaskConfig {
         self.geometry.as_ref().map(checkpoints).unwrap_or_default()
     }
 
-    fn all_llc_steps(&self) -> Vec<u64> {
+    /// The steps at which the LLC is estimated, ascending, whichever shard does.
+    #[must_use]
+    pub fn all_llc_steps(&self) -> Vec<u64> {
         let checkpoints = |llc: &Llc| llc.checkpoints.as_ref().unwrap_or(&self.checkpoints).steps(self.train.steps);
         self.llc.as_ref().map(checkpoints).unwrap_or_default()
     }

@@ -7,7 +7,7 @@ use super::{Data, Problem, Train};
 
 /// An architecture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Model {
     /// f(x) = V·(Wᵀx)², elementwise square, no biases: 3pK parameters.
     Quadratic {
@@ -103,6 +103,24 @@ impl Model {
         }
     }
 
+    /// Whether the loss is flat to second order at zero weights, whatever the data, when the weights of `layer` or all of them
+    /// move. On some data it is flat there for other networks too.
+    #[must_use]
+    pub fn is_flat_at_zero(&self, layer: Option<u32>) -> bool {
+        match self {
+            Self::Quadratic { .. } => true,
+            // A layer between others that are zero changes no output.
+            Self::Mlp { .. } => layer.is_some(),
+            Self::DeepLinear { widths, rank, .. } => match widths.len() {
+                0..=2 => false,
+                // Without a target there is no residual for the product of two layers to meet.
+                3 => layer.is_some() || *rank == 0,
+                _ => true,
+            },
+            Self::Potential { .. } => false,
+        }
+    }
+
     /// The same architecture, initialised otherwise.
     #[must_use]
     pub fn with_init(&self, init: Init) -> Self {
@@ -163,6 +181,7 @@ impl Model {
             });
         }
     }
+
     /// What the model asks of the training.
     pub(super) fn check_training(&self, train: &Train, problems: &mut Vec<Problem>) {
         let trained = matches!(self, Self::Potential { .. }) && train.steps > 0;

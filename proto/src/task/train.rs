@@ -24,7 +24,8 @@ pub struct Train {
 
 /// An update rule with its constants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "optimizer", rename_all = "snake_case")]
+// It is read from what `Train` leaves of its own table, and refuses what neither of the two knows.
+#[serde(tag = "optimizer", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Optimizer {
     /// Adam with coupled L2: weight decay is added to the gradient. ε = 1e-8.
     Adam {

@@ -41,24 +41,6 @@ pub fn deep_linear(widths: &[u64], rank: u64) -> Option<LearningCoefficient> {
     Some(LearningCoefficient { value, multiplicity: (a * (l - a)) as u64 + 1 })
 }
 
-/// The local learning coefficient of reduced-rank regression y = B·A·x at weights of given ranks: A is H×N of rank α,
-/// B is M×H of rank β, B·A has rank r (`widths` = [N, H, M], `ranks` = (α, β, r)):
-///
-/// λ = (M·N − (M−β)(N−α))/2 + λ of the network of widths N−α, H−α−β+r, M−β at rank 0
-///
-/// `None` for ranks that no such matrices have.
-#[must_use]
-pub fn reduced_rank_stratum(widths: [u64; 3], ranks: (u64, u64, u64)) -> Option<f64> {
-    let [inputs, hidden, outputs] = widths;
-    let (alpha, beta, r) = ranks;
-    let possible = r <= alpha.min(beta) && alpha <= inputs.min(hidden) && beta <= outputs.min(hidden);
-    // Sylvester: the product's rank is at least α + β − H.
-    let free = (hidden + r).checked_sub(alpha + beta).filter(|_| possible)?;
-    let (inputs_left, outputs_left) = (inputs - alpha, outputs - beta);
-    let settled = (outputs * inputs - outputs_left * inputs_left) as f64 / 2.0;
-    Some(settled + deep_linear(&[inputs_left, free, outputs_left], 0)?.value)
-}
-
 /// The directions in which layer `layer`, counted from 1, changes the output of a network while the others stay: its inputs
 /// that the layers before it reach, times its outputs that those after it pass on. Every layer has rank r.
 ///
@@ -129,25 +111,5 @@ mod tests {
     fn what_is_no_network_has_no_value() {
         assert_eq!(deep_linear(&[3], 0), None);
         assert_eq!(deep_linear(&[3, 2, 3], 3), None);
-    }
-
-    #[test]
-    fn a_stratum_of_reduced_rank_regression_has_its_own_value() {
-        // At A = I, B = 0 the LLC is 2, while the least over all optima is 3/2, at A = B = 0.
-        assert_eq!(reduced_rank_stratum([2, 2, 2], (2, 0, 0)), Some(2.0));
-        assert_eq!(reduced_rank_stratum([2, 2, 2], (0, 0, 0)), Some(1.5));
-        assert_eq!(reduced_rank_stratum([2, 2, 2], (2, 2, 1)), None);
-    }
-
-    #[test]
-    fn the_lowest_stratum_is_the_one_in_which_every_layer_has_the_rank_of_the_product() {
-        for (widths, r) in [([5, 3, 5], 1), ([5, 4, 5], 0), ([3, 8, 4], 2), ([4, 4, 6], 2)] {
-            let [n, h, m] = widths;
-            let strata = (r..=n.min(h)).flat_map(|alpha| (r..=m.min(h)).map(move |beta| (alpha, beta, r)));
-            let least = strata.filter_map(|ranks| reduced_rank_stratum(widths, ranks)).fold(f64::INFINITY, f64::min);
-            let lowest = reduced_rank_stratum(widths, (r, r, r)).unwrap();
-            assert_eq!(lowest, least);
-            assert_eq!(lowest, deep_linear(&widths, r).unwrap().value);
-        }
     }
 }

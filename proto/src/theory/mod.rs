@@ -15,7 +15,7 @@ mod reduced_rank;
 use crate::task::{Data, Init, Loss, Model, Potential, TaskConfig};
 
 pub use crossing::{crossing, crossing_at_temperature};
-pub use deep_linear::{LearningCoefficient, deep_linear, layer_directions, reduced_rank_stratum};
+pub use deep_linear::{LearningCoefficient, deep_linear, layer_directions};
 pub use finite::llc_finite;
 pub use potential::llc_of_curvature;
 pub use predictions::{PREDICTIONS, Prediction};

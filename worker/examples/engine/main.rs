@@ -48,6 +48,9 @@ fn main() -> ExitCode {
 
 fn work(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let [device] = cuda::resolve(&args.device)?[..] else { return Err("device: one at a time".into()) };
+    if args.python == "parts" && device != Device::Cpu {
+        return Err("device: parts are measured on cpu alone; accepted: cpu".into());
+    }
     tch::set_num_threads(1);
     let _guard = tch::no_grad_guard();
     let peak = (device == Device::Cpu).then(peak::gflops);

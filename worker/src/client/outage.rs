@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tonic::Status;
-
 /// Failed tries of one call after which a person is told: about a third of a second, which a restart may take.
 const TELL_AFTER: u32 = 3;
 
@@ -20,9 +18,9 @@ impl Outage {
     }
 
     /// A call has failed `failures` times in a row before this one.
-    pub(crate) fn noticed(&self, status: &Status, failures: u32) {
+    pub(crate) fn noticed(&self, reason: &str, failures: u32) {
         if failures >= TELL_AFTER && !self.told.swap(true, Ordering::Relaxed) {
-            let (coordinator, reason) = (&self.url, describe(status));
+            let coordinator = &self.url;
             tracing::warn!(coordinator, reason, "the coordinator does not answer; trying again until it does");
         }
     }
@@ -35,17 +33,6 @@ impl Outage {
     }
 }
 
-/// The innermost reason: "transport error" alone helps nobody.
-fn describe(status: &Status) -> String {
-    let mut reason: Option<&dyn std::error::Error> = std::error::Error::source(status);
-    let mut text = status.message().to_owned();
-    while let Some(error) = reason {
-        text = error.to_string();
-        reason = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,19 +40,11 @@ mod tests {
     #[test]
     fn an_outage_is_told_once_and_after_some_tries_only() {
         let outage = Outage::new("http://there:1");
-        let status = Status::unavailable("gone");
-        outage.noticed(&status, 0);
+        outage.noticed("gone", 0);
         assert!(!outage.told.load(Ordering::Relaxed));
-        outage.noticed(&status, TELL_AFTER);
+        outage.noticed("gone", TELL_AFTER);
         assert!(outage.told.load(Ordering::Relaxed));
         outage.ended();
         assert!(!outage.told.load(Ordering::Relaxed));
-    }
-
-    #[test]
-    fn the_innermost_reason_is_told() {
-        let inner = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
-        assert_eq!(describe(&Status::from_error(Box::new(inner))), "connection refused");
-        assert_eq!(describe(&Status::unavailable("stopping")), "stopping");
     }
 }

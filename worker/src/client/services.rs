@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use phasegrid_proto::connection::{self, Connection, Credentials};
 use phasegrid_proto::v1::worker_service_client::WorkerServiceClient;
-use tonic::transport::{Channel, Endpoint};
 
 use super::ClientError;
 
@@ -17,14 +17,15 @@ const MESSAGE_LIMIT: usize = 64 << 20;
 
 #[derive(Debug)]
 pub(super) struct Services {
-    all: Vec<(String, WorkerServiceClient<Channel>)>,
+    all: Vec<(String, WorkerServiceClient<Connection>)>,
     current: AtomicUsize,
 }
 
 impl Services {
     /// Takes addresses parted by commas. Nothing is sent yet.
-    pub(super) fn new(urls: &str) -> Result<Self, ClientError> {
-        let all = urls.split(',').map(|url| Ok((url.to_owned(), connect_lazily(url)?))).collect::<Result<_, _>>()?;
+    pub(super) fn new(urls: &str, credentials: &Credentials) -> Result<Self, ClientError> {
+        let service = |url: &str| Ok((url.to_owned(), connect_lazily(url, credentials)?));
+        let all = urls.split(',').map(service).collect::<Result<_, ClientError>>()?;
         Ok(Self { all, current: AtomicUsize::new(0) })
     }
 
@@ -34,13 +35,18 @@ impl Services {
     }
 
     /// The coordinator of a number.
-    pub(super) fn get(&self, number: usize) -> WorkerServiceClient<Channel> {
+    pub(super) fn get(&self, number: usize) -> WorkerServiceClient<Connection> {
         self.all[number].1.clone()
     }
 
     /// The address of the coordinator that is spoken to.
     pub(super) fn url(&self) -> String {
-        self.all[self.current()].0.clone()
+        self.url_of(self.current()).to_owned()
+    }
+
+    /// The address of the coordinator of a number.
+    pub(super) fn url_of(&self, number: usize) -> &str {
+        &self.all[number].0
     }
 
     /// The coordinator of this number did not answer: turns to the next, unless someone else has left it before.
@@ -53,16 +59,16 @@ impl Services {
     }
 }
 
-fn connect_lazily(url: &str) -> Result<WorkerServiceClient<Channel>, ClientError> {
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| ClientError::Address { url: url.to_owned() })?;
-    let channel = endpoint
+fn connect_lazily(url: &str, credentials: &Credentials) -> Result<WorkerServiceClient<Connection>, ClientError> {
+    let channel = connection::endpoint(url, credentials)?
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true)
         .connect_lazy();
-    Ok(WorkerServiceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT))
+    let service = WorkerServiceClient::with_interceptor(channel, credentials.bearer());
+    Ok(service.max_decoding_message_size(MESSAGE_LIMIT))
 }
 
 #[cfg(test)]
@@ -71,7 +77,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_does_not_answer_is_left_once_however_many_notice() {
-        let services = Services::new("http://a:1,http://b:1").unwrap();
+        let services = Services::new("http://a:1,http://b:1", &Credentials::default()).unwrap();
         services.leave(0);
         services.leave(0);
         assert_eq!(services.url(), "http://b:1");
@@ -81,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_only_coordinator_is_waited_for() {
-        let services = Services::new("http://a:1").unwrap();
+        let services = Services::new("http://a:1", &Credentials::default()).unwrap();
         services.leave(0);
         assert_eq!(services.url(), "http://a:1");
     }

@@ -27,19 +27,24 @@ fn nothing_set_is_a_worker_of_this_machine() {
 
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
-    let file =
-        "slots = 1\ndevice = \"cuda:1\"\nname = \"file\"\nlog = \"debug\"\nsnapshots = \"/s\"\nsnapshot_interval = 5\n";
+    let file = "ca = \"file.pem\"\nslots = 1\ndevice = \"cuda:1\"\nname = \"file\"\nlog = \"debug\"\nsnapshots = \"/s\"\nsnapshot_interval = 5\n";
     let environment = [
         ("PHASEGRID_WORKER_SLOTS", "2"),
         ("PHASEGRID_WORKER_NAME", "environment"),
         ("PHASEGRID_COORDINATOR", "http://there:1"),
+        ("PHASEGRID_CA", "/environment/ca.pem"),
+        ("PHASEGRID_TOKEN_FILE", "environment.token"),
+        ("PHASEGRID_TOKEN", "a-token"),
         ("PHASEGRID_WORKER_SNAPSHOT_INTERVAL", "2m"),
         ("PHASEGRID_SOMETHING_ELSE", "is not the worker's"),
     ];
-    let args = Args { slots: Some("3".into()), log_format: Some("json".into()), ..Args::default() };
+    let token_file = Some("flag.token".into());
+    let args = Args { token_file, slots: Some("3".into()), log_format: Some("json".into()), ..Args::default() };
     let settings = load(file, &environment, args).unwrap();
     let expected = Settings {
         coordinator: "http://there:1".into(),
+        ca: Some("/environment/ca.pem".into()),
+        token: TokenSource::File("flag.token".into()),
         device: DeviceChoice::Cuda(Gpus::These(vec![1])),
         slots: Some(3),
         name: "environment".into(),
@@ -60,7 +65,10 @@ fn the_sample_names_every_key_with_its_default() {
     let settings = load(&uncommented, &[], Args::default()).unwrap();
     let defaults = Settings::load(Args::default(), HashMap::new()).unwrap();
     let snapshots = SnapshotSettings { place: None, ..settings.snapshots };
-    assert_eq!(Settings { slots: None, name: defaults.name.clone(), snapshots, ..settings }, defaults);
+    assert_eq!(settings.ca, Some("phasegrid-tls/ca.pem".into()));
+    assert_eq!(settings.token, TokenSource::File("worker.token".into()));
+    let (ca, token) = (None, TokenSource::None);
+    assert_eq!(Settings { slots: None, name: defaults.name.clone(), snapshots, ca, token, ..settings }, defaults);
     for key in KEYS.split(", ") {
         assert!(uncommented.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
     }
@@ -82,7 +90,7 @@ fn all_problems_are_named_at_once_with_key_origin_and_what_is_accepted() {
         "snapshot_interval: \"-1s\" in ",
         "log: \"a=b=c\"",
         "log_format: \"xml\" in the environment is not accepted; accepted: human or json",
-        "slot: there is no such key; accepted: coordinator, device,",
+        "slot: there is no such key; accepted: coordinator, ca, token_file, device,",
         "speed: there is no such key",
     ] {
         assert!(problems.contains(part), "{part:?} is missing in:\n{problems}");
@@ -90,11 +98,20 @@ fn all_problems_are_named_at_once_with_key_origin_and_what_is_accepted() {
 }
 
 #[test]
-fn only_plain_urls_with_a_host_are_coordinators() {
-    for url in ["", "localhost:7700", "https://host:1", "http://", "http://host/path", "ftp://host", "http://a b"] {
+fn only_bare_urls_with_a_host_are_coordinators() {
+    for url in ["", "localhost:7700", "http://", "http://host/path", "ftp://host", "http://a b"] {
         assert_eq!(coordinator(url), None, "{url:?}");
     }
-    assert!(coordinator("http://[::1]:7700").is_some());
+    assert!(coordinator("http://[::1]:7700").is_some() && coordinator("https://host:1").is_some());
+}
+
+#[test]
+fn a_token_in_the_environment_is_shown_and_never_told() {
+    let environment = [("PHASEGRID_TOKEN", "a-token")];
+    let settings = load("", &environment, Args::default()).unwrap();
+    assert_eq!(settings.token, TokenSource::Environment("a-token".into()));
+    assert!(!format!("{settings:?} {:?}", settings.credentials().unwrap()).contains("a-token"));
+    assert!(problems("token = \"a-token\"", &[]).contains("token: there is no such key"));
 }
 
 #[test]

@@ -67,6 +67,18 @@ pub fn sensitivity(above: f64, below: f64, share: f64) -> Option<f64> {
     Some(slope).filter(|slope| positive && slope.is_finite())
 }
 
+/// What a record may hold of `value`: a number.
+#[must_use]
+pub fn finite(value: f64) -> Option<f64> {
+    Some(value).filter(|value| value.is_finite())
+}
+
+/// The mean of independent values and its standard error, which takes two of them.
+pub(crate) fn mean_and_error(values: &[f64]) -> (f64, Option<f64>) {
+    let error = (values.len() > 1).then(|| (variance_of(values) / values.len() as f64).sqrt());
+    (mean_of(values.iter().copied()), error)
+}
+
 /// The mean; 0 of nothing.
 fn mean_of(values: impl Iterator<Item = f64>) -> f64 {
     let (count, sum) = values.fold((0.0_f64, 0.0), |(count, sum), value| (count + 1.0, sum + value));

@@ -2,8 +2,8 @@
 //! of G of [`llc_of_curvature`]. A sampler of one layer sees that layer's block of G.
 //!
 //! Where the Jacobian is written out the sum is exact. Elsewhere it is probed ([`lanczos`]) until its standard error is
-//! below 1 % or there are 32 of them: probes of 32 to 128 products with G, each of which costs about two gradients in
-//! double precision.
+//! below 1 % or there are 32 of them, whose mean is then taken as it is: probes of 32 to 128 products with G, each of which
+//! costs a gradient for Jᵀ and two passes forward for J, in double precision.
 
 use phasegrid_proto::theory::llc_of_curvature;
 use phasegrid_proto::v1;
@@ -12,7 +12,8 @@ use tch::Tensor;
 use super::Point;
 use super::jacobian::Jacobian;
 use super::lanczos::{self, Quadrature};
-use super::trace::mean_and_error;
+use crate::estimate::{finite, mean_and_error};
+use crate::objective::DISTANCE;
 
 /// The standard error, relative to the value, at which there are probes enough.
 const ACCURACY: f64 = 0.01;
@@ -20,18 +21,16 @@ const ACCURACY: f64 = 0.01;
 const FEWEST_PROBES: usize = 4;
 const MOST_PROBES: usize = 32;
 
-/// Distance of the two outputs whose difference is a product with J, as for Hessians.
-const DISTANCE: f64 = 1e-4;
-
 /// Puts beside each estimate what its sampler would find. Without `jacobian` the spectrum is probed. If stopped, some are
 /// left without.
 pub(super) fn predict(point: &Point, jacobian: Option<&Jacobian>, estimates: &mut [v1::Estimate]) {
     // The layer, of samplers that have a prediction at all.
     let layer_of = |estimate: &v1::Estimate| {
         let settings = estimate.settings.as_ref()?;
-        llc_of_curvature(0.0, settings).map(|_| settings.layer)
+        let layer = Some(settings.layer).filter(|layer| *layer > 0); // 0 is all, in a record
+        llc_of_curvature(0.0, settings).map(|_| layer)
     };
-    let mut layers: Vec<u32> = estimates.iter().filter_map(layer_of).collect();
+    let mut layers: Vec<Option<u32>> = estimates.iter().filter_map(layer_of).collect();
     layers.sort_unstable();
     layers.dedup();
     for layer in layers {
@@ -44,7 +43,7 @@ pub(super) fn predict(point: &Point, jacobian: Option<&Jacobian>, estimates: &mu
         let Some(spectrum) = spectrum else { return };
         for (estimate, settings) in of_layer.iter_mut().zip(&settings) {
             let values = sums(&spectrum, settings);
-            estimate.llc_gauss_newton = values.map(|values| mean_and_error(&values).0).filter(|llc| llc.is_finite());
+            estimate.llc_gauss_newton = values.and_then(|values| finite(mean_and_error(&values).0));
         }
     }
 }
@@ -59,7 +58,7 @@ fn sum(quadrature: &Quadrature, settings: &v1::SamplerSettings) -> Option<f64> {
 }
 
 /// Quadratures enough for all of these settings; `None` if stopped.
-fn probed(point: &Point, layer: u32, settings: &[v1::SamplerSettings]) -> Option<Vec<Quadrature>> {
+fn probed(point: &Point, layer: Option<u32>, settings: &[v1::SamplerSettings]) -> Option<Vec<Quadrature>> {
     let matrix = GaussNewton::new(point, layer);
     let mut spectrum: Vec<Quadrature> = Vec::new();
     // Settings without a prediction are settled: no probe will give them one.
@@ -82,24 +81,25 @@ fn probed(point: &Point, layer: u32, settings: &[v1::SamplerSettings]) -> Option
 struct GaussNewton<'a> {
     point: &'a Point<'a>,
     /// Start and length of the weights that move.
-    layer: (i64, i64),
+    moving: (i64, i64),
     /// [1, N, p]
     outputs: [i64; 3],
 }
 
 impl<'a> GaussNewton<'a> {
-    fn new(point: &'a Point<'a>, layer: u32) -> Self {
-        let (examples, p) = (point.subject.examples.train.len() as i64, point.objective.model().outputs());
-        Self { point, layer: point.layer(layer), outputs: [1, examples, p] }
+    fn new(point: &'a Point<'a>, layer: Option<u32>) -> Self {
+        let (examples, model) = (point.subject.examples.train.len() as i64, point.objective.model());
+        let moving = model.range_of(layer);
+        Self { point, moving: (moving.start as i64, moving.len() as i64), outputs: [1, examples, model.outputs()] }
     }
 
     fn of_weights(&self) -> bool {
-        self.layer.1 <= self.outputs[1] * self.outputs[2]
+        self.moving.1 <= self.outputs[1] * self.outputs[2]
     }
 
     /// The smaller side S.
     fn size(&self) -> i64 {
-        if self.of_weights() { self.layer.1 } else { self.outputs[1] * self.outputs[2] }
+        if self.of_weights() { self.moving.1 } else { self.outputs[1] * self.outputs[2] }
     }
 
     /// The product with `v` `[S]`.
@@ -112,7 +112,7 @@ impl<'a> GaussNewton<'a> {
         product / self.point.examples()
     }
 
-    /// J·v ≈ (f(w + δv) − f(w − δv))/(2δ), [1, N, p], of `v` [length of the layer].
+    /// J·v ≈ (f(w + δv) − f(w − δv))/(2δ), [1, N, p], of `v` [length of what moves].
     fn forward(&self, v: &Tensor) -> Tensor {
         let (model, inputs) = (self.point.objective.model(), self.point.inputs());
         let norm = v.norm().double_value(&[]);
@@ -121,20 +121,20 @@ impl<'a> GaussNewton<'a> {
         }
         let moved = |distance: f64| {
             let weights = self.point.weights.copy();
-            let _ = weights.narrow(1, self.layer.0, self.layer.1).g_add_(&(v * (distance / norm)));
+            let _ = weights.narrow(1, self.moving.0, self.moving.1).g_add_(&(v * (distance / norm)));
             model.outputs_at(&weights, inputs)
         };
         let product = (moved(DISTANCE) - moved(-DISTANCE)) * (norm / (2.0 * DISTANCE));
         self.centred(&product)
     }
 
-    /// Jᵀ·u, [length of the layer], of `u` [1, N, p].
+    /// Jᵀ·u, [length of what moves], of `u` [1, N, p].
     fn backward(&self, u: &Tensor) -> Tensor {
         let (model, inputs) = (self.point.objective.model(), self.point.inputs());
         let (mut saved, mut product) = (Vec::new(), self.point.weights.zeros_like());
         let _ = model.forward(&self.point.weights, inputs, &mut saved);
         model.backward(&self.point.weights, inputs, &mut saved, &self.centred(u), &mut product);
-        product.squeeze_dim(0).narrow(0, self.layer.0, self.layer.1).copy()
+        product.squeeze_dim(0).narrow(0, self.moving.0, self.moving.1).copy()
     }
 
     /// Outputs [1, N, p], less their mean over examples if the loss subtracts it.

@@ -4,6 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::Point;
 use crate::data::{Inputs, Set, Targets};
+use crate::host;
 
 /// Singular values below this share of the largest count as zero. Weights are numbers in single precision, 6e-8 of their
 /// size apart: what is zero for the weights that are meant shows as about that. Rounding of the Gram matrix, of which the
@@ -47,17 +48,15 @@ pub(super) fn dense<'a>(point: &'a Point<'a>) -> Option<Jacobian<'a>> {
 }
 
 impl Jacobian<'_> {
-    /// The eigenvalues of G = JᵀJ/N that need not be zero, ascending, for the weights of a layer; 0 is all.
-    pub(super) fn curvatures(&self, layer: u32) -> Vec<f64> {
-        let (start, length) = self.point.layer(layer);
-        let columns = self.matrix.narrow(1, start, length);
+    /// The eigenvalues of G = JᵀJ/N that need not be zero, ascending, for the weights of a layer or all.
+    pub(super) fn curvatures(&self, layer: Option<u32>) -> Vec<f64> {
+        let moving = self.point.objective.model().range_of(layer);
+        let columns = self.matrix.narrow(1, moving.start as i64, moving.len() as i64);
         let size = columns.size();
         let gram = if size[0] <= size[1] { columns.mm(&columns.tr()) } else { columns.tr().mm(&columns) };
         let eigenvalues = (gram / self.point.examples()).to_device(tch::Device::Cpu).linalg_eigvalsh("L");
-        let eigenvalues =
-            Vec::<f64>::try_from(eigenvalues).unwrap_or_else(|error| unreachable!("a flat tensor of doubles: {error}"));
         // A Gram matrix has none below zero, but for rounding.
-        eigenvalues.into_iter().map(|h| h.max(0.0)).collect()
+        host::values(&eigenvalues).into_iter().map(|h: f64| h.max(0.0)).collect()
     }
 }
 

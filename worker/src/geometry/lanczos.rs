@@ -7,6 +7,8 @@
 
 use tch::{Kind, Tensor};
 
+use crate::host;
+
 /// The most steps: the length of the recursion, each one product with the matrix.
 const STEPS: usize = 128;
 
@@ -69,10 +71,7 @@ fn nodes(squared: f64, diagonal: &[f64], beside: &[f64]) -> Quadrature {
         matrix += Tensor::from_slice(beside).diag_embed(-1, 0, 1); // the lower half is what is read
     }
     let (values, vectors) = matrix.linalg_eigh("L");
-    let numbers = |tensor: Tensor| {
-        Vec::<f64>::try_from(tensor).unwrap_or_else(|error| unreachable!("a flat tensor of doubles: {error}"))
-    };
-    let weights = numbers(vectors.get(0).square() * squared);
+    let weights: Vec<f64> = host::values(&(vectors.get(0).square() * squared));
     // No eigenvalue of A is negative; one of T may be, by rounding.
-    weights.into_iter().zip(numbers(values).into_iter().map(|value| value.max(0.0))).collect()
+    weights.into_iter().zip(host::values(&values).into_iter().map(|value: f64| value.max(0.0))).collect()
 }

@@ -28,7 +28,11 @@ use crate::random::Stream;
 
 /// Measures what the subject's task asks for at its weights and puts it into `record`, whose estimates get their
 /// predictions; whether anything is due at this step is for the caller to know. If `stopped` says so on the way, some of it
-/// is missing.
+/// is missing. What is not finite is absent, as at weights that have diverged.
+///
+/// # Panics
+/// If the task is not a checked one, or the weights are not those of its network; and in libtorch's own words where the
+/// device is out of memory.
 pub fn measure(subject: &Subject, device: Device, record: &mut v1::Record, stopped: &dyn Fn() -> bool) {
     let Some(geometry) = &subject.task.geometry else { return };
     let dense = JacobianSize::of(&subject.task.model, &subject.task.data).is_dense();
@@ -42,7 +46,7 @@ pub fn measure(subject: &Subject, device: Device, record: &mut v1::Record, stopp
         let predicted = geometry.gauss_newton && !record.estimates.is_empty();
         let jacobian = (dense && (geometry.jacobian_rank || predicted)).then(|| jacobian::dense(&point)).flatten();
         if geometry.jacobian_rank {
-            record.jacobian_rank = jacobian.as_ref().map(|jacobian| jacobian::rank(&jacobian.curvatures(0)));
+            record.jacobian_rank = jacobian.as_ref().map(|jacobian| jacobian::rank(&jacobian.curvatures(None)));
         }
         if predicted {
             gauss_newton::predict(&point, jacobian.as_ref(), &mut record.estimates);
@@ -81,15 +85,6 @@ impl<'a> Point<'a> {
     fn centre(&self, outputs: &mut Tensor) {
         if self.subject.task.train.loss == Loss::CentredMse {
             *outputs -= outputs.mean_dim(0, true, None);
-        }
-    }
-
-    /// The weights of a layer, counted from 1, as a start and a length among the D; 0 is all.
-    fn layer(&self, layer: u32) -> (i64, i64) {
-        let sizes: Vec<i64> = self.objective.model().layers().iter().map(|layer| layer.weights as i64).collect();
-        match layer as usize {
-            0 => (0, self.objective.model().dimension()),
-            layer => (sizes[..layer - 1].iter().sum(), sizes[layer - 1]),
         }
     }
 

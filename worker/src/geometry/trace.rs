@@ -1,6 +1,7 @@
 //! Hutchinson's estimate of the trace of the Hessian: tr H ≈ (1/m)·Σ vᵀHv over m probes v of random signs.
 
 use super::Point;
+use crate::estimate::{finite, mean_and_error};
 use crate::objective::Hessian;
 
 /// The estimate.
@@ -26,14 +27,5 @@ pub(super) fn estimate(point: &Point, probes: u32) -> Option<Trace> {
     };
     let values = (0..probes).map(&mut probe).collect::<Option<Vec<f64>>>()?;
     let (mean, standard_error) = mean_and_error(&values);
-    let finite = |value: f64| Some(value).filter(|value| value.is_finite());
     Some(Trace { value: finite(mean), standard_error: standard_error.and_then(finite) })
-}
-
-/// The mean of some numbers and its standard error, which takes two of them.
-pub(super) fn mean_and_error(values: &[f64]) -> (f64, Option<f64>) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (count > 1.0).then(|| (squares / (count - 1.0) / count).sqrt()))
 }

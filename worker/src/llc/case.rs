@@ -4,9 +4,11 @@ use phasegrid_proto::task::{BatchSize, InitialLoss, Sampler, StepSize};
 use phasegrid_proto::v1;
 
 use super::Site;
-use super::reference::{self, Reference};
+use super::reference::Reference;
+use crate::estimate::finite;
+use crate::models;
 use crate::random::Stream;
-use crate::sampler::Settings;
+use crate::sampler::{Curvature, Settings};
 
 /// What one estimate is of.
 pub(super) struct Case<'a> {
@@ -18,8 +20,8 @@ pub(super) struct Case<'a> {
     /// ε; `None` if it was to follow from the curvature, and there is none.
     step_size: Option<f64>,
     pub(super) nbeta: f64,
-    /// h_max of the weights that move, if it is known.
-    curvature: Option<f64>,
+    /// h_max of the weights that move, if it was looked for.
+    pub(super) curvature: Option<Curvature>,
     /// Names the chains' streams, with task and checkpoint.
     pub(super) content: u64,
 }
@@ -36,7 +38,7 @@ impl<'a> Case<'a> {
         let curvature = reference.curvature(site, sampler);
         let step_size = match sampler.step_size {
             StepSize::Fixed(step_size) => Some(step_size),
-            StepSize::Stable { stable } => curvature.map(|h_max| stable / (nbeta * h_max)),
+            StepSize::Stable { stable } => curvature.and_then(Curvature::value).map(|h_max| stable / (nbeta * h_max)),
         };
         Self { site, reference, index, sampler, step_size, nbeta, curvature, content: content(sampler) }
     }
@@ -57,7 +59,7 @@ impl<'a> Case<'a> {
             burn_in: sampler.burn_in as usize,
             draws: sampler.draws as usize,
             batch_size,
-            moving: sampler.layer.map(|layer| reference::moving(self.site, layer)),
+            moving: sampler.layer.map(|layer| models::of(self.site.task).range_of(Some(layer))),
             // On the full batch the loss of w* is always the same, and known in double precision.
             paired: sampler.initial_loss == InitialLoss::Paired && batch_size.is_some(),
         })
@@ -65,7 +67,7 @@ impl<'a> Case<'a> {
 
     /// ε·(nβ·h_max + γ), if it is known.
     pub(super) fn stiffness(&self) -> Option<f64> {
-        Some(self.step_size? * (self.nbeta * self.curvature? + self.sampler.localization))
+        Some(self.step_size? * (self.nbeta * self.curvature?.value()? + self.sampler.localization))
     }
 
     /// The estimate before any chain has run: the settings alone.
@@ -87,7 +89,7 @@ impl<'a> Case<'a> {
         v1::Estimate {
             sampler: self.index as u32,
             settings: Some(settings),
-            stiffness: self.stiffness().filter(|stiffness| stiffness.is_finite()),
+            stiffness: self.stiffness().and_then(finite),
             ..v1::Estimate::default()
         }
     }

@@ -4,8 +4,8 @@ use phasegrid_proto::v1::{self, Health};
 
 use super::case::Case;
 use super::walk::SHARE;
-use crate::estimate::{self, Evidence, Failure, Summary};
-use crate::sampler::Chain;
+use crate::estimate::{self, Evidence, Failure, Summary, finite};
+use crate::sampler::{Chain, Curvature};
 
 /// What the chains of one walk recorded.
 type Walked = Vec<Result<Chain, Failure>>;
@@ -21,15 +21,18 @@ pub(super) fn estimate(case: &Case, walks: Vec<Walked>) -> v1::Estimate {
 
 /// Fills in what there is to say, and returns the verdict.
 fn fill(case: &Case, walks: Vec<Walked>, estimate: &mut v1::Estimate) -> (Health, String) {
-    if case.settings().is_none() {
-        let reason = "the loss is flat to second order at w*: no step size follows from step_size.stable";
-        return (Health::Unstable, reason.to_owned());
-    }
     let initial_loss = case.reference.initial_loss;
     if !initial_loss.is_finite() {
         return (Health::Diverged, "the loss at w* is not finite".to_owned());
     }
     estimate.initial_loss = Some(initial_loss);
+    if case.settings().is_none() {
+        let (health, finding) = match case.curvature {
+            Some(Curvature::NotFinite) => (Health::Diverged, "the curvature at w* is not finite"),
+            _ => (Health::Unstable, "the loss is flat to second order at w*"),
+        };
+        return (health, format!("{finding}: no step size follows from step_size.stable"));
+    }
 
     let mut walks = walks.into_iter().map(|walk| walk.into_iter().collect::<Result<Vec<Chain>, Failure>>());
     let own = walks.next().unwrap_or_else(|| unreachable!("a case that can walk has walked"));
@@ -81,9 +84,4 @@ fn summarise(case: &Case, chains: Vec<Chain>) -> Option<(Summary, f64)> {
     let summary = estimate::summarise(&losses, initial_loss, case.nbeta)?;
     let llc = finite(summary.llc)?;
     Some((summary, llc))
-}
-
-/// What a record may hold of `value`.
-fn finite(value: f64) -> Option<f64> {
-    Some(value).filter(|value| value.is_finite())
 }

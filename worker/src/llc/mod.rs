@@ -18,6 +18,7 @@ use phasegrid_proto::v1;
 use tch::{Device, Kind, Tensor};
 
 use crate::data::{Examples, Set};
+use crate::host;
 use crate::models;
 use crate::objective::SquaredError;
 use crate::permits::Permits;
@@ -72,9 +73,7 @@ struct Site<'a> {
 impl<'a> Site<'a> {
     fn of(subject: &Subject<'a>) -> Self {
         let Subject { number, task, examples, weights, step } = *subject;
-        let weights = Vec::try_from(weights.to_kind(Kind::Float).to_device(Device::Cpu))
-            .unwrap_or_else(|error| unreachable!("the weights of one network: {error}"));
-        Self { number, task, examples, step, weights }
+        Self { number, task, examples, step, weights: host::values(weights) }
     }
 
     fn samplers(&self) -> &'a [Sampler] {

@@ -1,15 +1,12 @@
 //! What is measured at w* before any chain starts there: once a site, whatever the number of its samplers.
 
-use std::ops::Range;
-
 use phasegrid_proto::task::{Sampler, StepSize};
 use tch::{Device, Kind, Tensor};
 
 use super::{Laboratory, Site};
-use crate::models;
-use crate::objective::{Objective, SquaredError};
+use crate::objective::Objective;
 use crate::random::Normals;
-use crate::sampler::{self, PowerIteration, Stacking, spread};
+use crate::sampler::{Course, Curvature, Stacking, power_iterations, spread};
 
 /// Power iterations for a step size that is a share of what curvature allows.
 const ITERATIONS_TO_SETTLE: usize = 200;
@@ -26,39 +23,31 @@ const SHARE_FOR_LOOKING: f64 = 0.02;
 pub(super) struct Reference {
     /// L(w*), over the whole training set.
     pub(super) initial_loss: f64,
-    /// h_max of the weights that were asked for; `None` where the loss is flat.
-    curvatures: Vec<(PowerIteration, Option<f64>)>,
+    /// The power iterations for the weights of a layer, or all.
+    courses: Vec<(Option<u32>, Course)>,
 }
 
 impl Reference {
-    /// h_max for `sampler`, where it is needed or comes cheap, and there is any.
-    pub(super) fn curvature(&self, site: &Site, sampler: &Sampler) -> Option<f64> {
-        let asked = asked(site, sampler)?;
-        self.curvatures.iter().find(|(answered, _)| *answered == asked).and_then(|(_, curvature)| *curvature)
+    /// h_max for `sampler`, where it is needed or comes cheap. What other samplers have to know makes no difference.
+    pub(super) fn curvature(&self, site: &Site, sampler: &Sampler) -> Option<Curvature> {
+        let iterations = iterations(site, sampler)?;
+        let (_, course) = self.courses.iter().find(|(layer, _)| *layer == sampler.layer)?;
+        Some(course.after(iterations))
     }
 }
 
-/// The weights that move if those of this layer alone do.
-pub(super) fn moving(site: &Site, layer: u32) -> Range<usize> {
-    let layers = models::of(site.task).layers();
-    let (before, from) = layers.split_at(layer as usize - 1);
-    let start = before.iter().map(|layer| layer.weights).sum();
-    start..start + from[0].weights
-}
-
-/// What `sampler` has to know of curvature, if anything.
-fn asked(site: &Site, sampler: &Sampler) -> Option<PowerIteration> {
-    let iterations = match sampler.step_size {
-        StepSize::Stable { .. } => ITERATIONS_TO_SETTLE,
+/// The power iterations that `sampler` asks for, if any.
+fn iterations(site: &Site, sampler: &Sampler) -> Option<usize> {
+    match sampler.step_size {
+        StepSize::Stable { .. } => Some(ITERATIONS_TO_SETTLE),
         StepSize::Fixed(_) => {
             let examples = site.examples.train.len() as u64;
             // Two gradients an iteration, each on all examples and in double precision, which costs twice.
             let looking = (4 * ITERATIONS_TO_LOOK) as f64 * examples as f64;
             let sampling = sampler.steps() as f64 * sampler.batch_size.resolve(examples) as f64;
-            (looking <= SHARE_FOR_LOOKING * sampling).then_some(ITERATIONS_TO_LOOK)?
+            (looking <= SHARE_FOR_LOOKING * sampling).then_some(ITERATIONS_TO_LOOK)
         }
-    };
-    Some(PowerIteration { moving: sampler.layer.map(|layer| moving(site, layer)), iterations })
+    }
 }
 
 /// The references of all sites, stacked or one by one as chains are. Those of a site that is stopped meanwhile are of no
@@ -85,40 +74,33 @@ fn measure_together(sites: &[Site], laboratory: &Laboratory) -> Vec<Reference> {
 
     let losses = objective.loss(&weights, None);
     let mut references: Vec<Reference> = (0..sites.len() as i64)
-        .map(|e| Reference { initial_loss: losses.double_value(&[e]), curvatures: Vec::new() })
+        .map(|e| Reference { initial_loss: losses.double_value(&[e]), courses: Vec::new() })
         .collect();
-    for asked in all_asked(sites) {
-        let found = curvatures(sites, &objective, &weights, &asked, &stopped);
-        for (reference, curvature) in references.iter_mut().zip(found) {
-            reference.curvatures.push((asked.clone(), curvature));
+    for (layer, iterations) in all_asked(sites) {
+        let moving = objective.model().range_of(layer);
+        // From a start that the task and the checkpoint decide.
+        let normals = |site: &Site| Normals::derive(site.task.seed, "curvature", &[site.step]);
+        let mut normals: Vec<Normals> = sites.iter().map(normals).collect();
+        let found = power_iterations(&objective, &weights, &mut normals, &moving, iterations, &stopped);
+        let Some(found) = found else { break };
+        for (reference, course) in references.iter_mut().zip(found) {
+            reference.courses.push((layer, course));
         }
     }
     references
 }
 
-/// What the samplers of these sites have to know of curvature, each once.
-fn all_asked(sites: &[Site]) -> Vec<PowerIteration> {
-    let mut all = Vec::new();
-    for site in sites {
-        let of_site = site.samplers().iter().filter_map(|sampler| asked(site, sampler));
-        of_site.for_each(|asked| {
-            if !all.contains(&asked) {
-                all.push(asked)
-            }
-        });
+/// The layers of which samplers of these sites have to know something, each once, with the most iterations that one of them
+/// asks for.
+fn all_asked(sites: &[Site]) -> Vec<(Option<u32>, usize)> {
+    let mut all: Vec<(Option<u32>, usize)> = Vec::new();
+    let samplers = sites.iter().flat_map(|site| site.samplers().iter().map(move |sampler| (site, sampler)));
+    for (site, sampler) in samplers {
+        let Some(iterations) = iterations(site, sampler) else { continue };
+        match all.iter_mut().find(|(layer, _)| *layer == sampler.layer) {
+            Some((_, most)) => *most = iterations.max(*most),
+            None => all.push((sampler.layer, iterations)),
+        }
     }
     all
-}
-
-/// h_max of each site, from a start that its task and the checkpoint decide.
-fn curvatures(
-    sites: &[Site],
-    objective: &SquaredError,
-    weights: &Tensor,
-    asked: &PowerIteration,
-    stopped: &dyn Fn() -> bool,
-) -> Vec<Option<f64>> {
-    let normals = |site: &Site| Normals::derive(site.task.seed, "curvature", &[site.step]);
-    let mut normals: Vec<Normals> = sites.iter().map(normals).collect();
-    sampler::greatest_curvatures(objective, weights, &mut normals, asked, stopped)
 }

@@ -1,7 +1,10 @@
 //! The deep linear network f(x) = W_L·…·W_1·x, no biases. Flat weights are the layers one after the other, each H^{s+1}×H^s.
 //!
-//! Both directions go through the product P of all layers, so that the cost an example is that of one layer. With the
-//! prefixes P_s = W_s·…·W_1 and cotangents c (∂L/∂f, n×H^{L+1}): f = X·P_Lᵀ; ∂P_L = cᵀ·X, ∂W_s = ∂P_s·P_{s−1}ᵀ and
+//! Both directions go through the product P of all layers, so that an example costs H¹·H^{L+1} and each layer but the first
+//! H¹·H^s·H^{s+1} a batch. That is less than layer by layer where there are more examples than inputs, and more where a
+//! bottleneck is far narrower than both ends.
+//!
+//! With the prefixes P_s = W_s·…·W_1 and cotangents c (∂L/∂f, n×H^{L+1}): f = X·P_Lᵀ; ∂P_L = cᵀ·X, ∂W_s = ∂P_s·P_{s−1}ᵀ and
 //! ∂P_{s−1} = W_sᵀ·∂P_s. In host memory this goes member by member, elsewhere and in double precision for all at once.
 //!
 //! Letters: E members, n examples, H^s layer widths, L layers.
@@ -19,34 +22,28 @@ use crate::random::Normals;
 pub(super) struct DeepLinear {
     widths: Vec<i64>,
     rank: i64,
+    /// Where each layer lies in the weights of one member, and its own number of inputs.
+    places: Vec<(Range<usize>, usize)>,
 }
 
 impl DeepLinear {
     pub(super) fn new(widths: &[u32], rank: u32) -> Self {
-        Self { widths: widths.iter().copied().map(i64::from).collect(), rank: i64::from(rank) }
+        let mut start = 0;
+        let place = |pair: &[u32]| {
+            let (inputs, outputs) = (pair[0] as usize, pair[1] as usize);
+            let end = start + inputs * outputs;
+            (std::mem::replace(&mut start, end)..end, inputs)
+        };
+        let places = widths.windows(2).map(place).collect();
+        Self { widths: widths.iter().copied().map(i64::from).collect(), rank: i64::from(rank), places }
     }
 
     /// The layers W_1, …, W_L of all members, each [E, H^{s+1}, H^s], as views.
     fn matrices(&self, flat: &Tensor) -> Vec<Tensor> {
-        let mut start = 0;
-        let pairs = self.widths.windows(2);
-        pairs
-            .map(|pair| {
-                let size = pair[0] * pair[1];
-                start += size;
-                flat.narrow(1, start - size, size).view([-1, pair[1], pair[0]])
-            })
-            .collect()
-    }
-
-    /// Where each layer lies in the weights of one member, and its own number of inputs.
-    fn places(&self) -> Vec<(Range<usize>, usize)> {
-        let mut start = 0;
-        let place = |pair: &[i64]| {
-            let end = start + (pair[0] * pair[1]) as usize;
-            (std::mem::replace(&mut start, end)..end, pair[0] as usize)
+        let matrix = |(place, inputs): &(Range<usize>, usize)| {
+            flat.narrow(1, place.start as i64, place.len() as i64).view([flat.size()[0], -1, *inputs as i64])
         };
-        self.widths.windows(2).map(place).collect()
+        self.places.iter().map(matrix).collect()
     }
 
     /// H¹ and the numbers in the greatest prefix.
@@ -59,7 +56,7 @@ impl DeepLinear {
     fn forward_member(&self, weights: &[f32], x: &[f32], prefixes: &mut [f32], outputs: &mut [f32]) {
         let (first, size) = self.prefix_size();
         let (mut before, mut rest) = (&weights[..0], prefixes);
-        for (place, inputs) in self.places() {
+        for (place, inputs) in self.places.iter().cloned() {
             let (prefix, later) = std::mem::take(&mut rest).split_at_mut(size);
             let prefix = &mut prefix[..place.len() / inputs * first];
             match before {
@@ -87,7 +84,7 @@ impl DeepLinear {
         // ∂P_L
         let transposed = Matrix::new(cotangent, outputs).transposed();
         multiply(&mut slope[..outputs * first], false, transposed, Matrix::new(x, first));
-        for (s, (place, inputs)) in self.places().into_iter().enumerate().rev() {
+        for (s, (place, inputs)) in self.places.iter().cloned().enumerate().rev() {
             let of_prefix = Matrix::new(&slope[..place.len() / inputs * first], first);
             let Some(before) = s.checked_sub(1) else {
                 gradient[place.clone()].copy_from_slice(&slope[..place.len()]);
@@ -113,7 +110,7 @@ impl DeepLinear {
 
 impl Model for DeepLinear {
     fn dimension(&self) -> i64 {
-        self.widths.windows(2).map(|pair| pair[0] * pair[1]).sum()
+        self.places.last().map_or(0, |(place, _)| place.end as i64)
     }
 
     fn outputs(&self) -> i64 {
@@ -121,8 +118,7 @@ impl Model for DeepLinear {
     }
 
     fn layers(&self) -> Vec<Layer> {
-        let layer = |pair: &[i64]| Layer { weights: (pair[0] * pair[1]) as usize, inputs: pair[0] as usize };
-        self.widths.windows(2).map(layer).collect()
+        self.places.iter().map(|(place, inputs)| Layer { weights: place.len(), inputs: *inputs }).collect()
     }
 
     /// Every layer is W_s = Q_{s+1}·Q_sᵀ with random orthonormal columns Q_s, H^s×r. Layers and their products then have
@@ -137,8 +133,7 @@ impl Model for DeepLinear {
         };
         let frames: Vec<Tensor> = self.widths.iter().enumerate().map(frame).collect();
         let layers: Vec<Tensor> = frames.windows(2).map(|pair| pair[1].mm(&pair[0].mt()).flatten(0, -1)).collect();
-        let flat = Tensor::cat(&layers, 0).to_kind(Kind::Float);
-        Vec::try_from(flat).unwrap_or_else(|error| unreachable!("a flat tensor of floats: {error}"))
+        host::values(&Tensor::cat(&layers, 0))
     }
 
     /// The vectors, [E, n, H¹].

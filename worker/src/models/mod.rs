@@ -8,6 +8,8 @@ mod pairs;
 mod potential;
 mod quadratic;
 
+use std::ops::Range;
+
 use phasegrid_proto::task::{Data, Init, Loss, Model as Config, TaskConfig};
 use tch::{Device, Kind, Tensor};
 
@@ -26,6 +28,17 @@ pub trait Model: Send + Sync {
 
     /// The layers in the order of the flat weights.
     fn layers(&self) -> Vec<Layer>;
+
+    /// Where the weights of a layer, counted from 1, lie among the D; `None` is all.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    fn range_of(&self, layer: Option<u32>) -> Range<usize> {
+        let Some(layer) = layer else { return 0..self.dimension() as usize };
+        let (layers, layer) = (self.layers(), layer as usize);
+        let start = layers[..layer - 1].iter().map(|layer| layer.weights).sum();
+        start..start + layers[layer - 1].weights
+    }
 
     /// Weights of the network whose outputs are the targets where a task asks for a teacher.
     fn teacher(&self, seed: u64) -> Vec<f32> {
@@ -57,8 +70,8 @@ pub trait Model: Send + Sync {
         gradient: &mut Tensor,
     );
 
-    /// The squared error over all of these sets by a form of the model's own, if it has one that is cheaper than by its
-    /// outputs and no less exact than they are in single precision, on a CPU.
+    /// The squared error over all of these sets by a form of the model's own, for weights in single precision on a CPU: if it
+    /// has one that is cheaper there than by its outputs, and no less exact.
     fn whole_loss(&self, _loss: Loss, _sets: &[&Set]) -> Option<Box<dyn WholeLoss>> {
         None
     }
@@ -72,8 +85,8 @@ pub trait Model: Send + Sync {
 
 /// A loss over the whole set, made by [`Model::whole_loss`].
 pub trait WholeLoss: Send {
-    /// Writes ∇L into `gradient` [E, D], and returns L `[E]`, both at `weights` [E, D].
-    fn loss_and_gradient(&self, weights: &Tensor, gradient: &mut Tensor) -> Tensor;
+    /// L `[E]` at `weights` [E, D], and where it is wanted ∇L into `gradient` [E, D].
+    fn evaluate(&self, weights: &Tensor, gradient: Option<&mut Tensor>) -> Tensor;
 }
 
 /// One layer of a network.
@@ -127,7 +140,9 @@ pub fn initial_weights(task: &TaskConfig) -> Vec<f32> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use phasegrid_proto::task::{Activation, BatchSize, Checkpoints, Operation, Optimizer, Potential, Train};
+    use phasegrid_proto::task::{
+        Activation, BatchSize, Checkpoints, JacobianSize, Operation, Optimizer, Potential, Train,
+    };
 
     pub(crate) fn modular_task(p: u32, width: u32, seed: u64) -> TaskConfig {
         TaskConfig {
@@ -163,6 +178,27 @@ pub(crate) mod tests {
     pub(crate) fn potential_task(shape: Potential) -> TaskConfig {
         let model = Config::Potential { shape, init: Init::Teacher };
         TaskConfig { data: Data::Origin, model, ..modular_task(5, 5, 3) }
+    }
+
+    #[test]
+    fn a_network_has_the_size_that_its_configuration_says() {
+        let linear = [gaussian_task(&[5, 3, 4, 2], 2, 40), gaussian_task(&[3, 4], 1, 20)];
+        let potentials = [Potential::Curvatures(vec![1.0; 3]), Potential::Powers([1, 2])].map(potential_task);
+        let pairs = [modular_task(7, 5, 0), mlp_task(7, 5, Activation::Relu)];
+        for task in pairs.into_iter().chain(linear).chain(potentials) {
+            let model = of(&task);
+            let (examples, dimension) = (task.data.train_examples(), model.dimension() as u64);
+            let JacobianSize { outputs, weights } = JacobianSize::of(&task.model, &task.data);
+            assert_eq!((outputs, weights), (examples * model.outputs() as u64, dimension), "{:?}", task.model);
+            assert_eq!(task.model.layers() as usize, model.layers().len(), "{:?}", task.model);
+            let mut end = 0;
+            for layer in 1..=task.model.layers() {
+                let own = model.range_of(Some(layer));
+                assert_eq!(own.start, end);
+                end = own.end;
+            }
+            assert_eq!((end, model.range_of(None)), (dimension as usize, 0..dimension as usize));
+        }
     }
 
     #[test]

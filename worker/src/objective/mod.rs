@@ -1,7 +1,7 @@
 //! The seam between models on one side, training and sampling on the other: a mean loss with its gradient.
 //!
 //! Everything is stacked: E weight vectors are advanced by one tensor program, be they the tasks of an ensemble or the
-//! chains of an estimate. Letters: E members, D parameters, N training examples, n examples of a batch, p outputs.
+//! chains of an estimate. Letters: E members, D parameters, n examples of a batch, p outputs.
 
 mod hessian;
 mod squared_error;
@@ -9,6 +9,7 @@ mod stacked;
 
 use tch::Tensor;
 
+pub(crate) use hessian::DISTANCE;
 pub use hessian::Hessian;
 pub use squared_error::SquaredError;
 pub use stacked::{Padding, Stacked, Stacks};
@@ -23,9 +24,6 @@ pub trait Objective {
 
     /// D, the number of parameters of one member.
     fn dimension(&self) -> i64;
-
-    /// N, the number of examples behind the full loss, of the member that has most.
-    fn examples(&self) -> i64;
 
     /// Writes ∇L into `gradient` `[E, D]`, overwriting it, and returns L `[E]`, both at `weights` `[E, D]`.
     ///

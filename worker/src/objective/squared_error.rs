@@ -21,15 +21,15 @@ pub struct SquaredError {
     model: Box<dyn Model>,
     loss: Loss,
     examples: Stacks,
-    /// The model's own form of the full loss, where it has one.
-    whole: Option<Box<dyn WholeLoss>>,
     /// For each stack of examples.
     buffers: RefCell<Vec<Buffers>>,
 }
 
-/// What is kept from call to call, so that nothing is allocated anew.
+/// What is kept from call to call, so that nothing is made anew.
 #[derive(Default)]
 struct Buffers {
+    /// The model's own form of the full loss, where it has one.
+    whole: Option<Box<dyn WholeLoss>>,
     /// The model's own.
     saved: Vec<Tensor>,
     /// The examples of a batch.
@@ -41,9 +41,14 @@ impl SquaredError {
     #[must_use]
     pub fn new(model: Box<dyn Model>, loss: Loss, sets: &[&Set], kind: Kind, device: Device) -> Self {
         let examples = Stacks::new(model.as_ref(), sets, kind, device);
-        let whole = model.whole_loss(loss, sets);
-        let buffers = examples.parts().iter().map(|_| Buffers::default()).collect();
-        Self { model, loss, examples, whole, buffers: RefCell::new(buffers) }
+        let on_host = kind == Kind::Float && device == Device::Cpu;
+        let buffers = |(members, _): &(Range<i64>, Stacked)| {
+            let sets = &sets[members.start as usize..members.end as usize];
+            let whole = on_host.then(|| model.whole_loss(loss, sets)).flatten();
+            Buffers { whole, ..Buffers::default() }
+        };
+        let buffers = examples.parts().iter().map(buffers).collect();
+        Self { model, loss, examples, buffers: RefCell::new(buffers) }
     }
 
     /// The training loss of `task`, for `members` weight vectors that share its examples.
@@ -83,11 +88,14 @@ impl SquaredError {
     fn of_stack(
         &self,
         stack: &Stacked,
-        Buffers { saved, selected }: &mut Buffers,
+        Buffers { whole, saved, selected }: &mut Buffers,
         weights: &Tensor,
         batch: Option<&Tensor>,
         gradient: Option<&mut Tensor>,
     ) -> Tensor {
+        if let (None, Some(whole)) = (batch, whole) {
+            return whole.evaluate(weights, gradient);
+        }
         let selected = batch.map(|batch| stack.select(batch, selected));
         let all = (&stack.inputs, &stack.targets);
         let (inputs, targets) = selected.as_ref().map_or(all, |(inputs, targets)| (inputs, targets));
@@ -187,14 +195,7 @@ impl Objective for SquaredError {
         self.model.dimension()
     }
 
-    fn examples(&self) -> i64 {
-        self.examples.examples()
-    }
-
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor {
-        if let (None, Some(whole), true) = (batch, &self.whole, host::applies(weights)) {
-            return whole.loss_and_gradient(weights, gradient);
-        }
         self.evaluate(weights, batch, Some(gradient))
     }
 
@@ -365,6 +366,37 @@ mod tests {
                 let loss = objective(&[set]).loss_and_gradient(&weights.narrow(0, e, 1), batch.as_ref(), &mut alone);
                 assert_eq!((losses.get(e), gradient.get(e)), (loss.get(0), alone.get(0)));
             }
+        }
+    }
+
+    #[test]
+    fn the_loss_alone_is_that_beside_the_gradient_also_where_only_some_have_the_whole_grid() {
+        let task = |seed: u64, size: f64| {
+            let mut task = modular_task(53, 60, seed); // of a size at which moments are the cheaper form
+            let Data::Modular { train_fraction, .. } = &mut task.data else { panic!("modular") };
+            *train_fraction = size;
+            task
+        };
+        let tasks = [task(0, 1.0), task(1, 1.0), task(2, 0.5)];
+        let all = tasks.each_ref().map(Examples::of);
+        let objective = |which: Range<usize>| {
+            let sets: Vec<_> = all[which].iter().map(|examples| &examples.train).collect();
+            SquaredError::new(models::of(&tasks[0]), Loss::Mse, &sets, Kind::Float, Device::Cpu)
+        };
+        let together = objective(0..3);
+        assert_eq!(
+            together.buffers.borrow().iter().map(|part| part.whole.is_some()).collect::<Vec<_>>(),
+            [true, false]
+        );
+        let rows: Vec<_> = tasks.iter().map(|task| Tensor::from_slice(&models::initial_weights(task))).collect();
+        let weights = Tensor::stack(&rows, 0);
+        let mut gradient = weights.zeros_like();
+        let losses = together.loss_and_gradient(&weights, None, &mut gradient);
+        assert_eq!(together.loss(&weights, None), losses);
+        for e in 0..3 {
+            let (own, mut alone) = (weights.narrow(0, e as i64, 1), weights.narrow(0, e as i64, 1).zeros_like());
+            let loss = objective(e..e + 1).loss_and_gradient(&own, None, &mut alone);
+            assert_eq!((losses.get(e as i64), gradient.get(e as i64)), (loss.get(0), alone.get(0)), "{e}");
         }
     }
 

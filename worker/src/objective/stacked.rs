@@ -65,12 +65,6 @@ impl Stacks {
         self.parts.last().map_or(0, |(members, _)| members.end)
     }
 
-    /// N, the largest of the members' numbers of examples.
-    #[must_use]
-    pub fn examples(&self) -> i64 {
-        self.parts.iter().map(|(_, stack)| stack.size().1).max().unwrap_or(0)
-    }
-
     /// The stacks, each with the members that it belongs to.
     #[must_use]
     pub fn parts(&self) -> &[(Range<i64>, Stacked)] {

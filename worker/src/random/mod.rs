@@ -1,8 +1,9 @@
 //! All chance in the numerics: named streams derived from a task's seed.
 //!
-//! A stream is named by the seed, what it is for ("split", "labels", "init", "batches", "chain") and indices; nothing else
-//! decides its numbers, so that a task's result depends neither on the ensemble that it runs in, nor on threads, nor on
-//! the processor's instruction set.
+//! A stream is named by the seed, what it is for ("split", "labels", "init", "batches", "chain") and indices. Nothing else
+//! decides its numbers, not the processor's instruction set either; and so the results of a task depend neither on the
+//! ensemble that it runs in nor on threads. What is computed of the numbers is rounded as the machine does it: products are
+//! fused with additions, and sums taken in an order, that suit its vectors and caches.
 
 mod normals;
 mod stream;

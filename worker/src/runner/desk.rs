@@ -3,10 +3,11 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use phasegrid_proto::task::TaskConfig;
+use phasegrid_proto::v1;
 use tokio::sync::Notify;
 
 use super::held::{Assignment, Ended, Held};
-use crate::client::Token;
+use crate::client::{Leased, Token};
 
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -41,8 +42,27 @@ impl Desk {
         }
     }
 
+    /// Takes a lease in.
+    pub(super) fn take(&self, lease: Leased, looking: bool) {
+        self.held().take(lease, looking);
+        self.wake();
+    }
+
+    /// The snapshots that there are of a lease's points.
+    pub(super) fn found(&self, token: &Token, snapshots: Vec<(u64, v1::Snapshot)>) {
+        self.held().found(token, snapshots);
+        self.wake();
+    }
+
+    /// The lease is gone, and those behind it may be next. False if it was gone before.
+    pub(super) fn drop_lease(&self, token: &Token) -> bool {
+        let dropped = self.held().drop_lease(token);
+        self.wake();
+        dropped
+    }
+
     /// Wakes the threads: there may be something to start, or the worker leaves.
-    pub(super) fn wake(&self) {
+    fn wake(&self) {
         self.work.notify_all();
     }
 
@@ -61,6 +81,13 @@ impl Desk {
     /// Ready when threads have changed what is held since this was last asked.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// A thread's device cannot be trusted any more: the worker is to leave.
+    pub(super) fn give_up(&self, reason: String) {
+        self.held().give_up(reason);
+        self.wake();
+        self.changed.notify_one();
     }
 
     /// Whatever runs is to stop, and the threads are to end.

@@ -1,14 +1,14 @@
 //! A running ensemble's way out: what the engine tells and asks, brought to where it belongs.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::v1;
 use tch::Device;
 
-use super::compute::Bench;
+use super::compute::{Bench, Ran};
 use super::held::{Assignment, Ended, Stop};
 use super::reporter::Mail;
 use super::shelf::Shelf;
@@ -23,6 +23,7 @@ pub(super) struct Ensemble<'a> {
     task: Option<TaskConfig>,
     /// In the engine's order. It only grows.
     members: RwLock<Vec<Arc<Member>>>,
+    ran: Mutex<Ran>,
 }
 
 struct Member {
@@ -40,7 +41,7 @@ impl<'a> Ensemble<'a> {
     /// An ensemble of these points, and what the engine is to start.
     pub(super) fn new(bench: &'a Bench, device: Device, assignments: Vec<Assignment>) -> (Self, Vec<Start>) {
         let task = assignments.first().map(|assignment| assignment.start.task.clone());
-        let ensemble = Self { bench, device, task, members: RwLock::default() };
+        let ensemble = Self { bench, device, task, members: RwLock::default(), ran: Mutex::default() };
         let starts = ensemble.admit(assignments);
         (ensemble, starts)
     }
@@ -51,6 +52,15 @@ impl<'a> Ensemble<'a> {
         for member in 0..members {
             self.ended(member, TaskEnd::Failed { error: error.to_owned(), permanent: false });
         }
+    }
+
+    /// How it went, once all members have ended.
+    pub(super) fn ran(self) -> Ran {
+        self.so_far().clone()
+    }
+
+    fn so_far(&self) -> MutexGuard<'_, Ran> {
+        self.ran.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn admit(&self, assignments: Vec<Assignment>) -> Vec<Start> {
@@ -88,6 +98,12 @@ impl Surroundings for Ensemble<'_> {
         tracing::info!(lease = %member.token, point = member.point, step, "resumed");
     }
 
+    fn misfit(&self, member: usize, step: u64, reason: &str) {
+        let member = self.member(member);
+        let digest = member.shelf.as_ref().and_then(|shelf| shelf.digest());
+        tracing::warn!(lease = %member.token, point = member.point, digest, step, reason, "a snapshot does not fit; its task starts anew");
+    }
+
     fn record(&self, member: usize, record: v1::Record) {
         let member = self.member(member);
         member.reported.fetch_add(1, Ordering::Relaxed);
@@ -107,6 +123,11 @@ impl Surroundings for Ensemble<'_> {
         let member = self.member(member);
         if member.ended.swap(true, Ordering::Relaxed) {
             return;
+        }
+        match &end {
+            TaskEnd::Completed | TaskEnd::Failed { permanent: true, .. } => *self.so_far() = Ran::Well,
+            TaskEnd::Failed { error, .. } if *self.so_far() != Ran::Well => *self.so_far() = Ran::Failed(error.clone()),
+            TaskEnd::Failed { .. } | TaskEnd::Stopped => {}
         }
         if let TaskEnd::Failed { error, permanent } = &end {
             tracing::warn!(lease = %member.token, point = member.point, permanent, error, "a task failed");

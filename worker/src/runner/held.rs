@@ -61,11 +61,13 @@ pub(super) struct Held {
     /// Threads that run an ensemble, those of leases that are gone included: they are busy until they stop.
     busy: usize,
     leaving: bool,
+    /// Why this worker is of no more use.
+    given_up: Option<String>,
 }
 
 impl Held {
     pub(super) fn new(slots: usize) -> Self {
-        Self { slots, leases: Vec::new(), busy: 0, leaving: false }
+        Self { slots, leases: Vec::new(), busy: 0, leaving: false, given_up: None }
     }
 
     /// Nothing is held and nothing runs.
@@ -197,6 +199,16 @@ impl Held {
     pub(super) fn leave(&mut self) {
         self.leaving = true;
         self.leases.iter().for_each(|lease| lease.stop.raise());
+    }
+
+    /// This worker is of no more use, for the first reason that is given: it is to leave.
+    pub(super) fn give_up(&mut self, reason: String) {
+        self.given_up.get_or_insert(reason);
+        self.leave();
+    }
+
+    pub(super) fn given_up(&self) -> Option<&str> {
+        self.given_up.as_deref()
     }
 
     pub(super) fn is_leaving(&self) -> bool {

@@ -15,7 +15,6 @@ mod outbox;
 mod reporter;
 mod shelf;
 
-use std::collections::HashSet;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,13 +60,16 @@ pub enum RunError {
     /// The system gives no threads.
     #[error("the compute threads cannot be started: {0}")]
     Threads(#[from] std::io::Error),
+    /// A device cannot be trusted any more.
+    #[error("{0}; the worker has given back what it held")]
+    GivenUp(String),
 }
 
 /// Something that happened.
 #[derive(Debug)]
 enum Event {
-    /// A request for work was answered. With a lease come the digests of which there are snapshots.
-    Leased(Option<Leased>, Directives, HashSet<String>),
+    /// A request for work was answered.
+    Leased(Option<Leased>, Directives),
     /// A lease's snapshots were looked for.
     Found(Token, Vec<(u64, v1::Snapshot)>),
     /// Snapshots that nobody needs any more were deleted.
@@ -119,7 +121,8 @@ struct Runner {
 /// back within a few seconds.
 ///
 /// # Errors
-/// If the coordinator refuses the worker or a call, or there are no threads.
+/// If the coordinator refuses the worker or a call, there are no threads, or a device cannot be trusted any more: then, too,
+/// leases are given back first.
 pub async fn run(
     client: Client,
     capacity: Capacity,
@@ -137,9 +140,14 @@ pub async fn run(
     let mut grace = pin!(None::<Sleep>);
     let mut happened = Vec::new();
     loop {
+        if runner.aim != Aim::Leave && desk.held().is_leaving() {
+            // A thread has given up its device.
+            runner.leave();
+            grace.set(Some(sleep(GRACE)));
+        }
         runner.act();
         if runner.may_leave() {
-            return Ok(());
+            return runner.end();
         }
         tokio::select! {
             Some(answer) = runner.calls.join_next() => {
@@ -157,8 +165,8 @@ pub async fn run(
                 grace.set(Some(sleep(GRACE)));
             }
             () = async { if let Some(grace) = grace.as_mut().as_pin_mut() { grace.await } }, if runner.aim == Aim::Leave => {
-                tracing::warn!(leases = desk.held().leases(), "leaving without having given back every lease; they will expire");
-                return Ok(());
+                runner.tell_what_is_left();
+                return runner.end();
             }
         }
     }
@@ -218,6 +226,26 @@ impl Runner {
         self.aim != Aim::Work && self.desk.held().is_empty() && self.releasing == 0 && self.clearing == 0
     }
 
+    /// How the worker ends when it leaves.
+    fn end(&self) -> Result<(), RunError> {
+        self.desk.held().given_up().map_or(Ok(()), |reason| Err(RunError::GivenUp(reason.to_owned())))
+    }
+
+    /// What the grace was too short for.
+    fn tell_what_is_left(&self) {
+        let leases = self.desk.held().leases() + self.releasing;
+        if leases > 0 {
+            tracing::warn!(leases, "leaving without having given back every lease; they will expire");
+        }
+        if self.clearing > 0 {
+            let points = self.clearing;
+            tracing::warn!(
+                points,
+                "leaving without having deleted the snapshots of finished points; they are of no more use"
+            );
+        }
+    }
+
     /// Starts whatever the situation calls for.
     fn act(&mut self) {
         while self.aim == Aim::Leave
@@ -241,11 +269,8 @@ impl Runner {
 
     fn on(&mut self, event: Event) -> Result<(), RunError> {
         match event {
-            Event::Leased(lease, directives, digests) => self.on_lease(lease, directives, &digests),
-            Event::Found(token, snapshots) => {
-                self.desk.held().found(&token, snapshots);
-                self.desk.wake();
-            }
+            Event::Leased(lease, directives) => self.on_lease(lease, directives),
+            Event::Found(token, snapshots) => self.desk.found(&token, snapshots),
             Event::Cleared => self.clearing -= 1,
             Event::Beaten(directives) => {
                 self.beating = false;
@@ -272,7 +297,7 @@ impl Runner {
         Ok(())
     }
 
-    fn on_lease(&mut self, lease: Option<Leased>, directives: Directives, digests: &HashSet<String>) {
+    fn on_lease(&mut self, lease: Option<Leased>, directives: Directives) {
         self.leasing = false;
         self.on_directives(directives);
         let Some(lease) = lease else { return };
@@ -281,16 +306,12 @@ impl Runner {
             return self.release(lease.token);
         }
         tracing::debug!(lease = %lease.token, sweep = lease.sweep, tasks = lease.tasks.len(), "leased");
-        let begun = begun(&lease, digests);
-        let token = lease.token.clone();
-        self.desk.held().take(lease, !begun.is_empty());
-        match &self.snapshots {
-            Some(snapshots) if !begun.is_empty() => {
-                let snapshots = Arc::clone(snapshots);
-                self.calls.spawn(async move { Event::Found(token, snapshots.newest_of(begun).await) });
-            }
-            _ => self.desk.wake(),
+        // The lease is held from here on, however long the look at the snapshots takes.
+        if let Some(snapshots) = self.snapshots.clone() {
+            let (token, digests) = (lease.token.clone(), digests(&lease));
+            self.calls.spawn(async move { Event::Found(token, snapshots.newest_of(digests).await) });
         }
+        self.desk.take(lease, self.snapshots.is_some());
     }
 
     fn on_directives(&mut self, directives: Directives) {
@@ -311,7 +332,7 @@ impl Runner {
     }
 
     fn drop_lease(&mut self, token: &Token) {
-        if self.desk.held().drop_lease(token) {
+        if self.desk.drop_lease(token) {
             tracing::info!(lease = %token, "the lease has ended; its work is dropped");
         }
         // The reporter lives as long as the runner.
@@ -330,16 +351,10 @@ impl Runner {
         self.desk.leave();
     }
 
-    /// Asks for work, and for the digests of which there are snapshots: one look a lease, however many points it has.
     fn lease(&mut self) {
-        let snapshots = self.snapshots.clone();
         self.ask(|client| async move {
             let (lease, directives) = client.lease().await?;
-            let digests = match snapshots.filter(|_| lease.is_some()) {
-                Some(snapshots) => snapshots.digests().await,
-                None => HashSet::new(),
-            };
-            Ok(Event::Leased(lease, directives, digests))
+            Ok(Event::Leased(lease, directives))
         });
     }
 
@@ -370,11 +385,7 @@ impl Runner {
     }
 }
 
-/// The points of a lease that some worker has begun, as their digests are among those with snapshots.
-fn begun(lease: &Leased, digests: &HashSet<String>) -> Vec<(u64, String)> {
-    if digests.is_empty() {
-        return Vec::new();
-    }
-    let tasks = lease.tasks.iter().filter_map(|(point, task)| Some((*point, task.as_ref().ok()?.digest())));
-    tasks.filter(|(_, digest)| digests.contains(digest)).collect()
+/// The digests of a lease's points, under which there may be snapshots.
+fn digests(lease: &Leased) -> Vec<(u64, String)> {
+    lease.tasks.iter().filter_map(|(point, task)| Some((*point, task.as_ref().ok()?.digest()))).collect()
 }

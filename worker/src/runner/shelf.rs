@@ -1,5 +1,9 @@
-//! The snapshots of one running point: when the next is due, never two on the way at once, none left when it is finished.
-//! Time is an argument.
+//! The snapshots of one running point: when the next is due, never two on the way at once, and that they are deleted when
+//! the point is finished. Time is an argument.
+//!
+//! Deleting is an attempt, made once. Snapshots outlive their point if the store rests or fails just then, if the worker is
+//! killed between the two, or leaves and the store is too slow for its grace; if a worker that has lost its lease keeps one more; and
+//! if the sweep is cancelled. None of that does harm: whoever computes such a task again goes on from there.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -63,13 +67,18 @@ impl Shelf {
 
     /// There are snapshots, or one is on the way.
     pub(super) fn is_used(&self) -> bool {
-        self.digest.get().is_some()
+        self.digest().is_some()
+    }
+
+    /// The digest under which there are snapshots.
+    pub(super) fn digest(&self) -> Option<&str> {
+        self.digest.get().map(String::as_str)
     }
 
     /// Deletes the snapshots, that on the way included.
     pub(super) async fn clear(&self) {
         let _writing = self.writing.lock().await;
-        if let Some(digest) = self.digest.get() {
+        if let Some(digest) = self.digest() {
             self.library.snapshots.forget(digest).await;
         }
     }

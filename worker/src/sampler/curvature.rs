@@ -4,37 +4,55 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use super::ledger::values;
-use crate::objective::{Hessian, Objective};
+use crate::host;
+use crate::objective::{DISTANCE, Hessian, Objective};
 use crate::random::Normals;
 
-/// Below this the loss is flat, as far as finite differences can tell.
-const FLAT: f64 = 1e-10;
-
-/// What is asked for, and how much may be spent on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PowerIteration {
-    /// The weights whose block of the Hessian is meant; `None` is all.
-    pub(crate) moving: Option<Range<usize>>,
-    /// Iterations at most, each two gradients; a value that has not settled by then is a lower bound.
-    pub(crate) iterations: usize,
+/// What is known of the eigenvalue of a Hessian that is largest in absolute value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Curvature {
+    /// It, or a lower bound where an iteration ended before it settled.
+    Found(f64),
+    /// The loss is flat to second order, as far as finite differences can tell.
+    Flat,
+    /// Its gradient nearby is not finite.
+    NotFinite,
 }
 
-/// For each of R networks the eigenvalue of the Hessian of its full loss at `weights` [R, D] that is largest in absolute
-/// value, by power iteration in double precision.
+impl Curvature {
+    /// The eigenvalue, if there is any.
+    pub(crate) fn value(self) -> Option<f64> {
+        match self {
+            Self::Found(value) => Some(value),
+            Self::Flat | Self::NotFinite => None,
+        }
+    }
+}
+
+/// The course of one network's power iteration: what it says after any number of products.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Course(Vec<Product>);
+
+/// ‖H·v‖ of a direction v, and what it may be by rounding alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Product {
+    norm: f64,
+    rounding: f64,
+}
+
+/// Runs a power iteration for each of R networks: on the Hessian of its full loss at `weights` [R, D], or on the block of
+/// those that are `moving`, in double precision, with two gradients each of at most so many `iterations`.
 ///
-/// A network's iteration ends when it changes the value by less than a thousandth. `None` where the loss is flat, and
-/// everywhere if `stopped` said so on the way. The same `normals` give a network the same value, to rounding, whichever
+/// `None` if `stopped` said so on the way. The same `normals` give a network the same course, to rounding, whichever
 /// networks are beside it.
-pub(crate) fn greatest_curvatures(
+pub(crate) fn power_iterations(
     objective: &dyn Objective,
     weights: &Tensor,
     normals: &mut [Normals],
-    asked: &PowerIteration,
+    moving: &Range<usize>,
+    iterations: usize,
     stopped: &dyn Fn() -> bool,
-) -> Vec<Option<f64>> {
-    let dimension = objective.dimension();
-    let moving = asked.moving.clone().unwrap_or(0..dimension as usize);
+) -> Option<Vec<Course>> {
     let (from, moves) = (moving.start as i64, moving.len() as i64);
     let norms = |vectors: &Tensor| vectors.norm_scalaropt_dim(2.0, 1, true); // [R, 1]
 
@@ -42,46 +60,73 @@ pub(crate) fn greatest_curvatures(
     direction.narrow(1, from, moves).copy_(&drawn(normals, moves));
     direction /= norms(&direction);
     let mut hessian = Hessian::new(objective, weights);
-    let mut networks = vec![Network::Unsettled(0.0); normals.len()];
-    for _ in 0..asked.iterations {
+    let mut courses = vec![Course::default(); normals.len()];
+    for iteration in 0..iterations {
         if stopped() {
-            return vec![None; networks.len()];
+            return None;
         }
-        let product = hessian.times(&direction).narrow(1, from, moves); // H·v, [R, M]
+        let distance = distance(iteration);
+        let product = hessian.times_at(&direction, distance).narrow(1, from, moves); // H·v, [R, M]
         let norm = norms(&product);
-        networks.iter_mut().zip(values(&norm)).for_each(|(network, norm)| network.learn(norm));
-        if networks.iter().all(|network| !matches!(network, Network::Unsettled(_))) {
+        let found = host::values(&norm).into_iter().zip(host::values(&hessian.rounding_at(distance)));
+        for (course, (norm, rounding)) in courses.iter_mut().zip(found) {
+            course.0.push(Product { norm, rounding });
+        }
+        if courses.iter().all(|course| course.state(iteration + 1).is_settled()) {
             break;
         }
         // A flat network has no direction; the bound keeps it from becoming NaN.
-        direction.narrow(1, from, moves).copy_(&(product / norm.clamp_min(FLAT)));
+        direction.narrow(1, from, moves).copy_(&(product / norm.clamp_min(f64::MIN_POSITIVE)));
     }
-    networks.into_iter().map(Network::curvature).collect()
+    Some(courses)
 }
 
-/// How far the iteration of one network has come.
+/// δ of the product of this number: by turns two at the full distance and two at half of it. Curvature is the same there, while
+/// what higher derivatives add falls fourfold or more. Two, because a direction may come back every other time.
+fn distance(iteration: usize) -> f64 {
+    if iteration % 4 < 2 { DISTANCE } else { DISTANCE / 2.0 }
+}
+
+impl Course {
+    /// What at most so many products say. A later one is not heeded once two have changed the value by less than a thousandth.
+    pub(crate) fn after(&self, iterations: usize) -> Curvature {
+        match self.state(iterations) {
+            State::Unsettled([_, value]) => Curvature::Found(value),
+            State::Settled(curvature) => curvature,
+        }
+    }
+
+    fn state(&self, iterations: usize) -> State {
+        let products = self.0.iter().take(iterations);
+        products.fold(State::Unsettled([0.0; 2]), |state, product| state.learn(*product))
+    }
+}
+
+/// How far an iteration has come.
 #[derive(Clone, Copy, Debug)]
-enum Network {
-    Unsettled(f64),
-    Settled(f64),
-    Flat,
+enum State {
+    /// The last two norms.
+    Unsettled([f64; 2]),
+    Settled(Curvature),
 }
 
-impl Network {
-    /// Takes note of ‖H·v‖.
-    fn learn(&mut self, norm: f64) {
-        let Self::Unsettled(curvature) = *self else { return };
-        *self = match norm {
-            norm if !norm.is_finite() || norm < FLAT => Self::Flat,
-            norm if (norm / curvature - 1.0).abs() < 1e-3 => Self::Settled(norm),
-            norm => Self::Unsettled(norm),
-        };
+impl State {
+    fn is_settled(self) -> bool {
+        matches!(self, Self::Settled(_))
     }
 
-    fn curvature(self) -> Option<f64> {
-        match self {
-            Self::Unsettled(curvature) | Self::Settled(curvature) if curvature > 0.0 => Some(curvature),
-            _ => None,
+    fn learn(self, Product { norm, rounding }: Product) -> Self {
+        let Self::Unsettled([before, last]) = self else { return self };
+        // The last but one was at the other distance. Of a symmetric matrix ‖H·v‖ never falls from iteration to iteration.
+        let falls_with_distance = norm < before / 2.0;
+        if !norm.is_finite() {
+            Self::Settled(Curvature::NotFinite)
+        } else if norm <= rounding || falls_with_distance {
+            Self::Settled(Curvature::Flat)
+        } else if (norm / before - 1.0).abs() < 1e-3 {
+            Self::Settled(Curvature::Found(norm))
+        } else {
+            Self::Unsettled([last, norm])
         }
     }
 }

@@ -43,7 +43,7 @@ impl Ledger {
         } else if host::applies(losses) {
             self.note(host::slice::<f32>(losses).iter().copied().map(f64::from));
         } else {
-            self.note(values(losses).into_iter());
+            self.note(host::values(losses).into_iter());
         }
         self.unread += 1;
     }
@@ -56,7 +56,7 @@ impl Ledger {
     /// Reads what is unread.
     pub(super) fn look(&mut self) {
         if let Some(waiting) = &self.waiting {
-            let losses = values(&waiting.narrow(0, 0, self.unread as i64)); // [steps, R]
+            let losses: Vec<f64> = host::values(&waiting.narrow(0, 0, self.unread as i64)); // [steps, R]
             for step in losses.chunks_exact(self.rows.len()) {
                 self.note(step.iter().copied());
             }
@@ -89,10 +89,4 @@ impl Ledger {
         };
         self.rows.into_iter().enumerate().map(close).collect()
     }
-}
-
-/// The values of a tensor, row by row.
-pub(super) fn values(tensor: &Tensor) -> Vec<f64> {
-    let flat = tensor.to_kind(Kind::Double).flatten(0, -1);
-    Vec::try_from(flat).unwrap_or_else(|error| unreachable!("a flat tensor of doubles: {error}"))
 }

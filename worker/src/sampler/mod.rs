@@ -25,7 +25,7 @@ use std::ops::Range;
 use phasegrid_proto::task::Method;
 use tch::{Device, Kind};
 
-pub(crate) use curvature::{PowerIteration, greatest_curvatures};
+pub(crate) use curvature::{Course, Curvature, power_iterations};
 pub(crate) use randomness::Chance;
 pub(crate) use spread::spread;
 pub(crate) use stacking::Stacking;
@@ -146,7 +146,8 @@ pub(crate) fn run<W: Origin, O: Objective>(
         let of_rows: Vec<usize> = rows.iter().map(|row| row.origin).collect();
         let (_, objective) = match kept.take() {
             Some((of, objective)) if of == of_rows => kept.insert((of, objective)),
-            _ => {
+            of_others => {
+                drop(of_others); // before the next is made, so that there is memory for one alone
                 let at: Vec<&W> = of_rows.iter().map(|origin| origins[*origin]).collect();
                 kept.insert((of_rows, objective(&at)))
             }
@@ -159,7 +160,9 @@ pub(crate) fn run<W: Origin, O: Objective>(
             // The chains of an origin come in order, be they in one program or in several.
             Some(chains) => {
                 for (row, chain) in rows.iter().zip(chains) {
-                    outcomes[row.origin].iter_mut().for_each(|outcome| outcome.push(chain.clone()));
+                    if let Some(outcome) = &mut outcomes[row.origin] {
+                        outcome.push(chain);
+                    }
                 }
             }
             None => rows.iter().for_each(|row| outcomes[row.origin] = None),

@@ -3,10 +3,11 @@
 use tch::{Device, Kind};
 
 use super::dynamics::{self, Place};
-use super::ledger::{Ledger, values};
+use super::ledger::Ledger;
 use super::stacking::Row;
 use super::{Chain, Chance, Origin, Settings, randomness};
 use crate::estimate::Failure;
+use crate::host;
 use crate::objective::Objective;
 
 /// Runs `rows`, which advance in step, on an objective of as many members. `None` if all their origins are stopped.
@@ -41,7 +42,7 @@ pub(super) fn sample<W: Origin>(
         let batch = random.batch();
         let mut loss = objective.loss_and_gradient(&place.weights, batch, &mut place.gradient); // [R]
         dynamics.settle(&mut place, &mut loss, step >= burn_in);
-        if paired {
+        if paired && step >= burn_in {
             loss -= objective.loss(&place.start, batch);
         }
         ledger.push(&loss);
@@ -62,6 +63,6 @@ pub(super) fn sample<W: Origin>(
     }
 
     let apart = place.weights.to_kind(Kind::Double) - &place.start;
-    let distances = values(&apart.square().sum_dim_intlist(1, false, None).sqrt());
+    let distances = host::values(&apart.square().sum_dim_intlist(1, false, None).sqrt());
     Some(ledger.close(&distances, dynamics.acceptance().as_deref()))
 }

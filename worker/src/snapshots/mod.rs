@@ -7,11 +7,10 @@
 mod envelope;
 mod store;
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use phasegrid_proto::place::{PLACES, Place};
@@ -21,10 +20,12 @@ use tokio::time::{Instant, timeout};
 
 /// How long an operation may take before the store counts as away.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The same of a look at what there is, for which a lease waits.
+/// The same of a look at what there is of a task, for which its lease waits.
 const LOOK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long nothing is asked of a store that failed.
 const REST: Duration = Duration::from_secs(60);
+/// Tasks that are looked up at once.
+const LOOKED_UP_AT_ONCE: usize = 32;
 /// Snapshots that are read at once.
 const READ_AT_ONCE: usize = 8;
 
@@ -55,9 +56,14 @@ pub struct Snapshots {
     place: Place,
     /// Unique to the process.
     writer: String,
-    /// Until when the store is left alone.
-    rests: Mutex<Option<Instant>>,
+    /// Looking up and reading rest by themselves: what was computed is kept, and what is finished deleted, all the same.
+    reading: Rest,
+    writing: Rest,
 }
+
+/// Until when the store is left alone.
+#[derive(Debug, Default)]
+struct Rest(Mutex<Option<Instant>>);
 
 /// An object's key, taken apart.
 #[derive(Debug)]
@@ -99,29 +105,31 @@ impl Snapshots {
     }
 
     fn in_store(store: Arc<dyn ObjectStore>, place: Place, writer: &str) -> Self {
-        Self { store, place, writer: writer.to_owned(), rests: Mutex::new(None) }
+        Self { store, place, writer: writer.to_owned(), reading: Rest::default(), writing: Rest::default() }
     }
 
-    /// The digests of which there are snapshots.
-    pub async fn digests(&self) -> HashSet<String> {
-        let list = async {
-            let found = self.store.list_with_delimiter(None).await?;
-            Ok(found.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned)).collect())
-        };
-        self.attempt("looked up", LOOK_PATIENCE, list).await.unwrap_or_default()
-    }
-
-    /// The newest snapshot of each of these digests that has one, with what the digest came with.
+    /// The newest snapshot of each of these digests that has one, with what the digest came with. Each digest is looked up by
+    /// itself: how many others there are, of all sweeps of all times, makes no difference.
     pub async fn newest_of<T>(&self, wanted: Vec<(T, String)>) -> Vec<(T, v1::Snapshot)> {
-        let newest = |(with, digest): (T, String)| async move { Some((with, self.newest(&digest).await?)) };
-        stream::iter(wanted).map(newest).buffer_unordered(READ_AT_ONCE).filter_map(std::future::ready).collect().await
+        let look = |(with, digest): (T, String)| async move {
+            let keys = self.attempt(&self.reading, "looked up", LOOK_PATIENCE, self.keys(&digest)).await?;
+            (!keys.is_empty()).then_some((with, digest, keys))
+        };
+        let begun = some_of(stream::iter(wanted).map(look).buffer_unordered(LOOKED_UP_AT_ONCE)).await;
+        let read = |(with, digest, keys): (T, String, Vec<Key>)| async move {
+            Some((with, self.newest_among(&digest, keys).await?))
+        };
+        some_of(stream::iter(begun).map(read).buffer_unordered(READ_AT_ONCE)).await
     }
 
     /// The newest whole snapshot of a digest.
     pub async fn newest(&self, digest: &str) -> Option<v1::Snapshot> {
+        self.newest_of(vec![((), digest.to_owned())]).await.pop().map(|((), snapshot)| snapshot)
+    }
+
+    async fn newest_among(&self, digest: &str, mut keys: Vec<Key>) -> Option<v1::Snapshot> {
+        keys.sort_by_key(|key| std::cmp::Reverse(key.step));
         let newest = async {
-            let mut keys = self.keys(digest).await?;
-            keys.sort_by_key(|key| std::cmp::Reverse(key.step));
             for Key { step, path } in keys {
                 match self.read(&path).await? {
                     Ok(snapshot) if snapshot.digest == digest && snapshot.step == step => return Ok(Some(snapshot)),
@@ -131,7 +139,7 @@ impl Snapshots {
             }
             Ok(None)
         };
-        self.attempt("read", PATIENCE, newest).await.flatten()
+        self.attempt(&self.reading, "read", PATIENCE, newest).await.flatten()
     }
 
     /// Keeps a snapshot, and lets go of the task's older ones once it is whole.
@@ -143,12 +151,13 @@ impl Snapshots {
             self.store.put(&path, sealed.into()).await?;
             self.delete(self.keys(&digest).await?.into_iter().filter(|key| key.step < step)).await
         };
-        self.attempt("kept", PATIENCE, keep).await;
+        self.attempt(&self.writing, "kept", PATIENCE, keep).await;
     }
 
     /// Deletes a task's snapshots, whoever wrote them.
     pub async fn forget(&self, digest: &str) {
-        self.attempt("deleted", PATIENCE, async { self.delete(self.keys(digest).await?).await }).await;
+        let forget = async { self.delete(self.keys(digest).await?).await };
+        self.attempt(&self.writing, "deleted", PATIENCE, forget).await;
     }
 
     /// A task's snapshots. What is not named like one is none of ours.
@@ -186,14 +195,15 @@ impl Snapshots {
         tracing::warn!(place = %self.place, snapshot = %path, reason, "a snapshot cannot be used; the next best is tried");
     }
 
-    /// Does `work` unless the store rests. A failure is told here, and lets it rest.
+    /// Does `work` unless the store rests from such. A failure is told here, and lets it rest.
     async fn attempt<T>(
         &self,
+        rest: &Rest,
         done: &str,
         patience: Duration,
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Option<T> {
-        if self.rests.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until) {
+        if rest.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until) {
             return None;
         }
         let reason = match timeout(patience, work).await {
@@ -202,7 +212,7 @@ impl Snapshots {
             Err(_) => format!("no answer within {} s", patience.as_secs()),
         };
         let until = Instant::now() + REST;
-        let before = self.rests.lock().unwrap_or_else(PoisonError::into_inner).replace(until);
+        let before = rest.0.lock().unwrap_or_else(PoisonError::into_inner).replace(until);
         // What failed beside it is not told again.
         if before.is_none_or(|before| before < until - REST) {
             let minutes = REST.as_secs() / 60;
@@ -217,6 +227,11 @@ fn step(name: &str) -> Option<u64> {
     let (step, _writer) = name.split_once('-')?;
     let digits = step.len() == 20 && step.bytes().all(|byte| byte.is_ascii_digit());
     step.parse().ok().filter(|_| digits)
+}
+
+/// Those of a stream's items that there are.
+async fn some_of<T>(items: impl Stream<Item = Option<T>>) -> Vec<T> {
+    items.filter_map(std::future::ready).collect().await
 }
 
 /// Computes beside the runtime, whose thread has others to talk to.

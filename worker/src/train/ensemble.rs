@@ -7,7 +7,7 @@ use tch::{Device, Tensor};
 
 use super::Place;
 use super::member::Member;
-use super::program::Program;
+use super::program::{Program, Rows};
 use crate::host;
 use crate::surroundings::TaskEnd;
 
@@ -100,9 +100,12 @@ impl<'a> Ensemble<'a> {
 
     /// Takes further members in.
     fn join(&mut self, members: Vec<Member>) {
-        let program = self.program.take();
+        let own = self.members.len();
         self.members.extend(members);
-        self.program = program.map(|program| program.join(&self.members, self.place));
+        // Should there be no memory for what they bring along, the others are still where they were.
+        let rows = self.program.is_some().then(|| Rows::of(&self.members[own..], self.place));
+        let joined = self.program.take().zip(rows);
+        self.program = joined.map(|(program, rows)| program.join(rows, &self.members, self.place));
     }
 
     /// The members, each to go on where it is, or where it was last saved if a panic has left no tensors of it.
@@ -110,8 +113,9 @@ impl<'a> Ensemble<'a> {
         let Self { mut members, program, .. } = self;
         for (e, member) in members.iter_mut().enumerate() {
             match &program {
-                Some(program) => member.saved = Some(program.save(e, member)),
-                None => member.go_back(),
+                Some(program) if e < program.members() => member.saved = Some(program.save(e, member)),
+                // A newcomer has not moved.
+                _ => member.go_back(),
             }
         }
         members

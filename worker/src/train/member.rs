@@ -47,7 +47,7 @@ impl Member {
                     member.saved = Some(saved);
                     records.into_iter().for_each(|record| member.tell(record, place.surroundings));
                 }
-                Err(misfit) => tracing::warn!(step, %misfit, "a snapshot was dropped; its task starts anew"),
+                Err(misfit) => place.surroundings.misfit(number, step, &misfit.to_string()),
             }
         }
         member.settle();

@@ -27,6 +27,7 @@ use self::ensemble::Ensemble;
 use self::member::Member;
 use self::memory::OutOfMemory;
 pub(crate) use self::shape::{room, stackable};
+use crate::cuda;
 use crate::permits::Permits;
 use crate::surroundings::{Start, Surroundings, TaskEnd};
 
@@ -55,19 +56,21 @@ pub(crate) fn run(starts: Vec<Start>, place: &Place) {
         if members.len() > most {
             waiting.push_front(members.split_off(most));
         }
+        let started = members.len();
         let mut ensemble = Ensemble::new(members, place);
         let ran = memory::caught(|| {
             ensemble.run(width.min(most), &mut |room| {
                 // Whoever waits has been here longer.
                 let starts = if waiting.is_empty() { place.surroundings.newcomers(room) } else { Vec::new() };
-                let (come, others): (Vec<_>, Vec<_>) =
-                    enter(starts).into_iter().partition(|member| stackable(&task, &member.task));
-                waiting.extend(others.into_iter().map(|member| vec![member]));
-                come
+                debug_assert!(starts.iter().all(|start| stackable(&task, &start.task)), "newcomers stack");
+                enter(starts)
             });
         });
-        if let Err(reason) = ran {
-            halve(ensemble.disband(), reason, place).into_iter().rev().for_each(|half| waiting.push_front(half));
+        match ran {
+            Ok(()) => memory::fitted(&task, place.device, started),
+            Err(reason) => {
+                halve(ensemble.disband(), reason, place).into_iter().rev().for_each(|half| waiting.push_front(half));
+            }
         }
     }
 }
@@ -81,12 +84,14 @@ fn halve(mut members: Vec<Member>, OutOfMemory(reason): OutOfMemory, place: &Pla
     }
     let half = members.len().div_ceil(2);
     tracing::warn!(
+        device = cuda::name(&[place.device]),
         members = members.len(),
         half,
+        first = members[0].task.digest(),
         reason,
         "an ensemble is out of memory: its halves go on one after the other"
     );
-    memory::limit(&members[0].task, place.device, half);
+    memory::exceeded(members.iter().map(|member| &member.task), place.device, half);
     let rest = members.split_off(half);
     vec![members, rest]
 }

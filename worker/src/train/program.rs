@@ -26,7 +26,7 @@ pub(super) struct Program {
 }
 
 /// What each member has of its own, and brings along or takes away.
-struct Rows {
+pub(super) struct Rows {
     /// [E, D]
     weights: Tensor,
     optimizer: Optimizer,
@@ -88,9 +88,13 @@ impl Program {
         self.restacked(members, place)
     }
 
-    /// Goes on with those of `members` that come after its own.
-    pub(super) fn join(mut self, members: &[Member], place: &Place) -> Self {
-        let new = Rows::of(&members[self.rows.weights.size()[0] as usize..], place);
+    /// E.
+    pub(super) fn members(&self) -> usize {
+        self.rows.weights.size()[0] as usize
+    }
+
+    /// Goes on with those who bring `new` along, after its own: together they are `members`.
+    pub(super) fn join(mut self, new: Rows, members: &[Member], place: &Place) -> Self {
         self.rows.weights = Tensor::cat(&[&self.rows.weights, &new.weights], 0);
         self.rows.optimizer.join(new.optimizer);
         if let (Some(batches), Some(new)) = (&mut self.rows.batches, new.batches) {
@@ -110,7 +114,7 @@ impl Program {
 }
 
 impl Rows {
-    fn of(members: &[Member], place: &Place) -> Self {
+    pub(super) fn of(members: &[Member], place: &Place) -> Self {
         let weights = |member: &Member| match &member.saved {
             Some(saved) => saved.weights.to_kind(place.kind),
             None => Tensor::from_slice(&models::initial_weights(&member.task)).to_kind(place.kind),

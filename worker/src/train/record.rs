@@ -91,8 +91,9 @@ impl Ensemble<'_> {
         member.pass(event, measured.val_accuracy);
         surroundings.progress(number, member.course.share(&member.at));
         if tells && member.end.is_none() && surroundings.wants_snapshot(number) {
-            let saved = self.program.as_ref().map(|program| program.save(e, member));
-            let snapshot = saved.and_then(|saved| member.snapshot(&saved));
+            // Should memory be out in the middle of a step, the member need not go back any further.
+            member.saved = self.program.as_ref().map(|program| program.save(e, member));
+            let snapshot = member.saved.as_ref().and_then(|saved| member.snapshot(saved));
             snapshot.into_iter().for_each(|snapshot| surroundings.keep_snapshot(number, snapshot));
         }
     }

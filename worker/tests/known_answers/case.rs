@@ -6,7 +6,7 @@ use phasegrid_proto::v1;
 use phasegrid_worker::data::Examples;
 use phasegrid_worker::permits::Permits;
 use phasegrid_worker::surroundings::Alone;
-use phasegrid_worker::{llc, models};
+use phasegrid_worker::{geometry, llc, models};
 use serde_json::Value;
 use tch::{Device, Tensor};
 
@@ -18,6 +18,8 @@ pub(crate) struct Case {
     pub(crate) exact: Option<f64>,
     /// What this very sampler finds in expectation, `theory::llc_finite`.
     pub(crate) finite: Option<f64>,
+    /// The rank of the outputs' Jacobian, if the task asks for it.
+    pub(crate) rank: Option<u64>,
 }
 
 impl Case {
@@ -34,10 +36,13 @@ impl Case {
         let permits = Permits::new(0);
         let weights = Tensor::from_slice(weights);
         let subject = llc::Subject { number: 0, task: &task, examples: &examples, weights: &weights, step: 0 };
-        let estimate = llc::estimates(&[subject], Device::Cpu, &permits, &Alone).remove(0).remove(0);
+        let estimates = llc::estimates(&[subject], Device::Cpu, &permits, &Alone).remove(0);
+        let mut record = v1::Record { estimates, ..v1::Record::default() };
+        geometry::measure(&subject, Device::Cpu, &mut record, &|| false);
+        let (estimate, rank) = (record.estimates.remove(0), record.jacobian_rank);
         let exact = theory::llc_exact(&task, task.llc.as_ref().unwrap().samplers[0].layer);
         let finite = theory::llc_finite(&task, estimate.settings.as_ref().unwrap());
-        Self { name: name.into(), estimate, exact, finite }
+        Self { name: name.into(), estimate, exact, finite, rank }
     }
 
     /// Within three standard errors of what the sampler should find, or else of the learning coefficient.

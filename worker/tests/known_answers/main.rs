@@ -2,7 +2,8 @@
 //!
 //! Every case prints a row of a table (`cargo test --release -p phasegrid-worker --test known_answers -- --nocapture`): the
 //! learning coefficient, what the sampler should find at its own temperature and step size, the estimate with its own
-//! standard error, and z, the difference in standard errors. Seeds are fixed, so that a case that holds once holds always.
+//! standard error, and z, the difference in standard errors. Seeds are fixed, so that a case that holds once holds always on
+//! that kind of machine; on another, sums are rounded otherwise and chains go other ways.
 //! What separates an estimate from its learning coefficient besides chance:
 //!
 //! - temperature: at finite nβ/γ the exact value is another, and potentials and linear networks have it by quadrature;
@@ -15,6 +16,5 @@ mod case;
 mod crossings;
 mod deep_linear;
 mod potentials;
-mod ranks;
 mod strata;
 mod teachers;

@@ -2,7 +2,6 @@
 //! 3/2. Weak localisation leaks from one to the other.
 
 use phasegrid_proto::task::resolve;
-use phasegrid_proto::theory;
 use serde_json::json;
 
 use crate::case::Case;
@@ -54,7 +53,8 @@ fn at_identity(nbeta: f64, localization: f64, step_size: f64, burn_in: u32, draw
     let weights = [identity, nothing].concat();
     let mut case =
         Case::at(format!("A = I, B = 0, localization {localization}"), resolve(&table, &[]).unwrap(), &weights);
-    (case.exact, case.finite) = (theory::reduced_rank_stratum([2, 2, 2], (2, 0, 0)), None);
+    // A is of full rank: all of B's directions count, and B·A = 0 has no others.
+    (case.exact, case.finite) = (Some(2.0), None);
     case
 }
 

@@ -11,7 +11,7 @@ use crate::harness::*;
 #[tokio::test]
 async fn a_baseline_is_looked_up_and_shared_by_its_digest() {
     let mut coordinator = Coordinator::start().await;
-    let client = Client::new(coordinator.url(), NAME, 1, "cpu").unwrap();
+    let client = Client::new(coordinator.url(), &Default::default(), NAME, 1, "cpu").unwrap();
     let estimate = Estimate { llc: Some(4191.0), ..Default::default() };
 
     let found = tokio::spawn(async move { (client.find_baseline("d1".into()).await, client) });
@@ -32,7 +32,7 @@ async fn a_baseline_is_looked_up_and_shared_by_its_digest() {
 #[tokio::test]
 async fn of_many_calls_that_find_the_worker_forgotten_one_registers_it_again() {
     let mut coordinator = Coordinator::start().await;
-    let client = std::sync::Arc::new(Client::new(coordinator.url(), NAME, 1, "cpu").unwrap());
+    let client = std::sync::Arc::new(Client::new(coordinator.url(), &Default::default(), NAME, 1, "cpu").unwrap());
     let calls = [0, 1].map(|_| {
         tokio::spawn({
             let client = client.clone();
@@ -58,7 +58,7 @@ async fn of_many_calls_that_find_the_worker_forgotten_one_registers_it_again() {
 #[tokio::test]
 async fn heartbeats_are_sent_at_most_ten_times_a_second_whatever_the_coordinator_wants() {
     let mut coordinator = Coordinator::start().await;
-    let client = std::sync::Arc::new(Client::new(coordinator.url(), NAME, 1, "cpu").unwrap());
+    let client = std::sync::Arc::new(Client::new(coordinator.url(), &Default::default(), NAME, 1, "cpu").unwrap());
     let registered = tokio::spawn({
         let client = client.clone();
         async move { client.register().await }
@@ -71,7 +71,7 @@ async fn heartbeats_are_sent_at_most_ten_times_a_second_whatever_the_coordinator
 #[tokio::test]
 async fn an_answer_without_a_verdict_is_a_defect() {
     let mut coordinator = Coordinator::start().await;
-    let client = Client::new(coordinator.url(), NAME, 1, "cpu").unwrap();
+    let client = Client::new(coordinator.url(), &Default::default(), NAME, 1, "cpu").unwrap();
     let finish = tokio::spawn(async move { client.finish(&phasegrid_worker::client::Token::new("a"), vec![]).await });
     coordinator.finish().await.answer(FinishResponse::default());
     assert!(matches!(finish.await.unwrap(), Err(ClientError::Refused { .. })));

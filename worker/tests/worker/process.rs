@@ -29,13 +29,13 @@ impl Process {
         Self::start(&["--coordinator", coordinator.url(), "--name", NAME, "--slots", "1", "--device", "cpu"])
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let kill = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
         assert!(kill.expect("there is a kill command").success());
     }
 
     /// How it ended, what it wrote on stdout, and on stderr.
-    async fn ended(mut self) -> (ExitStatus, String, String) {
+    pub(crate) async fn ended(mut self) -> (ExitStatus, String, String) {
         let read = tokio::task::spawn_blocking(move || {
             let (mut out, mut err) = (String::new(), String::new());
             self.0.stdout.take().expect("piped").read_to_string(&mut out).expect("text");

@@ -28,8 +28,13 @@ fn runs(heartbeat: &HeartbeatRequest, point: u64) -> bool {
 async fn a_worker_introduces_itself() {
     let mut coordinator = Coordinator::start().await;
     let _worker = coordinator.worker(3);
-    let expected =
-        RegisterRequest { worker_id: NAME.into(), slots: 3, device: "cpu".into(), numerics_version: NUMERICS_VERSION };
+    let expected = RegisterRequest {
+        worker_id: NAME.into(),
+        slots: 3,
+        device: "cpu".into(),
+        numerics_version: NUMERICS_VERSION,
+        memory_bytes: 0,
+    };
     assert_eq!(coordinator.register().await.request, expected);
 }
 

@@ -94,7 +94,7 @@ async fn a_lost_task_goes_on_from_its_snapshot_tells_the_same_curve_and_leaves_n
     finish.answer(accepted());
     coordinator.lease().await.answer(LeaseResponse { lease: None, drain: true });
     worker.left().await.unwrap();
-    assert_eq!(kept_in(place).digests().await.len(), 0);
+    assert_eq!(kept_in(place).newest(&digest).await, None);
 }
 
 #[tokio::test]
@@ -134,6 +134,27 @@ async fn a_killed_workers_snapshot_in_s3_is_taken_up_by_another() {
     coordinator.lease().await.answer(lease("b", 0, [endless(0)]));
     let told = coordinator.reports().await.records().await;
     assert_eq!(told, [(0, Record { weight_norm: Some(-1.0), ..first })]);
+}
+
+#[tokio::test]
+async fn a_lease_is_held_and_can_be_given_back_while_its_snapshots_are_looked_for() {
+    // A store that takes connections and never answers.
+    let store = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let endpoint = format!("http://{}", store.local_addr().unwrap());
+    let account = [("AWS_ENDPOINT_URL", endpoint.as_str()), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    let mut coordinator = Coordinator::start().await;
+    let arguments = ["--coordinator", coordinator.url(), "--name", NAME, "--slots", "1", "--device", "cpu"];
+    let process = Process::start_with(&[&arguments[..], &["--snapshots", "s3://bucket"]].concat(), &account);
+    coordinator.register().await.answer(terms(SOON));
+    coordinator.lease().await.answer(lease("a", 0, [quick(0)]));
+    let (_looking, _) = tokio::time::timeout(PATIENCE, store.accept()).await.expect("nothing is looked for").unwrap();
+    coordinator.heartbeat_with(|heartbeat| heartbeat.leases.iter().any(|lease| lease.token == "a")).await;
+    process.signal("TERM");
+    let release = coordinator.release().await;
+    assert_eq!(release.request.token, "a");
+    release.answer(ReleaseResponse {});
+    let (status, _, err) = process.ended().await;
+    assert_eq!(status.code(), Some(0), "{err}");
 }
 
 #[tokio::test]

@@ -5,22 +5,23 @@
 
 mod target;
 
-use std::io::IsTerminal;
+use std::sync::Arc;
 
 use clap::Args;
+use phasegrid_proto::v1;
 
 use crate::calibration::{
-    Choice, Estimates, Map, Request, Scan, ScanError, Slope, Values, advice, chosen, judged, regions,
-    sampler_overrides, short,
+    Choice, Estimates, Map, Request, Scan, ScanError, Slope, Values, advice, judged, regions, short,
 };
 use crate::plot::{Calibration, calibration_figure, calibration_text};
 use crate::results::format::Format;
 use crate::results::{Level, Table};
 use crate::spec::Spec;
 
+use super::client::Client;
 use super::failure::Failure;
 use super::input::SweepFile;
-use super::output::{print, talk, write_file};
+use super::output::{print, takes_colour, talk, write_file};
 use super::plot::png;
 use super::run::{Folder, Here, Local};
 use super::table::rendered;
@@ -79,9 +80,9 @@ pub(super) struct Calibrate {
 
 impl Calibrate {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        self.target.check(&self.file)?;
         let source = self.file.read()?;
         let spec = self.file.parse(&source)?;
-        self.target.check(&self.file)?;
         let scan = self.scan(&spec)?;
         talk(&format!(
             "{} at {} of {}, sampled with {} step sizes × {} localizations × {} nbetas",
@@ -92,10 +93,11 @@ impl Calibrate {
             scan.grid.localizations.len(),
             scan.grid.nbetas.len(),
         ));
+        self.target.rehearse(&self.file, &source, &spec, &scan)?;
         let file = self.file.without_overrides();
         let local = Local { file: &file, source: scan.source.clone(), spec: &scan.spec };
-        let (records, end, folder) =
-            self.here.run(local, async |client, id, _| client.table(id, Level::Records).await).await?;
+        let ((records, failed), end, folder) = self.here.run(local, report).await?;
+        failed.iter().for_each(|failed| talk(&format!("point {}: {}", failed.point, failed.error)));
         end.into_result("the workers' logs are in the folder, `--retry` gives them another go")?;
         self.conclude(&source, &spec, &scan, records, &folder)
     }
@@ -138,20 +140,22 @@ impl Calibrate {
         hopeless(&map, &sites);
         let Some(choice) = choice else { return Err(no_plateau(scan, &map)) };
         explain(scan, &choice, self.tolerance);
-        let mut settings = sampler_overrides(spec, &self.file.overrides);
-        settings.extend(chosen(scan.grid.levels(choice.node)));
-        self.target.write(&self.file, source, scan, &settings)
+        self.target.write(&self.file, source, spec, scan, choice.node)
     }
 
     /// The maps are data, unless stdout is for the sweep file.
     fn show(&self, calibration: &Calibration<'_>) -> Result<(), Failure> {
-        let colour = |terminal: bool| terminal && std::env::var_os("NO_COLOR").is_none();
         if self.target.is_stdout(&self.file) {
-            talk(&calibration_text(calibration, colour(std::io::stderr().is_terminal())));
+            talk(&calibration_text(calibration, takes_colour(&std::io::stderr())));
             return Ok(());
         }
-        print(calibration_text(calibration, colour(std::io::stdout().is_terminal())).as_bytes())
+        print(calibration_text(calibration, takes_colour(&std::io::stdout())).as_bytes())
     }
+}
+
+/// What the scan found, and which of its points failed.
+async fn report(client: &mut Client, id: &str, _: &Arc<Folder>) -> Result<(Table, Vec<v1::FailedPoint>), Failure> {
+    Ok((client.table(id, Level::Records).await?, client.sweep(id).await?.1))
 }
 
 /// Leaves table and figure in the folder.
@@ -167,14 +171,15 @@ fn leave(folder: &Folder, calibration: &Calibration<'_>, table: &Table) -> Resul
     Ok(())
 }
 
-/// Says so if points stopped early.
+/// Names the checkpoints that some points did not get to, as those that stop early.
 fn unreached(scan: &Scan, estimates: &Estimates) {
-    let reached = |point: &usize| estimates.sites.iter().filter(|site| site.point == *point).count();
-    let most = (0..scan.points.len()).map(|point| reached(&point)).max().unwrap_or_default();
-    let short = (0..scan.points.len()).filter(|point| reached(point) < most).count();
-    if short > 0 {
-        let points = counted(short as u64, "point");
-        talk(&format!("{points} stopped early, and took part at the checkpoints before that only"));
+    for step in &scan.checkpoints {
+        let took_part = |point: &usize| estimates.sites.iter().any(|site| (site.point, site.step) == (*point, *step));
+        let missing = (0..scan.points.len()).filter(|point| !took_part(point)).count();
+        if missing > 0 {
+            let all = counted(scan.points.len() as u64, "point");
+            talk(&format!("{missing} of {all} stopped before step {step}, and took no part there"));
+        }
     }
 }
 
@@ -208,7 +213,9 @@ fn explain(scan: &Scan, choice: &Choice, tolerance: f64) {
         None => talk("∂ log LLC / ∂ log γ is not known: no other localization is healthy there"),
         Some(sensitivity) => {
             talk(&format!("∂ log LLC / ∂ log γ there: {}", slope(sensitivity)));
-            if sensitivity.certain() > tolerance {
+            if sensitivity.error > tolerance {
+                talk("noise hides whether the LLC depends on the localization: longer chains would tell");
+            } else if sensitivity.certain() > tolerance {
                 talk(
                     "the LLC depends on the localization: compare estimates of one only, or try weaker ones with longer chains",
                 );

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use phasegrid_proto::task::Sampler;
 
-use crate::calibration::{Scan, Setting, calibrated};
+use crate::calibration::{Node, Scan, Setting, calibrated, chosen, sampler_overrides};
 use crate::spec::Spec;
 
 use super::super::failure::Failure;
@@ -43,16 +43,37 @@ impl Target {
         self.path(file).is_none()
     }
 
-    /// Writes the sweep file with these settings, if it then is what was calibrated.
+    /// Refuses, before anything runs, what could not be written in the end.
+    pub(super) fn rehearse(&self, file: &SweepFile, source: &str, spec: &Spec, scan: &Scan) -> Result<(), Failure> {
+        let first = Node { step_size: 0, localization: 0, nbeta: 0 };
+        self.text(file, source, spec, scan, first)?;
+        let Some(path) = self.path(file) else { return Ok(()) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if folder.is_dir() {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!("--output: there is no folder {}; accepted: a file in one", folder.display())))
+    }
+
+    /// The sweep file with the sampler of this node, which then is one of those that were scanned.
+    fn text(&self, file: &SweepFile, source: &str, spec: &Spec, scan: &Scan, node: Node) -> Result<String, Failure> {
+        let mut settings = sampler_overrides(spec, &file.overrides);
+        settings.extend(chosen(scan.grid.levels(node)));
+        let text = calibrated(source, &settings).map_err(anyhow::Error::new)?;
+        verify(file, &text, scan, &settings)?;
+        Ok(text)
+    }
+
+    /// Writes the sweep file with the sampler of this node.
     pub(super) fn write(
         &self,
         file: &SweepFile,
         source: &str,
+        spec: &Spec,
         scan: &Scan,
-        settings: &[Setting],
+        node: Node,
     ) -> Result<(), Failure> {
-        let text = calibrated(source, settings).map_err(anyhow::Error::new)?;
-        verify(file, &text, scan, settings)?;
+        let text = self.text(file, source, spec, scan, node)?;
         let Some(path) = self.path(file) else { return print(text.as_bytes()) };
         if self.in_place && std::fs::read(&path).is_ok_and(|now| now != source.as_bytes()) {
             let path = path.display();
@@ -99,7 +120,12 @@ fn verify(file: &SweepFile, text: &str, scan: &Scan, settings: &[Setting]) -> Re
             scanned.contains(&sampler)
         };
         if written.is_empty() || !written.iter().all(known) {
-            return Err(anyhow::anyhow!("the calibrated file has another sampler than {settings:?}").into());
+            let names: Vec<&str> = settings.iter().map(|(key, _)| key.as_str()).collect();
+            return Err(Failure::Usage(format!(
+                "--set: the file with {} set has another sampler than the file with the overrides; accepted: task.llc.KEY=VALUE, \
+                 a key at a time",
+                names.join(", ")
+            )));
         }
     }
     Ok(())

@@ -33,6 +33,8 @@ pub(super) struct Crew {
     url: String,
     folder: PathBuf,
     size: u32,
+    /// The GPUs of this machine, as CUDA_VISIBLE_DEVICES names them.
+    gpus: Vec<String>,
     lives: JoinSet<Death>,
     stopper: Stopper,
     stopping: Stopping,
@@ -51,9 +53,11 @@ impl Crew {
     /// Workers for the coordinator at `url`, none of them started; their logs go to `folder`.
     pub(super) fn new(binary: PathBuf, url: String, size: Option<u32>, folder: &Path) -> Self {
         let (stopper, stopping) = Stopper::new();
-        let size = size.unwrap_or(cores().min(2));
+        let gpus = gpus();
+        // A worker drives all GPUs by itself.
+        let size = size.unwrap_or(if gpus.is_empty() { cores().min(2) } else { 1 });
         let folder = folder.to_owned();
-        Self { binary, url, folder, size, lives: JoinSet::new(), stopper, stopping, deaths: 0, ended_points: 0 }
+        Self { binary, url, folder, size, gpus, lives: JoinSet::new(), stopper, stopping, deaths: 0, ended_points: 0 }
     }
 
     /// Starts all workers.
@@ -130,9 +134,18 @@ impl Crew {
 
     fn worker(&self, number: u32) -> io::Result<tokio::process::Command> {
         let log = File::options().create(true).append(true).open(self.log(number))?;
-        let slots = (cores() / self.size).max(1).to_string();
         let mut command = tether::command(&self.binary)?;
-        command.args(["--coordinator", &self.url, "--slots", &slots]);
+        command.args(["--coordinator", &self.url]);
+        match share(number, self.size, &self.gpus) {
+            // It knows best how many points suit the machine.
+            Share::Machine => {}
+            Share::Cores(slots) => {
+                command.args(["--slots", &slots.to_string()]);
+            }
+            Share::Gpus(gpus) => {
+                command.env("CUDA_VISIBLE_DEVICES", gpus);
+            }
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // Ctrl-C in the terminal is for us alone: workers are told to leave once, and by us.
         command.process_group(0).kill_on_drop(true);
@@ -183,6 +196,47 @@ pub(super) fn worker_binary() -> Result<PathBuf, Failure> {
     })
 }
 
+/// What one of several workers takes of the machine.
+#[derive(Debug, PartialEq, Eq)]
+enum Share {
+    /// All of it.
+    Machine,
+    /// So many cores.
+    Cores(u32),
+    /// These GPUs, as CUDA_VISIBLE_DEVICES names them. Workers that are built for the CPU alone do not ask for them, and then
+    /// each takes all cores.
+    Gpus(String),
+}
+
+/// The share of worker `number`, counted from 1, of `size`. Where there are more workers than GPUs, some share one.
+fn share(number: u32, size: u32, gpus: &[String]) -> Share {
+    let (number, workers) = (number as usize - 1, size as usize);
+    match gpus.len() {
+        _ if size == 1 => Share::Machine,
+        0 => Share::Cores((cores() / size).max(1)),
+        count if count < workers => Share::Gpus(gpus[number % count].clone()),
+        _ => Share::Gpus(gpus.iter().skip(number).step_by(workers).cloned().collect::<Vec<_>>().join(",")),
+    }
+}
+
+/// The GPUs that workers may use: those that CUDA_VISIBLE_DEVICES names, or else those that NVIDIA's driver shows.
+fn gpus() -> Vec<String> {
+    if let Ok(visible) = std::env::var("CUDA_VISIBLE_DEVICES") {
+        return named(&visible);
+    }
+    let devices = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let is_gpu = |name: &str| name.strip_prefix("nvidia").is_some_and(|number| number.parse::<u32>().is_ok());
+    let count = devices.filter(|device| device.file_name().to_str().is_some_and(is_gpu)).count();
+    // CUDA counts those that it sees, whatever the driver's numbers.
+    (0..count).map(|number| number.to_string()).collect()
+}
+
+/// The GPUs of a list. As for CUDA, -1 hides it and all that come after it.
+fn named(visible: &str) -> Vec<String> {
+    let gpus = visible.split(',').map(str::trim);
+    gpus.take_while(|gpu| !gpu.is_empty() && *gpu != "-1").map(str::to_owned).collect()
+}
+
 fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX))
 }
@@ -210,6 +264,19 @@ mod tests {
 
     fn died(code: i32) -> Death {
         Death { number: 1, how: Ok(ExitStatus::from_raw(code << 8)) }
+    }
+
+    #[test]
+    fn workers_share_the_gpus_and_else_the_cores_and_one_alone_takes_the_machine() {
+        let gpus = |visible| named(visible);
+        let shares = |size, visible| (1..=size).map(|number| share(number, size, &gpus(visible))).collect::<Vec<_>>();
+        let of = |gpus: &str| Share::Gpus(gpus.to_owned());
+        assert_eq!(shares(1, ""), [Share::Machine]);
+        assert_eq!(shares(1, "0,1"), [Share::Machine]);
+        let half = Share::Cores((cores() / 2).max(1));
+        assert_eq!(shares(2, "-1,0"), [half, Share::Cores((cores() / 2).max(1))]);
+        assert_eq!(shares(2, "0, GPU-8932f937,5"), [of("0,5"), of("GPU-8932f937")]);
+        assert_eq!(shares(3, "0,1"), [of("0"), of("1"), of("0")]);
     }
 
     #[tokio::test]

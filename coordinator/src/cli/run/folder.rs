@@ -47,7 +47,7 @@ impl Folder {
             Err(TryLockError::WouldBlock) => {
                 let path = path.display();
                 Err(Failure::Refused(format!(
-                    "another `phasegrid run` is at work in {path}: wait for its end, or choose another folder with --out"
+                    "another phasegrid is at work in {path}: wait for its end, or choose another folder with --out"
                 )))
             }
             Err(TryLockError::Error(error)) => Err(Failure::file("lock", &path)(error)),
@@ -117,7 +117,7 @@ mod tests {
         let path = root.path().join("a/b");
         let first = Folder::open(path.clone()).unwrap();
         let failure = Folder::open(path.clone()).err().unwrap();
-        assert!(failure.to_string().starts_with("another `phasegrid run` is at work in "), "{failure}");
+        assert!(failure.to_string().starts_with("another phasegrid is at work in "), "{failure}");
         drop(first);
         Folder::open(path).unwrap();
     }

@@ -9,12 +9,12 @@ mod embedded;
 mod folder;
 pub(super) mod tether;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
 use clap::Args;
+use phasegrid_proto::connection::Credentials;
 use phasegrid_proto::v1;
 
 use crate::plot;
@@ -24,11 +24,11 @@ use crate::spec::Spec;
 use super::client::Client;
 use super::failure::Failure;
 use super::input::SweepFile;
-use super::output::{print, talk};
+use super::output::{print, takes_colour, talk};
 use super::progress::{View, ticks};
 use super::serve::{environment, stop_signal};
 use super::text::counted;
-use super::watch::{End, Events};
+use super::watch::{End, Events, Paused};
 use crew::Crew;
 use embedded::Embedded;
 pub(super) use folder::Folder;
@@ -59,7 +59,7 @@ pub(super) struct Local<'a> {
 /// How and where it is run.
 #[derive(Debug, Args)]
 pub(super) struct Here {
-    /// Worker processes, which share the cores [default: 2, or 1 on a single core]
+    /// Worker processes, which share the GPUs, or else the cores [default: 1 with a GPU or on a single core, else 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
     /// The folder for results [default: phasegrid-out/NAME]
@@ -105,7 +105,7 @@ impl Here {
         let coordinator = Embedded::start(&folder.data(), settings).await?;
         let crew = Crew::new(worker, coordinator.url().to_owned(), self.workers, folder.path());
         let ended = async {
-            let mut client = Client::connect(coordinator.url()).await?;
+            let mut client = Client::connect(coordinator.url(), &Credentials::default()).await?;
             let id = self.sweep(&mut client, sweep, &folder).await?;
             let end = follow(client.clone(), &id, crew, stop.as_mut()).await?;
             let reported = tokio::select! {
@@ -131,17 +131,23 @@ impl Here {
         let path = folder.path().display();
         let Some(sweep) = client.list().await?.pop() else {
             talk(&format!("{}: {}, into {path}", spec.name(), extent(spec)));
-            return Ok(client.create(file, "run".to_owned(), source).await?.id);
+            let wish = v1::CreateSweepRequest { request_id: "run".to_owned(), source, ..Default::default() };
+            return Ok(client.create(file, wish).await?.id);
         };
         let (sweep, _) = client.sweep(&sweep.id).await?;
         let way_out = "choose another folder with --out, or throw it away with --force";
-        if sweep.resolved_source != spec.resolved_source() {
+        if Spec::parse(&sweep.resolved_source, &[]).ok().as_ref() != Some(spec) {
             return Err(Failure::Refused(format!("{path} holds another sweep, {}: {way_out}", sweep.name)));
         }
         if sweep.state() == v1::SweepState::Cancelled {
             return Err(Failure::Refused(format!("the sweep in {path} was cancelled: {way_out}")));
         }
         talk(&format!("{}: {}, going on in {path}", spec.name(), extent(spec)));
+        if sweep.state() == v1::SweepState::Paused {
+            let because = if sweep.pause_reason.is_empty() { "" } else { ": " };
+            talk(&format!("it was paused and goes on{because}{}", sweep.pause_reason));
+            client.resume(&sweep.id).await?;
+        }
         if self.retry {
             client.retry(&sweep.id).await?;
         }
@@ -174,6 +180,15 @@ async fn follow(client: Client, id: &str, mut crew: Crew, stop: impl Future<Outp
                     if let Some(end) = End::of(&event) {
                         break Ok(end);
                     }
+                    if let Some(paused) = Paused::of(&event, id) {
+                        let next = "the same command goes on, with --retry with what failed as well";
+                        break Err(Failure::Paused(format!("the sweep was paused{}; {next}", paused.because())));
+                    }
+                    if !event.unmet.is_empty() {
+                        let why = format!("the sweep needs {}, which no worker of this machine has", event.unmet);
+                        let next = "change [resources], or give it to a cluster with `phasegrid submit`";
+                        break Err(Failure::Worker(format!("{why}; {next}")));
+                    }
                     if !started {
                         crew.start();
                         started = true;
@@ -203,8 +218,7 @@ async fn report(client: &mut Client, id: &str, spec: &Spec, folder: &Arc<Folder>
     // On a thread of its own: drawing and writing take a while, in which we may be told to stop.
     let written = tokio::task::spawn_blocking(move || place.write(&sweep, &tables).map(|()| tables));
     let tables = written.await.map_err(anyhow::Error::new)??;
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    print(plot::terminal(&Layout::of(spec), &tables.cells, colour).as_bytes())?;
+    print(plot::terminal(&Layout::of(spec), &tables.cells, takes_colour(&std::io::stdout())).as_bytes())?;
     let path = folder.path().display();
     talk(&format!("{path} holds cells.csv, tasks.csv, records.parquet, diagram.svg, diagram.png and sweep.toml"));
     Ok(())

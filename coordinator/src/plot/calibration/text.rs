@@ -1,12 +1,10 @@
 //! A calibration as text: a letter for each setting, a map for each γ; and below, the LLC at the γ that is chosen.
 
+use super::super::columns::{WIDTH, column_width, under, widest};
 use super::super::palette;
 use super::super::scale::pretty;
 use super::{Calibration, step_size_name};
 use crate::calibration::{Level, Node, Verdict, short};
-
-/// The columns of a terminal that a table may fill.
-const WIDTH: usize = 100;
 
 /// The mark of the setting that is chosen.
 const CHOSEN: char = '@';
@@ -64,8 +62,7 @@ impl<'a> Sheet<'a> {
 
     /// A column that is as wide as its label, where all have room, or else as a letter.
     fn narrow(&self) -> usize {
-        let full = widest(&self.step_sizes) + 1;
-        if self.margin() + self.step_sizes.len() * full <= WIDTH { full } else { 1 }
+        column_width(self.margin(), &self.step_sizes)
     }
 
     /// The cells over nβ, the largest on top, and ε.
@@ -90,8 +87,7 @@ impl<'a> Sheet<'a> {
     fn mark(&self, node: Node) -> String {
         let verdict = self.calibration.map.verdict(node);
         let letter = if self.calibration.is_chosen(node) { CHOSEN } else { letter(verdict) };
-        let width = self.narrow();
-        let text = format!("{letter:>0$}{1}", width - (width - 1) / 2, " ".repeat((width - 1) / 2));
+        let text = under(letter, self.narrow());
         if self.colour { palette::painted(&text, palette::verdict(verdict)) } else { text }
     }
 
@@ -126,10 +122,6 @@ impl<'a> Sheet<'a> {
 /// The values of an axis as in a sweep file.
 fn labels(levels: &[Level]) -> Vec<String> {
     levels.iter().map(|level| short(level.number)).collect()
-}
-
-fn widest(labels: &[String]) -> usize {
-    labels.iter().map(|label| label.chars().count()).max().unwrap_or(0)
 }
 
 fn letter(verdict: Verdict) -> char {

@@ -18,6 +18,9 @@ impl Ledger {
             key,
             size,
             state: SweepState::Running,
+            pause_reason: None,
+            tripped: false,
+            priority: 0,
             epoch: 0,
             next: 0,
             finished: Points::new(),
@@ -95,13 +98,21 @@ impl Ledger {
                     }
                 }
             }
-            Change::Moved { sweep, from, to } => {
+            Change::Moved { sweep, from, to, reason } => {
                 let sweep = self.sweeps.get_mut(sweep).unwrap();
                 assert_eq!(sweep.state, *from);
-                assert!(*to == SweepState::Running || sweep.leases.is_empty());
+                assert!(!to.has_ended() || sweep.leases.is_empty());
+                assert!(reason.is_none() || *to == SweepState::Paused);
                 sweep.state = *to;
+                sweep.pause_reason.clone_from(reason);
+                sweep.tripped |= reason.is_some();
             }
-            Change::Retried { sweep } => self.sweeps.get_mut(sweep).unwrap().failed.clear(),
+            Change::Prioritised { sweep, priority } => self.sweeps.get_mut(sweep).unwrap().priority = *priority,
+            Change::Retried { sweep } => {
+                let sweep = self.sweeps.get_mut(sweep).unwrap();
+                sweep.failed.clear();
+                sweep.tripped = false;
+            }
         }
     }
 }

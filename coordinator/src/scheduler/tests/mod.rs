@@ -1,12 +1,19 @@
 //! What the scheduler promises, as sentences. [`Cluster`] drives it as the service would and keeps a [`Ledger`] of all
 //! changes, which is at every moment what a store would hold.
 
+mod backoff;
+mod breaker;
+mod deadline;
 mod expiry;
+mod explain;
 mod leasing;
 pub(crate) mod ledger;
 mod life;
 mod outcomes;
+mod pause;
+mod queue;
 pub(crate) mod random;
+mod resources;
 
 use std::time::Duration;
 
@@ -16,6 +23,9 @@ use super::*;
 
 /// A scheduler with its clock and its store.
 pub(crate) struct Cluster {
+    settings: Settings,
+    /// What was submitted, in the order of keys.
+    submissions: Vec<Submission>,
     pub(crate) scheduler: Scheduler,
     pub(crate) ledger: Ledger,
     pub(crate) now: Moment,
@@ -26,6 +36,10 @@ pub(crate) fn settings() -> Settings {
         lease_time: Duration::from_secs(60),
         heartbeat_interval: Duration::from_secs(10),
         max_attempts: 3,
+        // Most tests are about what follows.
+        retry_backoff: Duration::ZERO,
+        hard_deadline: None,
+        breaker: None,
         lease_target: Duration::from_secs(5),
     }
 }
@@ -45,7 +59,17 @@ impl Cluster {
     }
 
     fn empty() -> Self {
-        Self { scheduler: Scheduler::new(settings()), ledger: Ledger::default(), now: Duration::from_secs(1000) }
+        Self::under(settings())
+    }
+
+    pub(crate) fn under(settings: Settings) -> Self {
+        Self {
+            scheduler: Scheduler::new(settings.clone()),
+            settings,
+            submissions: Vec::new(),
+            ledger: Ledger::default(),
+            now: Duration::from_secs(1000),
+        }
     }
 
     pub(crate) fn create(&mut self, size: u64) -> SweepKey {
@@ -53,8 +77,13 @@ impl Cluster {
     }
 
     fn create_weighed(&mut self, size: u64, workload: Workload) -> SweepKey {
+        self.submit(size, Submission { workload, ..Submission::default() })
+    }
+
+    pub(crate) fn submit(&mut self, size: u64, submission: Submission) -> SweepKey {
         let key = self.scheduler.next_key();
-        self.scheduler.on_create(key, size, workload);
+        self.submissions.push(submission.clone());
+        self.scheduler.on_create(key, size, submission);
         self.ledger.create(key, size);
         key
     }
@@ -65,7 +94,7 @@ impl Cluster {
     }
 
     pub(crate) fn register(&mut self, id: &str, slots: u32) {
-        let registration = Registration { worker: id.into(), slots, device: "cpu".into() };
+        let registration = Registration { worker: id.into(), slots, device: "cpu".into(), memory: 0 };
         let decision = self.scheduler.on_register(registration, self.now);
         self.apply(decision);
     }
@@ -108,6 +137,13 @@ impl Cluster {
         Ok(self.apply(decision))
     }
 
+    /// A heartbeat that names points as running, with the share that is done.
+    pub(crate) fn beat(&mut self, id: &str, held: &[(LeaseKey, &[(u64, f64)])]) -> Result<HeartbeatReply, Refused> {
+        let held = held.iter().map(|(lease, running)| Held { lease: *lease, running: running.to_vec() }).collect();
+        let decision = self.scheduler.on_heartbeat(&id.into(), held, self.now)?;
+        Ok(self.apply(decision))
+    }
+
     fn drain(&mut self, id: &str) {
         let decision = self.scheduler.on_drain(&id.into()).unwrap();
         self.apply(decision);
@@ -122,8 +158,8 @@ impl Cluster {
 
     /// A restart: all that is known is what is durable.
     pub(crate) fn restart(&mut self) {
-        let stored = self.ledger.snapshot().into_iter().map(|sweep| (sweep, Workload::Equal)).collect();
-        self.scheduler = Scheduler::restore(settings(), stored, self.now);
+        let stored = self.ledger.snapshot().into_iter().zip(self.submissions.iter().cloned()).collect();
+        self.scheduler = Scheduler::restore(self.settings.clone(), stored, self.now);
     }
 
     fn progress(&self) -> Progress {

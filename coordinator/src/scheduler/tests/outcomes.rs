@@ -103,3 +103,19 @@ fn records_of_an_attempt_that_failed_do_not_count_for_the_next() {
     assert_eq!(cluster.finish(grant.lease, vec![(0, Outcome::Completed { records: 1 })]), Verdict::Accepted);
     assert_eq!(cluster.state(), SweepState::Completed);
 }
+
+#[test]
+fn more_records_of_a_point_than_any_task_has_are_refused_and_change_nothing() {
+    let mut cluster = Cluster::with_sweep(2).with_worker("a", 2);
+    let lease = cluster.lease("a").lease;
+    let all: Vec<_> = (0..MOST_RECORDS).map(|step| (0, step)).collect();
+    let (most, last) = all.split_at(all.len() - 1);
+    assert_eq!(cluster.report(lease, most), Ok(Verdict::Accepted));
+    // A repetition with the last that fits, beside another point's, is no record too many.
+    let again: Vec<_> = most.iter().copied().chain([(1, 0)]).chain(last.iter().copied()).collect();
+    assert_eq!(cluster.report(lease, &again), Ok(Verdict::Accepted));
+    let beyond = cluster.report(lease, &[(1, 7), (0, MOST_RECORDS)]);
+    assert_eq!(beyond, Err(Refused::TooManyRecords(0)));
+    assert_eq!(beyond.unwrap_err().to_string(), "point 0 has more than 100002 records: no task has so many");
+    assert_eq!(cluster.report(lease, &[(1, 1)]), Ok(Verdict::Accepted), "what was refused was not kept");
+}

@@ -9,13 +9,21 @@ use super::*;
 type Event = (u8, usize, u64);
 
 pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
-    prop::collection::vec((0_u8..14, 0_usize..1000, 0_u64..1000), 1..150)
+    prop::collection::vec((0_u8..16, 0_usize..1000, 0_u64..1000), 1..150)
 }
 
 /// Plays events on a cluster. `played` sees the cluster after each.
 pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> Cluster {
-    let mut cluster = Cluster::with_sweep(23);
-    cluster.create(200);
+    let backoff = Duration::from_secs(20);
+    let hard_deadline = Some(HardDeadline { factor: 2.0, least: Duration::from_secs(30) });
+    let mut cluster = Cluster::under(Settings {
+        hard_deadline,
+        retry_backoff: backoff,
+        breaker: Some(Breaker { points: 3, share: 0.3 }),
+        ..settings()
+    });
+    cluster.create(23);
+    cluster.submit(200, Submission { user: User("ann".into()), ..Submission::default() });
     let mut leases: Vec<(String, Grant)> = Vec::new();
     for (kind, who, how) in events {
         let worker = format!("w{}", who % 4);
@@ -43,7 +51,11 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
                 let some = if how % 2 == 0 { outcomes.collect() } else { outcomes.by_ref().take(2).collect() };
                 cluster.finish(grant.lease, some);
             }
-            (9, Some((holder, grant))) => drop(cluster.heartbeat(&holder, &[grant.lease])),
+            (9, Some((holder, grant))) if how % 2 == 0 => drop(cluster.heartbeat(&holder, &[grant.lease])),
+            (9, Some((holder, grant))) => {
+                let running = [(points(&grant)[0], 0.25)];
+                drop(cluster.beat(&holder, &[(grant.lease, &running)]));
+            }
             (10, Some((_, grant))) => {
                 let released = cluster.scheduler.on_release(grant.lease);
                 cluster.apply(released);
@@ -59,22 +71,48 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
                 let cancelled = cluster.scheduler.on_cancel(SweepKey(2)).unwrap();
                 cluster.apply(cancelled);
             }
+            (14, _) => {
+                let key = SweepKey(1 + how % 2);
+                let switch = if how % 3 == 0 { Scheduler::on_pause } else { Scheduler::on_resume };
+                let switched = switch(&mut cluster.scheduler, key).unwrap();
+                cluster.apply(switched);
+            }
+            (15, _) => {
+                let priority = i32::try_from(how % 3).unwrap();
+                let prioritised = cluster.scheduler.on_prioritise(SweepKey(1 + how / 3 % 2), priority).unwrap();
+                cluster.apply(prioritised);
+            }
             _ => {}
         }
+        cluster.scheduler.check_queue();
         played(&mut cluster);
     }
     cluster
 }
 
-/// Lets one good worker do all that is left.
+/// Lets one good worker do all that is left, of paused sweeps too.
 fn work_off(cluster: &mut Cluster) {
     cluster.pass(1000);
     loop {
         cluster.register("good", 4);
-        let LeaseReply::Granted(grant) = cluster.ask("good") else { break };
-        cluster.complete(&grant);
+        match cluster.ask("good") {
+            LeaseReply::Granted(grant) => drop(cluster.complete(&grant)),
+            // What was set back waits.
+            _ if cluster.scheduler.next_return().is_some() => {}
+            _ if resume_all(cluster) => {}
+            _ => break,
+        }
         cluster.pass(1);
     }
+}
+
+/// False if none was paused.
+fn resume_all(cluster: &mut Cluster) -> bool {
+    let resume = |key| {
+        let resumed = cluster.scheduler.on_resume(key).unwrap();
+        !resumed.changes.is_empty() && cluster.apply(resumed) == SweepState::Running
+    };
+    [SweepKey(1), SweepKey(2)].map(resume).contains(&true)
 }
 
 proptest! {

@@ -1,7 +1,9 @@
 //! The service as its callers see it, on a real store in a folder of its own.
 
 mod failing;
+mod garbage;
 mod people;
+mod recall;
 mod restarts;
 mod several;
 mod shards;
@@ -49,7 +51,13 @@ async fn open(folder: &tempfile::TempDir) -> Coordinator {
 }
 
 fn worker(id: &str, slots: u32) -> Registration {
-    Registration { id: id.to_owned(), slots, device: "cpu".to_owned(), numerics_version: NUMERICS_VERSION }
+    Registration {
+        id: id.to_owned(),
+        slots,
+        device: "cpu".to_owned(),
+        memory: 8 << 30,
+        numerics_version: NUMERICS_VERSION,
+    }
 }
 
 /// A coordinator with a sweep of so many points and the worker "w" of two slots.
@@ -80,9 +88,12 @@ fn completed(lease: &LeasedRange) -> Vec<(u64, Outcome)> {
     lease.tasks.iter().map(|task| (task.point, Outcome::Completed { records: 1 })).collect()
 }
 
-/// Works until there is nothing left.
-async fn work_off(coordinator: &Coordinator) {
+/// Works until there is nothing left; answers how many tasks there were.
+async fn work_off(coordinator: &Coordinator) -> usize {
+    let mut tasks = 0;
     while let Some(lease) = coordinator.lease("w", Duration::ZERO).await.unwrap().lease {
+        tasks += lease.tasks.len();
         assert_eq!(complete(coordinator, &lease).await, Verdict::Accepted);
     }
+    tasks
 }

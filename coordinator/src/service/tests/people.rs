@@ -130,6 +130,43 @@ async fn failed_points_are_shown_and_can_be_retried() {
 }
 
 #[tokio::test]
+async fn a_worker_that_waits_gets_work_when_a_paused_sweep_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_sweep(&folder, 10).await;
+    assert_eq!(coordinator.pause(&id).await.unwrap().state, SweepState::Paused);
+    assert_eq!(coordinator.lease("w", Duration::ZERO).await, Ok(LeaseAnswer::default()));
+    let waiting = tokio::spawn({
+        let coordinator = coordinator.clone();
+        async move { coordinator.lease("w", Duration::from_secs(60)).await }
+    });
+    assert_eq!(coordinator.resume(&id).await.unwrap().state, SweepState::Running);
+    assert!(waiting.await.unwrap().unwrap().lease.is_some());
+}
+
+#[tokio::test]
+async fn a_point_is_explained_from_its_axes_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_sweep(&folder, 3).await;
+    let waiting = coordinator.explain(&id, 2).await.unwrap();
+    assert_eq!(waiting.axes, [("seed".to_owned(), "2".to_owned())]);
+    assert_eq!(waiting.shards[0].standing, Standing::Waiting(vec![Obstacle::PointsAhead(2)]));
+    let held = lease(&coordinator).await;
+    let account = coordinator.explain(&id, 0).await.unwrap().shards.remove(0);
+    assert!(matches!(&account.standing, Standing::Held { start: Start::Running(None), .. }), "{account:?}");
+    assert!(account.held_since.is_some_and(|since| since > std::time::UNIX_EPOCH));
+    let failed = Outcome::Failed { error: "out of memory".to_owned(), permanent: false };
+    coordinator.finish(&held.token, vec![(0, failed)]).await.unwrap();
+    coordinator.report(&held.token, vec![(1, vec![record(0)])]).await.unwrap();
+    coordinator.finish(&held.token, vec![(1, Outcome::Completed { records: 1 })]).await.unwrap();
+    let again = coordinator.explain(&id, 0).await.unwrap().shards.remove(0).history;
+    assert_eq!(again.attempts.iter().map(|past| past.error.as_str()).collect::<Vec<_>>(), ["out of memory"]);
+    let finished = coordinator.explain(&id, 1).await.unwrap().shards.remove(0);
+    assert_eq!(finished.standing, Standing::Finished);
+    assert_eq!(finished.history.finish.map(|past| (past.attempt, past.worker)), Some((1, "w".to_owned())));
+    assert!(matches!(coordinator.explain(&id, 3).await, Err(Refusal::NotFound(_))));
+}
+
+#[tokio::test]
 async fn a_cancelled_sweep_keeps_its_results_and_cannot_be_retried() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, id) = with_sweep(&folder, 10).await;

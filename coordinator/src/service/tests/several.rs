@@ -3,6 +3,7 @@
 use phasegrid_tests::Postgres;
 
 use super::*;
+use crate::access::{Denied, Role, Secret};
 
 /// A new database.
 async fn database(name: &'static str) -> Address {
@@ -20,13 +21,13 @@ async fn join(database: &Address, url: &str) -> Coordinator {
 
 /// Waits until it leads and has loaded everything.
 async fn until_serving(coordinator: &Coordinator) {
-    let mut standing = coordinator.standing.clone();
-    standing.wait_for(|standing| matches!(standing, Standing::Serving(_))).await.unwrap();
+    let mut duty = coordinator.duty.clone();
+    duty.wait_for(|duty| matches!(duty, Duty::Serving(_))).await.unwrap();
 }
 
 async fn until_standing_by(coordinator: &Coordinator) {
-    let mut standing = coordinator.standing.clone();
-    standing.wait_for(|standing| matches!(standing, Standing::Absent(_))).await.unwrap();
+    let mut duty = coordinator.duty.clone();
+    duty.wait_for(|duty| matches!(duty, Duty::Absent(_))).await.unwrap();
 }
 
 #[tokio::test]
@@ -67,6 +68,34 @@ async fn a_worker_keeps_its_lease_when_another_takes_over() {
     work_off(&other).await;
     assert_eq!(other.sweep(&id).await.unwrap().0.progress.finished, 10);
     assert_eq!(other.create_sweep("a wish", &map(10), &[]).await.unwrap().id, id, "the request is remembered");
+}
+
+#[tokio::test]
+async fn a_successor_knows_the_tokens_that_the_leader_made_and_revoked() {
+    let database = database("tokens").await;
+    let first = join(&database, "http://127.0.0.1:1").await;
+    let second = join(&database, "http://127.0.0.1:2").await;
+    until_serving(&first).await;
+    assert!(!first.requires_tokens());
+    let secrets = [Secret::random().unwrap(), Secret::random().unwrap()];
+    let wish = TokenWish { role: Role::Admin, name: String::new(), lifetime: None, uses: None };
+    for secret in &secrets {
+        first.create_token(secret, wish.clone()).await.unwrap();
+    }
+    assert!(matches!(second.check_serving(), Err(Refusal::Unavailable(_))), "it knows no tokens, and lets nobody in");
+
+    first.shutdown().await;
+    until_serving(&second).await;
+    assert!(second.requires_tokens());
+    let holder = |secret: &Secret| Caller::Holder(secret.id().clone(), Role::Admin);
+    assert_eq!(second.identify(Some(&secrets[0].reveal())), Ok(holder(&secrets[0])));
+    second.revoke_token(secrets[0].id().as_str()).await.unwrap();
+
+    let third = join(&database, "http://127.0.0.1:3").await;
+    second.shutdown().await;
+    until_serving(&third).await;
+    assert_eq!(third.identify(Some(&secrets[0].reveal())), Err(Denied::Revoked(secrets[0].id().clone())));
+    assert_eq!(third.identify(Some(&secrets[1].reveal())), Ok(holder(&secrets[1])));
 }
 
 #[tokio::test]

@@ -52,6 +52,18 @@ async fn a_worker_that_waits_is_told_to_drain() {
 }
 
 #[tokio::test]
+async fn a_worker_that_waits_gets_a_failed_point_when_its_backoff_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, _) = with_sweep(&folder, 1).await;
+    let held = lease(&coordinator).await;
+    let failed = Outcome::Failed { error: "out of memory".to_owned(), permanent: false };
+    coordinator.finish(&held.token, vec![(0, failed)]).await.unwrap();
+    assert_eq!(coordinator.lease("w", Duration::ZERO).await, Ok(LeaseAnswer::default()));
+    let again = coordinator.lease("w", Duration::from_secs(60)).await.unwrap().lease.unwrap();
+    assert_eq!(again.tasks[0].attempt, 2);
+}
+
+#[tokio::test]
 async fn waiting_for_work_ends_without_any() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = open(&folder).await;

@@ -69,6 +69,17 @@ fn shapes_vary_slowest_and_coordinates_keep_the_order_of_the_file() {
 }
 
 #[test]
+fn a_diagram_is_not_spanned_by_axes_that_advance_together() {
+    let zipped = "[[zip]]\ndata.modulus = [23, 29]\nmodel.width = [8, 16]\n";
+    let alone = spec(zipped);
+    assert_eq!((alone.diagram().x.as_deref(), alone.diagram().y.as_deref()), (Some("data.modulus"), None));
+    let beside = spec(&format!("{zipped}[axes]\n\"train.weight_decay\" = [0.1, 1.0]\n"));
+    let drawn = [beside.diagram().x.as_deref(), beside.diagram().y.as_deref()];
+    assert!(drawn.contains(&Some("train.weight_decay")), "{drawn:?}");
+    assert!(drawn.contains(&Some("data.modulus")) || drawn.contains(&Some("model.width")), "{drawn:?}");
+}
+
+#[test]
 fn zipped_axes_advance_together() {
     let spec = spec("[[zip]]\ndata.modulus = [23, 29]\nmodel.width = [8, 16]\n[axes]\nseed = { from = 0, count = 2 }");
     assert_eq!((spec.size(), spec.axes()), (4, &["data.modulus", "model.width", "seed"].map(str::to_owned)[..]));

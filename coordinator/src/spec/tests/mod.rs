@@ -4,6 +4,7 @@ mod axes;
 mod known;
 mod refusals;
 mod resolved;
+mod resources;
 mod shards;
 
 use super::Spec;

@@ -42,6 +42,11 @@ fn bad_keys_and_values_of_the_task() {
         ("modulus = 23\n", "", "line 3: task.data.modulus: is missing; data.kind = \"modular\" needs it"),
         (
             "modulus = 23",
+            "modulus = 18446744073709551615",
+            "line 5: task.data.modulus: \"18446744073709551615\" is not accepted; accepted: a finite number; a whole one of up to 63 bits",
+        ),
+        (
+            "modulus = 23",
             "modulus = 1",
             "line 5: task.data.modulus: 1 is not accepted; accepted: a whole number from 2 to 4096",
         ),
@@ -58,13 +63,13 @@ fn bad_keys_and_values_of_the_task() {
         (
             "learning_rate = 1e-2",
             "learning_rate = nan",
-            "line 13: task.train.learning_rate: \"nan\" is not accepted; accepted: a finite number of up to 64 bits",
+            "line 13: task.train.learning_rate: \"nan\" is not accepted; accepted: a finite number; a whole one of up to 63 bits",
         ),
         ("name = \"base\"\n", "", "name: is missing; accepted: 1 to 100 characters in one line"),
         (
             "name = \"base\"",
             "name = \"base\"\nnmae = 3",
-            "line 2: nmae: unknown key, did you mean name?; accepted: name, task, axes, zip, diagram",
+            "line 2: nmae: unknown key, did you mean name?; accepted: name, task, axes, zip, diagram, resources",
         ),
         ("width = 16", "width = wide", "line 10: string values must be quoted, expected literal string"),
     ];
@@ -102,6 +107,13 @@ fn bad_axes() {
     for (lines, expected) in cases {
         assert_eq!(refusal_of(&format!("[axes]\n{lines}")), expected, "{lines}");
     }
+}
+
+#[test]
+fn an_axis_that_lists_too_many_values_is_refused_with_its_length() {
+    let values = vec!["1"; 1_000_001].join(",");
+    let expected = "line 18: axes.seed: a list of 1000001 values; accepted: up to 1000000, or a range of any length";
+    assert_eq!(refusal_of(&format!("[axes]\nseed = [{values}]")), expected);
 }
 
 #[test]
@@ -231,7 +243,7 @@ fn bad_overrides() {
         ),
         (
             "train.steps=3",
-            "override: train.steps: unknown key, did you mean task.train.steps?; accepted: name, task.KEY, axes.KEY, zip and diagram.KEY",
+            "override: train.steps: unknown key, did you mean task.train.steps?; accepted: name, task.KEY, axes.KEY, zip, diagram.KEY and resources.KEY",
         ),
         (
             "task.train.steps",
@@ -282,7 +294,7 @@ task.data = { kind = "modular", modulus = 23, train_fraction = 0.5 }
 task.model = { kind = "quadratic", width = 16 }
 task.train = { learning_rate = 1e-2, steps = 100, batch_size = "full", stop = { val_accuracy = 0.9, checkpoints = 2 } }
 task.checkpoints = [0, 100]
-task.llc = { preset = "population", baselines = ["zero"] }
+task.llc = { preset = "population", step_size = 1e-6, baselines = ["zero"] }
 axes.seed = { from = 0, count = 3 }
 axes.train.weight_decay = { from = 1e-6, to = 1, points = 4, scale = "log" }
 axes.llc.localization = { from = 1, to = 2, step = 0.5 }

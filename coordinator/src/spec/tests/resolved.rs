@@ -112,9 +112,10 @@ phases = { rule = "liu_2022", accuracy = 0.9, within = 100000, delay = 1000 }
 
 #[test]
 fn shipped_sweeps_parse() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../sweeps");
-    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(!files.is_empty());
+    let sweeps = concat!(env!("CARGO_MANIFEST_DIR"), "/../sweeps");
+    let files = |folder: &str| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files(sweeps).chain(files(&format!("{sweeps}/known-answers"))).collect();
+    assert!(files.len() > 6, "{files:?}");
     for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "toml")) {
         let source = std::fs::read_to_string(file).unwrap();
         let spec = Spec::parse(&source, &[]).unwrap_or_else(|error| panic!("{}:\n{error}", file.display()));

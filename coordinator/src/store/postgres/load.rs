@@ -37,6 +37,9 @@ pub(super) async fn sweeps(connection: &mut Connection) -> Result<Vec<StoredSwee
             key: entry.key,
             size: entry.size,
             state: state(row.try_get(7)?)?,
+            pause_reason: row.try_get::<_, Option<String>>(10)?.map(Into::into),
+            tripped: row.try_get(11)?,
+            priority: priority(row.try_get(12)?)?,
             epoch: number(row.try_get(8)?)?,
             next: number(row.try_get(9)?)?,
             finished,
@@ -62,7 +65,12 @@ fn entry(row: &Row) -> Result<SweepEntry, Fault> {
         source: row.try_get(4)?,
         size: number(row.try_get(5)?)?,
         created: from_micros(row.try_get(6)?),
+        user: row.try_get(13)?,
     })
+}
+
+fn priority(stored: i64) -> Result<i32, Unreadable> {
+    i32::try_from(stored).map_err(|_| Unreadable(format!("a priority is {stored}, which is out of range")))
 }
 
 fn settled(rows: &[Row]) -> Result<BTreeMap<SweepKey, Settled>, Fault> {

@@ -4,8 +4,8 @@
 //! transaction, so one that was succeeded without noticing can write nothing.
 //!
 //! `address` says where the database is, `session` is a connection that comes back, `open` brings the schema up to date;
-//! `write` turns a group of writes into statements that travel together, `load` and `read` answer questions. All SQL is
-//! in `sql/`.
+//! `write` turns a group of writes into statements that travel together, `load` and `read` answer questions, `tokens` do
+//! both for access tokens; `values` are what goes into columns. All SQL is in `sql/`.
 
 mod address;
 mod leadership;
@@ -15,6 +15,8 @@ mod read;
 mod session;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod values;
 mod write;
 
 use tokio_postgres::error::SqlState;

@@ -11,7 +11,12 @@ use crate::store::{OpenError, StoreError};
 
 /// What made the schema what it is, step by step. A database of version n has taken the first n steps. A step that was
 /// released is never changed: what comes later is a step of its own.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("sql/migrations/0001_sweeps.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("sql/migrations/0001_sweeps.sql"),
+    include_str!("sql/migrations/0002_tokens.sql"),
+    include_str!("sql/migrations/0003_operations.sql"),
+    include_str!("sql/migrations/0004_contents.sql"),
+];
 
 /// Held while the schema is looked at and changed, so that coordinators that start together do it one after the other:
 /// "phgr".

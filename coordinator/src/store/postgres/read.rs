@@ -1,17 +1,20 @@
 //! Answers questions. Every answer is of one moment: it is read in one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use phasegrid_proto::v1;
 use tokio_postgres::Row;
 
 use super::load::{self, leased, leases_of};
-use super::session::{Connection, Step, Value};
-use super::{Fault, PostgresReader, int, number, small, text};
+use super::session::{Connection, Step};
+use super::values::{numbers, texts, value};
+use super::{Fault, PostgresReader, number, small, tokens};
+use crate::access::Token;
 use crate::results::TaskResult;
 use crate::scheduler::{LeaseKey, Setback, SweepKey};
+use crate::store::encoding::from_micros;
 use crate::store::page::{self, Known, LastSetback, Newest, Wanted};
-use crate::store::{Reader, StoreError, StoredSweep};
+use crate::store::{History, PastAttempt, Reader, StoreError, StoredSweep};
 
 impl PostgresReader {
     /// Asks within a transaction.
@@ -38,6 +41,10 @@ impl Reader for PostgresReader {
         self.ask(load::sweeps)
     }
 
+    fn tokens(&mut self) -> Result<Vec<Token>, StoreError> {
+        self.ask_once(tokens::all(), |rows| rows.iter().map(tokens::token).collect())
+    }
+
     fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError> {
         self.ask(async |connection| page(connection, sweep, Wanted { from, limit }).await)
     }
@@ -53,21 +60,65 @@ impl Reader for PostgresReader {
         })
     }
 
+    fn history(&mut self, sweep: SweepKey, point: u64, lease: Option<LeaseKey>) -> Result<History, StoreError> {
+        self.ask(async |connection| history(connection, sweep, point, lease).await)
+    }
+
     fn ended_under(&mut self, lease: LeaseKey, finished: &[u64], failed: &[u64]) -> Result<bool, StoreError> {
-        let column = |points: &[u64]| -> Value { Box::new(points.iter().copied().map(int).collect::<Vec<_>>()) };
+        let column = |points: &[u64]| numbers(points.iter().copied());
         let values = [value(lease.sweep.0), value(lease.epoch), column(finished), column(failed)];
         let step = Step::new(include_str!("sql/ended_under.sql"), values);
         self.ask_once(step, |rows| rows.first().map_or(Ok(false), |row| Ok(row.try_get(0)?)))
     }
 
     fn baseline(&mut self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let step = Step::new(include_str!("sql/read_baseline.sql"), [Box::new(text(digest))]);
+        let step = Step::new(include_str!("sql/read_baseline.sql"), [value(digest)]);
         self.ask_once(step, |rows| rows.first().map(|row| Ok(row.try_get(0)?)).transpose())
+    }
+
+    fn contents(&mut self, digests: &[&str]) -> Result<Vec<Option<(SweepKey, u64)>>, StoreError> {
+        let step = Step::new(include_str!("sql/find_contents.sql"), [texts(digests.iter().copied())]);
+        self.ask_once(step, |rows| {
+            let place = |row: &Row| {
+                let place = (SweepKey(number(row.try_get(1)?)?), number(row.try_get(2)?)?);
+                Ok((row.try_get::<_, String>(0)?, place))
+            };
+            let places = rows.iter().map(place).collect::<Result<HashMap<_, _>, Fault>>()?;
+            Ok(digests.iter().map(|digest| places.get(*digest).copied()).collect())
+        })
     }
 }
 
-fn value(number: u64) -> Value {
-    Box::new(int(number))
+async fn history(
+    connection: &mut Connection,
+    sweep: SweepKey,
+    point: u64,
+    lease: Option<LeaseKey>,
+) -> Result<History, Fault> {
+    let of_point = |sql| Step::new(sql, [value(sweep), value(point)]);
+    // No lease has the epoch 0.
+    let epoch = lease.map_or(0, |lease| lease.epoch);
+    let steps = vec![
+        of_point(include_str!("sql/read_attempts.sql")),
+        of_point(include_str!("sql/read_finish.sql")),
+        Step::new(include_str!("sql/read_grant_time.sql"), [value(sweep), value(epoch)]),
+    ];
+    let answers = connection.pipeline(steps).await?;
+    let [attempts, finish, granted] = &answers[..] else { unreachable!("each step is answered") };
+    let attempt = |row: &Row| {
+        let (attempt, worker, error) = (small(row.try_get(0)?)?, row.try_get(1)?, row.try_get(2)?);
+        let (set_aside, ended) = (row.try_get(3)?, from_micros(row.try_get(4)?));
+        Ok(PastAttempt { attempt, worker, error, set_aside, ended })
+    };
+    let finish = finish.first().map(|row| {
+        let (attempt, worker, error) = (small(row.try_get(0)?)?, row.try_get(1)?, String::new());
+        Ok::<_, Fault>(PastAttempt { attempt, worker, error, set_aside: false, ended: from_micros(row.try_get(2)?) })
+    });
+    Ok(History {
+        attempts: attempts.iter().map(attempt).collect::<Result<_, Fault>>()?,
+        finish: finish.transpose()?,
+        granted: granted.first().map(|row| row.try_get(0)).transpose()?.map(from_micros),
+    })
 }
 
 async fn page(connection: &mut Connection, sweep: SweepKey, wanted: Wanted) -> Result<Vec<TaskResult>, Fault> {

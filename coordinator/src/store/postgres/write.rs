@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use tokio_postgres::Row;
 
 use super::session::{Connection, Step, Value};
-use super::{Fault, PostgresStore, Term, int, number, text};
+use super::values::{nullable_text, numbers, texts, value};
+use super::{Fault, PostgresStore, Term, number, tokens};
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, WorkerId};
 use crate::store::chunks::{self, Blobs, Chunks};
 use crate::store::encoding::{encode, state_number, to_micros};
@@ -29,56 +30,6 @@ async fn commit(connection: &mut Connection, term: Term, writes: &[Write], now: 
     let chunks = changed_chunks(&answers.swap_remove(2), writes)?;
     connection.pipeline(vec![write_chunks(&chunks), Step::plain("COMMIT")]).await?;
     Ok(())
-}
-
-fn value(value: impl Into<Scalar>) -> Value {
-    match value.into() {
-        Scalar::Number(number) => Box::new(number),
-        Scalar::Text(text) => Box::new(text),
-        Scalar::Bytes(bytes) => Box::new(bytes),
-    }
-}
-
-/// What a column holds.
-enum Scalar {
-    Number(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl From<u64> for Scalar {
-    fn from(number: u64) -> Self {
-        Self::Number(int(number))
-    }
-}
-
-impl From<SweepKey> for Scalar {
-    fn from(key: SweepKey) -> Self {
-        Self::Number(int(key.0))
-    }
-}
-
-impl From<i64> for Scalar {
-    fn from(number: i64) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<&str> for Scalar {
-    fn from(value: &str) -> Self {
-        Self::Text(text(value))
-    }
-}
-
-impl From<Vec<u8>> for Scalar {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes)
-    }
-}
-
-/// A column of numbers.
-fn numbers(numbers: impl Iterator<Item = u64>) -> Value {
-    Box::new(numbers.map(int).collect::<Vec<_>>())
 }
 
 fn read_chunks(writes: &[Write]) -> Step {
@@ -118,36 +69,51 @@ fn apply(write: &Write, now: i64, steps: &mut Vec<Step>) {
             let row = [value(digest.as_str()), value(estimate.clone())];
             steps.push(Step::new(include_str!("sql/store_baseline.sql"), row));
         }
+        Write::Content { digest, sweep, point } => {
+            let row = [value(digest.as_str()), value(*sweep), value(*point)];
+            steps.push(Step::new(include_str!("sql/name_content.sql"), row));
+        }
+        Write::Access(change) => tokens::apply(change, steps),
         Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
-            steps.extend(grant(*lease, worker, *slots, points, *next));
+            steps.extend(grant(*lease, worker, *slots, points, *next, now));
         }
         Write::Schedule(Change::Recorded { lease, records }) => steps.push(record(*lease, records)),
         Write::Schedule(Change::Ended { lease, finished, setbacks, remain }) => {
             end(*lease, finished, setbacks, remain, now, steps);
         }
-        Write::Schedule(Change::Moved { sweep, from, to }) => {
+        Write::Schedule(Change::Moved { sweep, from, to, reason }) => {
             let [from, to] = [from, to].map(|state| value(u64::from(state_number(*state))));
-            let step = Step::new(include_str!("sql/move_sweep.sql"), [value(*sweep), from, to]);
+            let step = Step::new(
+                include_str!("sql/move_sweep.sql"),
+                [value(*sweep), from, to, nullable_text(reason.as_deref())],
+            );
             steps.push(step.expecting(1, "the sweep is in another state"));
+        }
+        Write::Schedule(Change::Prioritised { sweep, priority }) => {
+            let row = [value(*sweep), value(i64::from(*priority))];
+            let step = Step::new(include_str!("sql/prioritise_sweep.sql"), row);
+            steps.push(step.expecting(1, "there is no such sweep"));
         }
         Write::Schedule(Change::Retried { sweep }) => {
             steps.push(Step::new(include_str!("sql/retry_setbacks.sql"), [value(*sweep)]));
+            steps.push(Step::new(include_str!("sql/arm_breaker.sql"), [value(*sweep)]));
             steps.push(Step::new(include_str!("sql/retry_chunks.sql"), [value(*sweep), value(chunks::nothing())]));
         }
     }
 }
 
 fn create(entry: &SweepEntry) -> Step {
-    let SweepEntry { key, id, request_id, name, source, size, created } = entry;
-    let [id, request_id, name, source] = [id, request_id, name, source].map(|text| value(text.as_str()));
-    let row = [value(*key), id, request_id, name, source, value(*size), value(to_micros(*created))];
+    let SweepEntry { key, id, request_id, name, source, size, created, user } = entry;
+    let [id, request_id, name, source, user] = [id, request_id, name, source, user].map(|text| value(text.as_str()));
+    let row = [value(*key), id, request_id, name, source, value(*size), value(to_micros(*created)), user];
     Step::new(include_str!("sql/create_sweep.sql"), row)
 }
 
-fn grant(lease: LeaseKey, worker: &WorkerId, slots: u32, points: &Points, next: u64) -> [Step; 3] {
+fn grant(lease: LeaseKey, worker: &WorkerId, slots: u32, points: &Points, next: u64, now: i64) -> [Step; 3] {
     let LeaseKey { sweep, epoch } = lease;
     let guard = Step::new(include_str!("sql/raise_epoch.sql"), [value(sweep), value(epoch), value(next)]);
-    let row = [value(sweep), value(epoch), value(&*worker.0), value(u64::from(slots)), value(encode(points))];
+    let slots = value(u64::from(slots));
+    let row = [value(sweep), value(epoch), value(&*worker.0), slots, value(encode(points)), value(now)];
     [
         guard.expecting(1, "the sweep is at another epoch, or has ended"),
         Step::new(include_str!("sql/name_worker.sql"), [value(&*worker.0)]),
@@ -178,7 +144,7 @@ fn end(lease: LeaseKey, finished: &[Finish], setbacks: &[Setback], remain: &Poin
         steps.push(Step::new(include_str!("sql/forget_setbacks.sql"), [value(sweep), first, last]));
     }
     if !setbacks.is_empty() {
-        steps.push(set_back(lease, setbacks));
+        steps.extend(set_back(lease, setbacks, now));
     }
     let ended = points.chain(setbacks.iter().map(|setback| setback.point));
     let [first, last] = bounds(ended);
@@ -192,18 +158,25 @@ fn end(lease: LeaseKey, finished: &[Finish], setbacks: &[Setback], remain: &Poin
     steps.push(rest.expecting(1, LEASE_ENDED));
 }
 
-fn set_back(lease: LeaseKey, setbacks: &[Setback]) -> Step {
-    let errors: Vec<String> = setbacks.iter().map(|setback| text(&setback.error)).collect();
-    let set_aside: Vec<bool> = setbacks.iter().map(|setback| setback.set_aside).collect();
-    let values = [
-        value(lease.sweep),
-        value(lease.epoch),
-        numbers(setbacks.iter().map(|setback| setback.point)),
-        numbers(setbacks.iter().map(|setback| u64::from(setback.attempts))),
-        Box::new(errors),
-        Box::new(set_aside),
-    ];
-    Step::new(include_str!("sql/set_back.sql"), values).expecting(setbacks.len(), LEASE_ENDED)
+fn set_back(lease: LeaseKey, setbacks: &[Setback], now: i64) -> [Step; 2] {
+    let columns = || {
+        let set_aside: Vec<bool> = setbacks.iter().map(|setback| setback.set_aside).collect();
+        [
+            value(lease.sweep),
+            value(lease.epoch),
+            numbers(setbacks.iter().map(|setback| setback.point)),
+            numbers(setbacks.iter().map(|setback| u64::from(setback.attempts))),
+            texts(setbacks.iter().map(|setback| setback.error.as_str())),
+            Box::new(set_aside),
+        ]
+    };
+    let [sweep, epoch, points, attempts, errors, set_aside] = columns();
+    let remembered = [sweep, epoch, points, attempts, errors, set_aside, value(now)];
+    [
+        Step::new(include_str!("sql/set_back.sql"), columns()),
+        Step::new(include_str!("sql/insert_attempts.sql"), remembered),
+    ]
+    .map(|step| step.expecting(setbacks.len(), LEASE_ENDED))
 }
 
 /// The first and the last points of the runs of these.

@@ -26,6 +26,9 @@ pub(super) fn sweeps(connection: &Connection) -> Result<Vec<StoredSweep>, Fault>
             key: entry.key,
             size: entry.size,
             state: state(row.get(7)?)?,
+            pause_reason: row.get::<_, Option<String>>(10)?.map(Into::into),
+            tripped: row.get(11)?,
+            priority: row.get(12)?,
             epoch: row.get(8)?,
             next: row.get(9)?,
             finished,
@@ -47,6 +50,7 @@ fn entry(row: &Row<'_>) -> Result<SweepEntry, Fault> {
         source: row.get(4)?,
         size: row.get(5)?,
         created: from_micros(row.get(6)?),
+        user: row.get(13)?,
     })
 }
 

@@ -2,14 +2,17 @@
 //! acknowledged survives a crash of the process and of the machine.
 //!
 //! `open` finds out whether a data folder can be used, and says why not; `write` applies groups of writes; `load` and
-//! `read` answer questions; `backup` copies it all while it is in use. All SQL is in `sql/`.
+//! `read` answer questions, `tokens` do both for access tokens; `backup` copies it all while it is in use. All SQL is in `sql/`.
 
 mod backup;
 mod load;
+#[cfg(test)]
+mod memory;
 mod open;
 mod read;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod write;
 
 use std::fs::File;

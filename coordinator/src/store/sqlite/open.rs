@@ -15,7 +15,12 @@ pub(super) const DATABASE: &str = "phasegrid.db";
 pub(super) const APPLICATION: i64 = 0x7068_6772;
 /// What made the schema what it is, step by step. A database of version n has taken the first n steps. A step that was
 /// released is never changed: what comes later is a step of its own.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("sql/migrations/0001_sweeps.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("sql/migrations/0001_sweeps.sql"),
+    include_str!("sql/migrations/0002_tokens.sql"),
+    include_str!("sql/migrations/0003_operations.sql"),
+    include_str!("sql/migrations/0004_contents.sql"),
+];
 #[expect(clippy::cast_possible_wrap, reason = "steps are few")]
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// There are more statements than a connection keeps prepared by default.
@@ -117,7 +122,7 @@ pub(super) fn identify(connection: &Connection, path: &Path) -> Result<usize, Op
     usize::try_from(found).map_err(|_| damaged(path, format!("it has version {found}")).into())
 }
 
-fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn configure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let configure = || -> Result<(), rusqlite::Error> {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update(None, "journal_mode", "wal")?;

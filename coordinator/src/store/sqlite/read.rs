@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use phasegrid_proto::v1;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Fault, SqliteReader, load};
+use super::{Fault, SqliteReader, load, tokens};
+use crate::access::Token;
 use crate::results::TaskResult;
 use crate::scheduler::{LeaseKey, Setback, SweepKey};
+use crate::store::encoding::from_micros;
 use crate::store::page::{self, Known, LastSetback, Newest, Wanted};
-use crate::store::{Reader, StoreError, StoredSweep};
+use crate::store::{History, PastAttempt, Reader, StoreError, StoredSweep};
 
 impl SqliteReader {
     fn ask<T>(&mut self, question: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
@@ -23,6 +25,10 @@ impl Reader for SqliteReader {
         self.ask(load::sweeps)
     }
 
+    fn tokens(&mut self) -> Result<Vec<Token>, StoreError> {
+        self.ask(tokens::load)
+    }
+
     fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError> {
         self.ask(|connection| Question { connection, sweep, wanted: Wanted { from, limit } }.page())
     }
@@ -34,6 +40,27 @@ impl Reader for SqliteReader {
                 Ok(Setback { point: row.get(0)?, attempts: row.get(1)?, error: row.get(2)?, set_aside: true })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    fn history(&mut self, sweep: SweepKey, point: u64, lease: Option<LeaseKey>) -> Result<History, StoreError> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/read_attempts.sql"))?;
+            let attempts = statement.query_map(params![sweep.0, point], |row| {
+                let (attempt, worker, error) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(PastAttempt { attempt, worker, error, set_aside: row.get(3)?, ended: from_micros(row.get(4)?) })
+            })?;
+            let attempts = attempts.collect::<Result<_, _>>()?;
+            let mut statement = connection.prepare_cached(include_str!("sql/read_finish.sql"))?;
+            let finish = statement.query_row(params![sweep.0, point], |row| {
+                let (attempt, worker, error) = (row.get(0)?, row.get(1)?, String::new());
+                Ok(PastAttempt { attempt, worker, error, set_aside: false, ended: from_micros(row.get(2)?) })
+            });
+            let mut statement = connection.prepare_cached(include_str!("sql/read_grant_time.sql"))?;
+            let granted = lease.map(|lease| {
+                statement.query_row([lease.sweep.0, lease.epoch], |row| Ok(from_micros(row.get(0)?))).optional()
+            });
+            Ok(History { attempts, finish: finish.optional()?, granted: granted.transpose()?.flatten() })
         })
     }
 
@@ -58,6 +85,16 @@ impl Reader for SqliteReader {
         self.ask(|connection| {
             let mut statement = connection.prepare_cached(include_str!("sql/read_baseline.sql"))?;
             Ok(statement.query_row([digest], |row| row.get(0)).optional()?)
+        })
+    }
+
+    fn contents(&mut self, digests: &[&str]) -> Result<Vec<Option<(SweepKey, u64)>>, StoreError> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/find_content.sql"))?;
+            let mut place = |digest: &&str| {
+                statement.query_row([digest], |row| Ok((SweepKey(row.get(0)?), row.get(1)?))).optional()
+            };
+            Ok(digests.iter().map(&mut place).collect::<Result<_, _>>()?)
         })
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::open::{APPLICATION, MIGRATIONS, VERSION, migrate};
@@ -205,4 +206,29 @@ fn finished_ranges_take_bytes_not_rows() {
     let (bytes, rows): (u64, u64) = store.connection.query_row(size, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert_eq!(rows, 4);
     assert!(bytes < 200, "{bytes} bytes for 200,000 points");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn garbage_in_a_blob_is_called_damage_or_read_as_something(
+        column in prop::sample::select(&["lease.granted", "lease.remain", "chunk.finished", "chunk.failed", "record.payload"][..]),
+        garbage in prop::collection::vec(any::<u8>(), 0..64),
+        place in 0..16_usize,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(folder.path()).unwrap();
+        commit(&mut store, &[Write::Create(entry(SWEEP, 100)), grant(1, 0..9), grant(2, 9..20)]);
+        commit(&mut store, &[record(1, 3, 0), record(1, 0, 0), finish(1, [0, 2], [3])]);
+        let (table, column) = column.split_once('.').unwrap();
+        let connection = &store.connection;
+        let blob: Vec<u8> = connection.query_row(&format!("SELECT {column} FROM {table}"), [], |row| row.get(0)).unwrap();
+        // What was there, from some place on overwritten.
+        let broken = [&blob[..place.min(blob.len())], &garbage].concat();
+        connection.execute(&format!("UPDATE {table} SET {column} = ?1"), [broken]).unwrap();
+        let mut reader = store.reader().unwrap();
+        for outcome in [reader.sweeps().map(drop), reader.results(SWEEP, 0, 100).map(drop)] {
+            prop_assert!(matches!(outcome, Ok(()) | Err(StoreError::Damaged { .. })), "{outcome:?}");
+        }
+    }
 }

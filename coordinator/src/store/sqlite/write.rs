@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::{Fault, SqliteStore};
+use super::{Fault, SqliteStore, tokens};
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, WorkerId};
 use crate::store::chunks::{self, Blobs, Chunks};
 use crate::store::encoding::{encode, state_number, to_micros};
@@ -60,6 +60,10 @@ impl Group<'_> {
             Write::Baseline { digest, estimate } => {
                 self.execute(include_str!("sql/store_baseline.sql"), params![digest, estimate]).map(drop)
             }
+            Write::Content { digest, sweep, point } => {
+                self.execute(include_str!("sql/name_content.sql"), params![digest, sweep.0, point]).map(drop)
+            }
+            Write::Access(change) => tokens::apply(self.connection, change),
             Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
                 self.grant(*lease, worker, *slots, points, *next)
             }
@@ -67,12 +71,17 @@ impl Group<'_> {
             Write::Schedule(Change::Ended { lease, finished, setbacks, remain }) => {
                 self.end(*lease, finished, setbacks, remain)
             }
-            Write::Schedule(Change::Moved { sweep, from, to }) => {
-                let states = params![sweep.0, state_number(*from), state_number(*to)];
+            Write::Schedule(Change::Moved { sweep, from, to, reason }) => {
+                let states = params![sweep.0, state_number(*from), state_number(*to), reason.as_deref()];
                 self.expect_one(include_str!("sql/move_sweep.sql"), states, "the sweep is in another state")
+            }
+            Write::Schedule(Change::Prioritised { sweep, priority }) => {
+                let sql = include_str!("sql/prioritise_sweep.sql");
+                self.expect_one(sql, params![sweep.0, priority], "there is no such sweep")
             }
             Write::Schedule(Change::Retried { sweep }) => {
                 self.execute(include_str!("sql/retry_setbacks.sql"), [sweep.0])?;
+                self.execute(include_str!("sql/arm_breaker.sql"), [sweep.0])?;
                 self.execute(include_str!("sql/retry_chunks.sql"), params![sweep.0, chunks::nothing()]).map(drop)
             }
         }
@@ -88,8 +97,8 @@ impl Group<'_> {
     }
 
     fn create(&self, entry: &SweepEntry) -> Result<(), Fault> {
-        let SweepEntry { key, id, request_id, name, source, size, created } = entry;
-        let row = params![key.0, id, request_id, name, source, size, to_micros(*created)];
+        let SweepEntry { key, id, request_id, name, source, size, created, user } = entry;
+        let row = params![key.0, id, request_id, name, source, size, to_micros(*created), user];
         self.execute(include_str!("sql/create_sweep.sql"), row).map(drop)
     }
 
@@ -98,7 +107,7 @@ impl Group<'_> {
         let guard = include_str!("sql/raise_epoch.sql");
         self.expect_one(guard, params![sweep, epoch, next], "the sweep is at another epoch, or has ended")?;
         self.execute(include_str!("sql/name_worker.sql"), [&*worker.0])?;
-        let row = params![sweep, epoch, &*worker.0, slots, encode(points)];
+        let row = params![sweep, epoch, &*worker.0, slots, encode(points), self.now];
         self.execute(include_str!("sql/insert_lease.sql"), row).map(drop)
     }
 
@@ -143,7 +152,9 @@ impl Group<'_> {
     fn set_back(&self, sweep: SweepKey, epoch: u64, holder: i64, setback: &Setback) -> Result<(), Fault> {
         let Setback { point, attempts, error, set_aside } = setback;
         let row = params![sweep.0, point, epoch, attempts, holder, error, set_aside];
-        self.execute(include_str!("sql/set_back.sql"), row).map(drop)
+        self.execute(include_str!("sql/set_back.sql"), row)?;
+        let row = params![sweep.0, point, epoch, attempts, holder, error, set_aside, self.now];
+        self.execute(include_str!("sql/insert_attempt.sql"), row).map(drop)
     }
 
     fn forget_other_attempts(&self, lease: LeaseKey, range: &RangeInclusive<u64>) -> Result<(), Fault> {

@@ -76,7 +76,7 @@ fn every_key_of_the_table_reaches_the_digest() {
         ("/train/loss", json!("centred_mse")),
         ("/train/stop", json!({ "val_accuracy": 0.99, "checkpoints": 3 })),
         ("/checkpoints", json!([1, 2])),
-        ("/llc/step_size", json!({ "stable": 0.1 })),
+        ("/llc/step_size", json!(1e-3)),
         ("/llc/localization", json!(1)),
         ("/llc/nbeta", json!("n_over_log_n")),
         ("/llc/chains", json!(4)),
@@ -93,6 +93,46 @@ fn every_key_of_the_table_reaches_the_digest() {
         table.pointer_mut(parent).unwrap()[key] = value;
         assert_ne!(resolve(&table, &[]).unwrap().digest(), base, "{path} was changed");
     }
+}
+
+#[test]
+fn a_key_that_is_not_known_is_refused_wherever_it_stands() {
+    let pairs = {
+        let mut table = table();
+        table["llc"]["shards"] = json!(2);
+        table["train"]["stop"] = json!({ "val_accuracy": 0.99, "checkpoints": 3 });
+        table["geometry"] = json!({ "trace_probes": 3 });
+        table
+    };
+    let mut mlp = pairs.clone();
+    mlp["model"]["kind"] = json!("mlp");
+    mlp["train"]["optimizer"] = json!("sgd");
+    let vectors = json!({
+        "data": { "kind": "gaussian", "samples": 5 },
+        "model": { "kind": "deep_linear", "widths": [3, 2], "rank": 1 },
+        "train": { "learning_rate": 0.1, "steps": 1, "optimizer": "adamw" },
+    });
+    let origin = json!({
+        "data": { "kind": "origin" }, "model": { "kind": "potential", "powers": [1, 1] }, "train": { "steps": 0 },
+    });
+    let mut refused = Vec::new();
+    for table in [pairs, mlp, vectors, origin] {
+        let canonical: Value = serde_json::from_str(&resolve(&table, &[]).unwrap().to_json()).unwrap();
+        let places =
+            ["", "/data", "/model", "/train", "/train/stop", "/llc", "/llc/shard", "/llc/samplers/0", "/geometry"];
+        for place in places {
+            let mut other = canonical.clone();
+            // Serde lets a table without keys of its own hold anything; there is but one.
+            let Some(found) = other.pointer_mut(place).filter(|found| **found != json!({ "kind": "origin" })) else {
+                continue;
+            };
+            found["of_tomorrow"] = json!(1);
+            let problems = TaskConfig::from_json(&other.to_string()).unwrap_err();
+            assert!(problems[0].message.contains("of_tomorrow"), "{place}: {problems:?}");
+            refused.push(place);
+        }
+    }
+    assert_eq!(refused.len(), 2 * 9 + 4 + 3);
 }
 
 /// JSON pointers of everything that is no table and no list.

@@ -146,6 +146,12 @@ fn refusal_names_what_is_accepted() {
             "task.llc.baselines: the weights of model.init = \"teacher\" are no baseline, they know all; accepted with it: none",
         ),
         (
+            "llc.step_size",
+            json!({ "stable": 0.1 }),
+            "task.llc.baselines: at zero weights the loss of this model is flat to second order, and no step size follows \
+             from llc.step_size.stable; accepted with it: baselines at other weights, or a number for llc.step_size",
+        ),
+        (
             "llc",
             json!({ "preset": "lau_2023", "burn_in": 1, "draws": 1, "batch_size": 2, "step_size": 1e-3 }),
             "task.llc.localization: is missing; its preset leaves it to you, and the sampler needs it",

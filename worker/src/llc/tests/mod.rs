@@ -5,8 +5,10 @@ mod layers;
 mod together;
 
 use super::*;
-use crate::models::tests::{gaussian_task, modular_task};
-use phasegrid_proto::task::{BatchSize, Init, InitialLoss, Llc, Loss, Method, Nbeta, NbetaRule, Preset, StepSize};
+use crate::models::tests::{gaussian_task, modular_task, potential_task};
+use phasegrid_proto::task::{
+    BatchSize, Init, InitialLoss, Llc, Loss, Method, Nbeta, NbetaRule, Potential, Preset, StepSize,
+};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -134,7 +136,51 @@ fn where_the_loss_is_flat_no_step_size_follows_from_curvature() {
     flat.model = flat.model.with_init(Init::Zero);
     let estimate = estimate_of(&flat);
     assert_eq!((estimate.health(), estimate.llc), (v1::Health::Unstable, None));
+    assert!(estimate.health_reason.starts_with("the loss is flat to second order"), "{}", estimate.health_reason);
+    assert!(estimate.initial_loss.is_some());
     assert_eq!(estimate.settings.unwrap().step_size, None);
+}
+
+#[test]
+fn a_crossing_is_flat_at_its_minimum_and_a_teacher_of_rank_0_too() {
+    let stable = Sampler { step_size: StepSize::Stable { stable: 0.15 }, nbeta: Nbeta::Fixed(1e4), ..sampler() };
+    let mut linear = gaussian_task(&[3, 2, 3], 0, 20);
+    linear.model = linear.model.with_init(Init::Teacher);
+    for mut flat in [potential_task(Potential::Powers([1, 1])), potential_task(Potential::Powers([2, 0])), linear] {
+        flat.llc = task(8, stable.clone(), &[]).llc;
+        let estimate = estimate_of(&flat);
+        assert_eq!((estimate.health(), estimate.llc), (v1::Health::Unstable, None), "{:?}", flat.model);
+    }
+    let mut gentle = potential_task(Potential::Curvatures(vec![1e-11; 2]));
+    gentle.llc = task(8, stable, &[]).llc;
+    let step_size = estimate_of(&gentle).settings.unwrap().step_size.unwrap();
+    assert!((step_size / (0.15 / (1e4 * 1e-11)) - 1.0).abs() < 1e-3, "{step_size}");
+}
+
+#[test]
+fn a_network_without_a_finite_loss_has_diverged_and_is_not_flat() {
+    for scale in [f64::NAN, f64::INFINITY] {
+        let diverged = task(8, Sampler { step_size: StepSize::Stable { stable: 0.1 }, ..sampler() }, &[]);
+        let weights = Tensor::from_slice(&models::initial_weights(&diverged)) * scale;
+        let permits = Permits::new(0);
+        let subject =
+            Subject { number: 0, task: &diverged, examples: &Examples::of(&diverged), weights: &weights, step: 5 };
+        let estimate = estimates(&[subject], Device::Cpu, &permits, &Library::default()).remove(0).remove(0);
+        assert_eq!(estimate.health(), v1::Health::Diverged);
+        assert_eq!(estimate.health_reason, "the loss at w* is not finite");
+        assert_eq!((estimate.llc, estimate.initial_loss), (None, None));
+    }
+}
+
+#[test]
+fn what_a_sampler_knows_of_curvature_does_not_depend_on_the_samplers_beside_it() {
+    let looking = Sampler { draws: 10_000, chains: 1, ..sampler() };
+    let mut both = task(8, Sampler { step_size: StepSize::Stable { stable: 0.1 }, ..sampler() }, &[]);
+    both.llc.as_mut().unwrap().samplers.push(looking.clone());
+    let beside = estimates_of(&both, &Library::default(), 0).remove(1);
+    let alone = estimate_of(&task(8, looking, &[]));
+    assert!(alone.stiffness.is_some());
+    assert_eq!(v1::Estimate { sampler: 0, ..beside }, alone);
 }
 
 #[test]

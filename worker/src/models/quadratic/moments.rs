@@ -57,18 +57,20 @@ impl Moments {
 }
 
 impl WholeLoss for Moments {
-    fn loss_and_gradient(&self, weights: &Tensor, gradient: &mut Tensor) -> Tensor {
+    fn evaluate(&self, weights: &Tensor, gradient: Option<&mut Tensor>) -> Tensor {
         let exact = weights.to_kind(Kind::Double);
-        let members = self.targets.iter().zip(0..);
-        let losses: Vec<f64> =
-            members.map(|(grid, e)| self.of_member(grid, &exact.get(e), &mut gradient.get(e))).collect();
+        let of_member = |(grid, e): (&Grid, i64)| {
+            let gradient = gradient.as_ref().map(|gradient| gradient.get(e));
+            self.of_member(grid, &exact.get(e), gradient)
+        };
+        let losses: Vec<f64> = self.targets.iter().zip(0..).map(of_member).collect();
         Tensor::from_slice(&losses).to_kind(weights.kind())
     }
 }
 
 impl Moments {
-    /// L at `weights` `[D]`, and ∇L into `gradient` `[D]`.
-    fn of_member(&self, grid: &Grid, weights: &Tensor, gradient: &mut Tensor) -> f64 {
+    /// L at `weights` `[D]`, and where it is wanted ∇L into `gradient` `[D]`.
+    fn of_member(&self, grid: &Grid, weights: &Tensor, gradient: Option<Tensor>) -> f64 {
         let (p, matrix) = (self.p as f64, self.p * self.width);
         let half = |index: i64| weights.narrow(0, index * matrix, matrix);
         let (u, v, vt) = (Half::of(&half(0).view([self.p, -1])), Half::of(&half(1).view([self.p, -1])), half(2));
@@ -96,6 +98,7 @@ impl Moments {
         let square = |x: &Tensor| x.square().sum(Kind::Double);
         let loss: Tensor =
             0.5 * square(&r) + (square(&r_rows) + square(&r_columns)) * (0.5 / p) + interaction * (0.5 / (p * p));
+        let Some(gradient) = gradient else { return loss.double_value(&[]) };
 
         let d_m = vt.mv(&r); // [K]
         let (d_alpha, d_beta) = (r_rows.mm(&vt.tr()) / p, r_columns.mm(&vt.tr()) / p); // [p, K]
@@ -242,7 +245,7 @@ mod tests {
     fn by_moments(p: u32, width: u32, loss: Loss, sets: &[&Set], weights: &Tensor) -> [Tensor; 2] {
         let moments = Moments::of(i64::from(p), i64::from(width), loss, sets).unwrap();
         let mut gradient = weights.full_like(f64::NAN);
-        let loss = moments.loss_and_gradient(weights, &mut gradient);
+        let loss = moments.evaluate(weights, Some(&mut gradient));
         [loss, gradient].map(|tensor| tensor.to_kind(Kind::Double))
     }
 

@@ -1,5 +1,7 @@
 //! Claims about running ensembles, with engines of the tests' own.
 
+use std::ops::Range;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use phasegrid_proto::v1;
@@ -25,7 +27,7 @@ fn bench(engine: Engine, width: usize, leases: impl IntoIterator<Item = Leased>)
     let mut held = Held::new(width);
     leases.into_iter().for_each(|lease| held.take(lease, false));
     // Nobody is there: no baseline is asked for.
-    let client = Arc::new(Client::new("http://127.0.0.1:9", "w", 1, "cpu").unwrap());
+    let client = Arc::new(Client::new("http://127.0.0.1:9", &Default::default(), "w", 1, "cpu").unwrap());
     let (mail, letters) = unbounded_channel();
     let bench = Bench {
         engine,
@@ -125,6 +127,80 @@ async fn a_dropped_lease_stops_its_members_alone() {
     assert_eq!(outcomes(&bench), [(7, completed(0))]);
 }
 
+/// Runs everything on one thread until its device is given up, which it must be. Returns why, and the points that ended.
+async fn given_up(engine: Engine, device: Device, points: Range<u64>) -> (String, Vec<u64>) {
+    let (bench, _letters) = bench(engine, 1, [mixed("a", points, |point| point)]);
+    let desk = Arc::clone(&bench.desk);
+    let _compute = Compute::start(&Capacity { slots: 1, devices: vec![device] }, bench).unwrap();
+    while desk.held().given_up().is_none() {
+        desk.changed().await;
+    }
+    let reason = desk.held().given_up().unwrap().to_owned();
+    let (_, outcomes) = desk.held().outcomes().expect("a point has failed");
+    (reason, outcomes.into_iter().map(|outcome| outcome.point).collect())
+}
+
+#[tokio::test]
+async fn a_gpu_on_which_the_engine_panics_is_given_up_before_it_fails_another_point() {
+    let engine = engine(|_, _, _, _| panic!("CUDA error: an illegal memory access was encountered"));
+    let (reason, failed) = given_up(engine, Device::Cuda(3), 0..3).await;
+    assert_eq!(
+        reason,
+        "nothing more is computed on cuda:3: it may be unusable, since the engine panicked: CUDA error: an illegal memory \
+         access was encountered"
+    );
+    assert_eq!(failed, [0]);
+}
+
+#[tokio::test]
+async fn a_device_on_which_ensemble_after_ensemble_fails_is_given_up() {
+    // The third point is computed; what failed before it does not count.
+    let engine = engine(|starts, _, _, surroundings| match starts[0].task.train.steps {
+        2 => surroundings.ended(0, TaskEnd::Completed),
+        3 => surroundings.ended(0, TaskEnd::Stopped),
+        _ => panic!("no memory"),
+    });
+    let (reason, ended) = given_up(engine, Device::Cpu, 0..20).await;
+    assert_eq!(
+        reason,
+        "nothing more is computed on cpu: 5 ensembles in a row failed, at last because the engine panicked: no memory"
+    );
+    assert_eq!(ended, [0, 1, 2, 4, 5, 6, 7, 8], "3 was stopped");
+}
+
+#[tokio::test]
+async fn a_point_that_fails_wherever_it_runs_does_not_speak_against_the_device() {
+    let engine = engine(|_, _, _, surroundings| {
+        surroundings.ended(0, TaskEnd::Failed { error: "the loss is not finite".into(), permanent: true });
+    });
+    let (bench, _letters) = bench(engine, 1, [mixed("a", 0..20, |_| 0)]);
+    let mut trust = Trust::default();
+    for _ in 0..20 {
+        let ensemble = bench.desk.next(1, |tasks| tasks.len()).unwrap();
+        assert_eq!(trust.after(bench.run(ensemble, Device::Cuda(0))), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn threads_that_wait_are_woken_when_the_lease_is_gone_that_they_wait_for() {
+    let (bench, _letters) = bench(Engine::default(), 1, [mixed("a", 0..1, |_| 0), mixed("b", 7..8, |_| 0)]);
+    let (desk, (asked, ask), (found, find)) = (Arc::clone(&bench.desk), mpsc::channel(), mpsc::channel());
+    let thread = Arc::clone(&desk);
+    std::thread::spawn(move || {
+        let mut first = true;
+        // The lock is held from here until the thread waits.
+        let stack = |_: &[TaskConfig]| {
+            asked.send(()).unwrap();
+            usize::from(!std::mem::take(&mut first))
+        };
+        let stack = std::cell::RefCell::new(stack);
+        found.send(thread.next(1, |tasks| (stack.borrow_mut())(tasks)).unwrap()[0].point).unwrap();
+    });
+    ask.recv().unwrap();
+    assert!(desk.drop_lease(&Token::new("a")));
+    assert_eq!(find.recv_timeout(Duration::from_secs(60)), Ok(7));
+}
+
 /// A snapshot's bytes, as an engine would make them.
 fn snapshot(step: u64) -> v1::Snapshot {
     v1::Snapshot { digest: "d".into(), step, ..Default::default() }
@@ -164,6 +240,6 @@ async fn no_snapshot_is_wanted_where_none_are_kept() {
 
 #[test]
 fn a_long_message_is_cut_and_a_strange_one_named() {
-    assert_eq!(message(&"é".repeat(5000)).chars().count(), MESSAGE_LENGTH);
-    assert_eq!(message(&7_u8), "without a message");
+    assert_eq!(message(Some(&"é".repeat(5000))).chars().count(), MESSAGE_LENGTH);
+    assert_eq!(message(None), "without a message");
 }

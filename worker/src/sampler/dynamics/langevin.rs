@@ -28,22 +28,23 @@ impl Dynamics for Langevin {
         }
         let [pull, slope, spread] = &self.factors.tensors;
         let [mut weights, start, gradient] = place.views();
-        // ∇L was taken before any of it, and the localisation comes first: it is that of the old weights.
-        let _ = weights.lerp_tensor_(&start, pull);
-        let _ = weights.addcmul_(&gradient, &-slope);
-        let _ = weights.addcmul_(noise, spread);
+        let mut step = (&start - &weights) * pull;
+        let _ = step.addcmul_(&gradient, &-slope);
+        let _ = step.addcmul_(noise, spread);
+        weights += step;
     }
 }
 
 widest! {
-    /// One row's step in one pass.
+    /// One row's step in one pass. Its parts are added up before the weight takes them: added to the weight one by one, what is
+    /// less than half of the weight's last digit would be lost at every step, however many there are.
     fn langevin(weights: &mut [f32], start: &[f32], gradient: &[f32], noise: &[f32], factors: [f32; 3]) {
         let [pull, slope, spread] = factors;
         for (((w, start), gradient), noise) in weights.iter_mut().zip(start).zip(gradient).zip(noise) {
             let localisation = pull * (*w - start);
             let drift = slope * gradient;
             let noise = spread * noise;
-            *w = *w - drift - localisation + noise;
+            *w += noise - drift - localisation;
         }
     }
 }

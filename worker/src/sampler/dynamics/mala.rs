@@ -13,7 +13,7 @@
 use tch::{Kind, Tensor};
 
 use super::langevin::Langevin;
-use super::{Dynamics, Factors, Place, Settings, column, values};
+use super::{Dynamics, Factors, Place, Settings, column};
 use crate::host::{self, widest};
 use crate::random::Stream;
 
@@ -125,7 +125,7 @@ impl Dynamics for Mala {
     }
 
     fn acceptance(&self) -> Option<Vec<f64>> {
-        (self.counted > 0).then(|| values(&(&self.accepted / f64::from(self.counted))))
+        (self.counted > 0).then(|| host::values(&(&self.accepted / f64::from(self.counted))))
     }
 }
 

@@ -12,7 +12,6 @@ use phasegrid_proto::task::Method;
 use tch::{Device, Kind, Tensor};
 
 use super::Settings;
-use super::ledger::values;
 use crate::host;
 use crate::random::Stream;
 

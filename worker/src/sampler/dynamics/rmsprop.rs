@@ -48,13 +48,14 @@ impl Dynamics for Rmsprop {
         let _ = self.square.lerp_(&gradient.square(), 1.0 - DECAY);
         let scale = (self.square.sqrt() + FLOOR).reciprocal(); // G, [R, M]
         let slope = (&weights - start) * pull + gradient * slope;
-        let _ = weights.addcmul_(&scale, &-slope);
-        let _ = weights.addcmul_(&(scale.sqrt() * spread), noise);
+        let mut step = scale.sqrt() * spread * noise;
+        step -= scale * slope;
+        weights += step;
     }
 }
 
 widest! {
-    /// One row's step in one pass.
+    /// One row's step in one pass, its parts added up before the weight takes them.
     fn preconditioned(
         weights: &mut [f32],
         start: &[f32],
@@ -72,7 +73,7 @@ widest! {
             let localisation = pull * (*w - start);
             let drift = slope * gradient;
             let noise = spread * noise;
-            *w = *w - scale * (drift + localisation) + scale.sqrt() * noise;
+            *w += scale.sqrt() * noise - scale * (drift + localisation);
         }
     }
 }

@@ -64,7 +64,7 @@ fn check(method: Method, update: impl Fn(f64, f64, f64, f64, &mut f64, &Settings
                     expected[at] = update(expected[at], start, gradient, noise, &mut kept[at], &settings(row));
                 }
             }
-            let found = values(&case.place.weights);
+            let found = host::values::<f64>(&case.place.weights);
             // Rounding of f32 at most, of numbers that a few operations made.
             let near = |(found, expected): (&f64, &f64)| (found - expected).abs() < 2e-6 * expected.abs().max(1.0);
             let close = found.iter().zip(&expected).all(near);
@@ -100,6 +100,26 @@ fn malas_proposal_is_a_step_of_sgld() {
     });
 }
 
+#[test]
+fn a_pull_below_the_last_digit_of_a_weight_is_not_lost() {
+    // Half of the last digit of 1.5 is 6e-8, the pull back to 0 from there (ε/2)·γ·1.5 = 1.5e-8.
+    let settings = Settings { step_size: 2e-8, localization: 1.0, ..Settings::default() };
+    let start = vec![0f32; 100_000];
+    let mut noise = start.clone();
+    Normals::derive(0, "test", &[]).fill(&mut noise);
+    for (method, scale) in [(Method::Sgld, 1.0), (Method::RmspropSgld, 10.0)] {
+        let mut place = Place::new(&[&start], None, (Kind::Float, Device::Cpu));
+        let mut dynamics = of(method, &[&settings], vec![Stream::derive(0, "test", &[])], &place);
+        let _ = place.weights.fill_(1.5);
+        dynamics.step(&mut place, &Tensor::from_slice(&noise).unsqueeze(0));
+        let spread = (2e-8_f64 * scale).sqrt();
+        let moved = host::values::<f64>(&place.weights).into_iter().zip(&noise);
+        let pulled: f64 = moved.map(|(w, noise)| w - 1.5 - spread * f64::from(*noise)).sum::<f64>() / 1e5;
+        // Five standard errors: rounding to the last digit, 1.2e-7, has the standard deviation 3.4e-8.
+        assert!((pulled + 1.5e-8 * scale).abs() < 5.0 * 3.4e-8 / 1e5f64.sqrt(), "{method:?}: {pulled}");
+    }
+}
+
 /// ln of exp(−U(w′))·q(w|w′) / (exp(−U(w))·q(w′|w)), from the densities as they are defined.
 fn log_ratio(row: usize, from: &[f64], to: &[f64], slopes: [&[f64]; 2], rise: f64) -> f64 {
     let Settings { step_size, localization, nbeta, .. } = settings(row);
@@ -123,9 +143,9 @@ fn mala_accepts_by_the_ratio_of_densities() {
             let mut loss = Tensor::from_slice(&[1.0, 1.5, 2.0]).to_kind(kind);
             case.dynamics.settle(&mut case.place, &mut loss, true);
             assert_eq!(case.dynamics.acceptance(), None, "nothing was proposed yet");
-            let before = values(&case.place.weights);
+            let before = host::values::<f64>(&case.place.weights);
             case.dynamics.step(&mut case.place, &case.noise);
-            let after = values(&case.place.weights);
+            let after = host::values::<f64>(&case.place.weights);
             case.place.gradient.copy_(&tensor(&gradients[1], kind));
 
             // Losses that put the ratio just above and just below the chance that decides.
@@ -140,15 +160,18 @@ fn mala_accepts_by_the_ratio_of_densities() {
                 decided.push((level - chance + margin) / settings(row).nbeta + [1.0, 1.5, 2.0][row]);
             }
             let mut loss = Tensor::from_slice(&decided).to_kind(kind);
-            let proposed = values(&loss);
+            let proposed = host::values::<f64>(&loss);
             case.dynamics.settle(&mut case.place, &mut loss, true);
-            let gradient = values(&case.place.gradient);
+            let gradient = host::values::<f64>(&case.place.gradient);
             if higher {
-                assert_eq!((values(&case.place.weights), values(&loss)), (after, proposed));
+                assert_eq!((host::values::<f64>(&case.place.weights), host::values::<f64>(&loss)), (after, proposed));
                 assert_eq!(gradient[1], f64::from(gradients[1][0][1]));
                 assert_eq!(case.dynamics.acceptance(), Some(vec![1.0; ROWS]));
             } else {
-                assert_eq!((values(&case.place.weights), values(&loss)), (before, vec![1.0, 1.5, 2.0]));
+                assert_eq!(
+                    (host::values::<f64>(&case.place.weights), host::values::<f64>(&loss)),
+                    (before, vec![1.0, 1.5, 2.0])
+                );
                 assert_eq!(gradient[1], f64::from(gradients[0][0][1]));
                 assert_eq!(case.dynamics.acceptance(), Some(vec![0.0; ROWS]));
             }

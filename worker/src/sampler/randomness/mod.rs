@@ -5,7 +5,7 @@ mod streams;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::random::{Normals, Stream, Subsets};
+use crate::random::{Normals, Stream};
 
 /// The randomness of one chain: streams that know nothing of each other, so that what one is used for changes no other.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Chance {
     /// Noise, where it is made on the host.
     pub(super) noise: Normals,
     /// Minibatches, where they are drawn on the host.
-    pub(super) batches: Subsets,
+    pub(super) batches: Stream,
     /// What decides about proposals.
     pub(super) acceptance: Stream,
     /// The keys of noise and of minibatches that an accelerator makes itself, one a step.
@@ -27,7 +27,7 @@ impl Chance {
     pub(crate) fn derive(seed: u64, indices: &[u64], examples: usize) -> Self {
         Self {
             noise: Normals::derive(seed, "chain", indices),
-            batches: Subsets::new(Stream::derive(seed, "chain batches", indices), examples),
+            batches: Stream::derive(seed, "chain batches", indices),
             acceptance: Stream::derive(seed, "chain acceptance", indices),
             keys: ["chain noise keys", "chain batch keys"].map(|name| Stream::derive(seed, name, indices)),
             examples,

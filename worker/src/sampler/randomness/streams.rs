@@ -1,15 +1,17 @@
 //! Random numbers by the streams of each row, on the host: the fastest there is for a CPU.
 
+use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
 use super::{Chance, Randomness};
 use crate::host;
+use crate::random::{Normals, Subsets};
 
 /// Each row's own streams, and buffers for what they give.
 pub(super) struct Streams {
-    chances: Vec<Chance>,
-    noise: Buffer,
-    batches: Option<Buffer>,
+    noise: (Vec<Normals>, Buffer),
+    /// `None` for the full set.
+    batches: Option<(Vec<Subsets>, Buffer)>,
 }
 
 impl Streams {
@@ -20,19 +22,25 @@ impl Streams {
         (kind, device): (Kind, Device),
     ) -> Self {
         let rows = chances.len();
-        let batches = batch_size.map(|size| Buffer::new([rows, size], Kind::Int64, (Kind::Int64, device)));
-        Self { chances, noise: Buffer::new([rows, moving], Kind::Float, (kind, device)), batches }
+        let batches = batch_size.map(|size| {
+            let subsets = |chance: &Chance| Subsets::new(chance.batches.clone(), chance.examples);
+            let buffer = Buffer::new([rows, size], Kind::Int64, (Kind::Int64, device));
+            (chances.iter().map(subsets).collect(), buffer)
+        });
+        let noise = Buffer::new([rows, moving], Kind::Float, (kind, device));
+        Self { noise: (chances.into_iter().map(|chance| chance.noise).collect(), noise), batches }
     }
 }
 
 impl Randomness for Streams {
     fn noise(&mut self) -> &Tensor {
-        self.noise.fill(&mut self.chances, |chance, row| chance.noise.fill(row))
+        let (normals, buffer) = &mut self.noise;
+        buffer.fill(normals, Normals::fill)
     }
 
     fn batch(&mut self) -> Option<&Tensor> {
-        let batches = self.batches.as_mut()?;
-        Some(batches.fill(&mut self.chances, |chance, row| chance.batches.draw(row)))
+        let (subsets, buffer) = self.batches.as_mut()?;
+        Some(buffer.fill(subsets, Subsets::draw))
     }
 }
 
@@ -50,10 +58,10 @@ impl Buffer {
         Self { host, read }
     }
 
-    fn fill<T: tch::kind::Element>(&mut self, chances: &mut [Chance], fill: impl Fn(&mut Chance, &mut [T])) -> &Tensor {
+    fn fill<T: Element, S>(&mut self, streams: &mut [S], fill: impl Fn(&mut S, &mut [T])) -> &Tensor {
         let columns = self.host.size()[1] as usize;
-        for (row, chance) in host::slice_mut(&mut self.host).chunks_exact_mut(columns).zip(chances) {
-            fill(chance, row);
+        for (row, stream) in host::slice_mut(&mut self.host).chunks_exact_mut(columns).zip(streams) {
+            fill(stream, row);
         }
         if self.host.data_ptr() != self.read.data_ptr() {
             self.read.copy_(&self.host);

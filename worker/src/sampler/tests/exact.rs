@@ -1,4 +1,4 @@
-//! The dynamics against exact expectations. Seeds are fixed: what holds once holds always.
+//! The dynamics against exact expectations. Seeds are fixed: what holds once holds always on that kind of machine.
 
 use super::*;
 use phasegrid_proto::task::Method;
@@ -35,7 +35,7 @@ fn mala_is_exact_at_a_step_size_where_sgld_is_far_off() {
 }
 
 /// L = ½·(w1^k1·w2^k2)²
-fn crossing(k1: i32, k2: i32) -> impl Fn(&Tensor, Option<&Tensor>) -> (Tensor, Tensor) + Clone + Sync {
+pub(super) fn crossing(k1: i32, k2: i32) -> impl Fn(&Tensor, Option<&Tensor>) -> (Tensor, Tensor) + Clone + Sync {
     move |weights, _| {
         let (w1, w2) = (weights.select(1, 0), weights.select(1, 1));
         let power = |w: &Tensor, k: i32| w.pow_tensor_scalar(f64::from(k));

@@ -23,9 +23,6 @@ impl<F: Fn(&Tensor, Option<&Tensor>) -> (Tensor, Tensor)> Objective for Potentia
     fn dimension(&self) -> i64 {
         self.dimension as i64
     }
-    fn examples(&self) -> i64 {
-        10
-    }
     fn loss_and_gradient(&self, weights: &Tensor, batch: Option<&Tensor>, gradient: &mut Tensor) -> Tensor {
         let (loss, slope) = (self.of)(weights, batch);
         gradient.copy_(&slope);

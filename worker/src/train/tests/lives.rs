@@ -99,14 +99,3 @@ fn minibatches_drawn_ahead_are_those_of_the_members_that_stay_and_come() {
         assert_eq!(notebook.of(member), told(&tasks[member..=member]).of(0));
     }
 }
-
-#[test]
-fn a_newcomer_that_cannot_be_stacked_waits_for_an_ensemble_of_its_own() {
-    let mut short = small(0, 0.01, BatchSize::Full);
-    short.train.steps = 20;
-    let other = modular_task(5, 6, 3);
-    let notebook = Notebook { newcomers: Mutex::new(starts(std::slice::from_ref(&other))), ..Notebook::default() };
-    let notebook = notebook.run(starts(&[short, small(1, 0.01, BatchSize::Full)]));
-    assert_eq!(notebook.of(2), told(&[other]).of(0));
-    assert_eq!(notebook.end(2), Some(TaskEnd::Completed));
-}

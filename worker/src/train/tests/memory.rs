@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use phasegrid_proto::task::Baseline;
 
 use super::*;
+use crate::train::course::Course;
+use crate::train::ensemble::Ensemble;
+use crate::train::member::Member;
 use crate::train::memory::most;
 
 /// Members on a device that has too little memory for all of them.
@@ -23,6 +26,8 @@ struct Cramped {
     asked: AtomicUsize,
     /// How often it was out.
     out: AtomicUsize,
+    /// The least progress that was told of any member since it was out.
+    least: Mutex<Option<f64>>,
 }
 
 impl Cramped {
@@ -64,7 +69,17 @@ impl Surroundings for Cramped {
         let before = self.notebook.progress.lock().unwrap().get(&member).copied();
         // Where memory was out between steps, nothing is computed twice.
         assert!(self.fits < usize::MAX || before.is_none_or(|before| before <= work_done));
+        if self.out() > 0 {
+            let mut least = self.least.lock().unwrap();
+            *least = Some(least.map_or(work_done, |least| least.min(work_done)));
+        }
         self.notebook.progress(member, work_done);
+    }
+    fn wants_snapshot(&self, _member: usize) -> bool {
+        self.notebook.snaps
+    }
+    fn keep_snapshot(&self, member: usize, snapshot: v1::Snapshot) {
+        self.notebook.keep_snapshot(member, snapshot);
     }
     fn ended(&self, member: usize, end: TaskEnd) {
         self.training.lock().unwrap().remove(&member);
@@ -96,10 +111,41 @@ fn an_ensemble_that_is_out_of_memory_in_a_step_goes_on_in_halves_and_the_next_st
     let cramped = Cramped { fits: 2, patience: 151, ..Cramped::default() }.run(&tasks);
     assert_all_told(&tasks, &cramped.notebook);
     assert_eq!(cramped.out(), 2, "five halve to three and three to two");
+    assert_eq!(*cramped.least.lock().unwrap(), Some(0.0), "they train again from the beginning");
     assert_eq!(most(&tasks[0], Device::Cpu), 2);
     let again = Cramped { fits: 2, patience: 1, ..Cramped::default() }.run(&tasks);
     assert_all_told(&tasks, &again.notebook);
     assert_eq!(again.out(), 0);
+}
+
+#[test]
+fn a_member_of_which_there_is_a_snapshot_goes_on_from_there_when_memory_is_out() {
+    let tasks = tasks(17, 5);
+    let notebook = Notebook { snaps: true, ..Notebook::default() };
+    // Between the steps 20 and 40 of all members.
+    let cramped = Cramped { notebook, fits: 4, patience: 151, ..Cramped::default() }.run(&tasks);
+    assert_all_told(&tasks, &cramped.notebook);
+    assert_eq!(cramped.out(), 1);
+    let course = Course::of(&tasks[0]);
+    let at_the_snapshot = course.share(&course.after(20, 0).unwrap());
+    assert!(cramped.least.lock().unwrap().is_some_and(|least| least > at_the_snapshot), "{:?}", cramped.least);
+}
+
+#[test]
+fn members_for_whom_there_is_no_room_leave_the_others_where_they_are() {
+    let _guard = tch::no_grad_guard();
+    let (tasks, notebook, permits) = (tasks(18, 2), Notebook::default(), Permits::new(0));
+    let place = Place { kind: Kind::Float, device: Device::Cpu, permits: &permits, surroundings: &notebook };
+    let mut members: Vec<_> =
+        (0..).zip(starts(&tasks)).map(|(number, start)| Member::new(number, start, &place)).collect();
+    let newcomer = members.pop().unwrap();
+    let mut ensemble = Ensemble::new(members, &place);
+    ensemble.program();
+    ensemble.members[0].at.step = 7;
+    // As a join leaves it that does not get further.
+    ensemble.members.push(newcomer);
+    let saved = ensemble.disband().into_iter().map(|member| (member.at.step, member.saved.map(|saved| saved.at.step)));
+    assert_eq!(saved.collect::<Vec<_>>(), [(7, Some(7)), (0, None)]);
 }
 
 #[test]

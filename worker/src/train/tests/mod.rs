@@ -110,7 +110,7 @@ fn small(seed: u64, learning_rate: f64, batch_size: BatchSize) -> TaskConfig {
     task
 }
 
-fn llc(checkpoints: &[u64]) -> Llc {
+pub(super) fn llc(checkpoints: &[u64]) -> Llc {
     Llc {
         samplers: [1e-4, 1e-3].map(sampler).to_vec(),
         baselines: vec![],

@@ -149,7 +149,7 @@ impl Coordinator {
 
     /// Starts a worker with so many slots, a thread each.
     pub(crate) fn worker(&self, slots: usize) -> Worker {
-        let client = Client::new(&self.url, NAME, slots as u32, "cpu").expect("an address");
+        let client = Client::new(&self.url, &Default::default(), NAME, slots as u32, "cpu").expect("an address");
         let (leave, left) = oneshot::channel::<()>();
         let left = async move {
             // A worker that the test does not tell to leave stays.

@@ -1,2 +1,3 @@
 -- A second sweep of the same number, id or request id is a conflict.
-INSERT INTO sweep (key, id, request_id, name, source, size, create_time) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO sweep (key, id, request_id, name, source, size, create_time, user_name)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)

@@ -1,4 +1,4 @@
-//! Where a coordinator stands: it serves, or does not and says why.
+//! Whether a coordinator serves: it does, or it is absent and says why.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
@@ -10,17 +10,19 @@ use super::actor::{Actor, Message, SharedReader};
 use super::desk::Desk;
 use super::parking::Parking;
 use super::publisher::Publisher;
-use super::{OpenError, Settings};
+use super::{Coordinator, OpenError};
 use crate::clock;
-use crate::scheduler::{Moment, SweepKey, SweepState};
-use crate::store::{Reader, Store, StoreError, writer};
+use crate::metrics::Metered;
+use crate::scheduler::{Moment, SweepKey};
+use crate::store::writer::{self, Batch};
+use crate::store::{Reader, Store, StoreError};
 
 /// Calls that wait for the actor; more wait at their senders.
 const INBOX: usize = 1024;
 
 /// Whether calls are answered.
 #[derive(Debug)]
-pub(super) enum Standing {
+pub(super) enum Duty {
     /// They are.
     Serving(Running),
     /// They are not, for this reason.
@@ -44,45 +46,48 @@ impl Running {
     /// Starts on an open store; says which sweeps are to be weighed. Must be called within a runtime.
     pub(super) fn start(
         store: impl Store,
-        mut reader: impl Reader,
-        settings: Settings,
+        reader: impl Reader,
+        coordinator: &Coordinator,
     ) -> Result<(Self, Vec<SweepKey>), OpenError> {
-        let stored = reader.sweeps()?;
-        let desk = Desk::restore(settings.clone(), stored, Moment::ZERO, None);
-        let running = |key: &SweepKey| desk.scheduler.state(*key) == Some(SweepState::Running);
-        let unweighed = desk.catalogue.newest_first(None).filter(running).collect();
+        let (writer, batches) = std::sync::mpsc::channel();
+        let (running, mut actor) = Self::assemble(writer, reader, coordinator)?;
+        let store = Metered::new(store, Arc::clone(&coordinator.metrics));
+        let failed = actor.failed();
+        actor.writer_thread = Some(writer::spawn(store, batches, failed).map_err(OpenError::Thread)?);
+        let lives = |key: &SweepKey| actor.desk.scheduler.state(*key).is_some_and(|state| !state.has_ended());
+        let unweighed = actor.desk.catalogue.newest_first(None).filter(lives).collect();
+        tokio::spawn(actor.run());
+        Ok((running, unweighed))
+    }
+
+    /// What is stored, and an actor on top of it that does not run yet. The coordinator has the tokens that are stored, and
+    /// somebody is to write the batches.
+    pub(super) fn assemble(
+        writer: std::sync::mpsc::Sender<Batch>,
+        mut reader: impl Reader,
+        coordinator: &Coordinator,
+    ) -> Result<(Self, Actor), OpenError> {
+        let settings = coordinator.settings.clone();
+        let desk = Desk::restore(settings.clone(), reader.sweeps()?, Moment::ZERO, None);
+        coordinator.book().reload(reader.tokens()?);
         let (sender, inbox) = mpsc::channel(INBOX);
-        let itself = sender.downgrade();
-        let failed = {
-            let itself = itself.clone();
-            move |generation, error: &StoreError| {
-                tracing::error!(%error, "a write failed; going back to what is stored");
-                if let Some(itself) = itself.upgrade() {
-                    // Without an actor there is nobody to go back.
-                    let _ = itself.blocking_send(Message::StoreFailed(generation));
-                }
-            }
-        };
-        let (writer, writer_thread) = writer::spawn(store, failed).map_err(OpenError::Thread)?;
         let reader: SharedReader = Arc::new(Mutex::new(Some(Box::new(reader))));
         let time_of_day = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let actor = Actor {
             settings,
             started: Instant::now(),
             inbox,
-            itself,
+            itself: sender.downgrade(),
             writer: Some(writer),
-            writer_thread: Some(writer_thread),
+            writer_thread: None,
             reader: Arc::clone(&reader),
             desk,
-            generation: 1,
             reload: None,
             parking: Parking::default(),
             publisher: Publisher::new(u64::try_from(time_of_day.as_millis()).unwrap_or_default()),
             tick: Moment::ZERO,
         };
-        tokio::spawn(actor.run());
-        Ok((Self { inbox: sender, reader }, unweighed))
+        Ok((Self { inbox: sender, reader }, actor))
     }
 
     /// Lets the actor take no more calls, commit what has gathered and close the store; done when the receiver says so.

@@ -1,0 +1,75 @@
+//! Very many workers that hold a lease each and send heartbeats: none may lose it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use phasegrid_proto::v1;
+use tokio::sync::Semaphore;
+
+use crate::server::Server;
+use crate::{Result, bench, sweeps, worker};
+
+/// Workers that connect at the same time.
+const JOINING: usize = 64;
+
+/// What one worker saw.
+#[derive(Default)]
+struct Seen {
+    lost: u64,
+    latencies: Vec<Duration>,
+}
+
+pub(crate) async fn run(folder: &Path, workers: u64, time: Duration) -> Result<()> {
+    let data = tempfile::tempdir_in(folder)?;
+    let server = Server::start(data.path())?;
+    let mut client = sweeps::client(&server.url).await?;
+    let (id, _) = sweeps::submit(&mut client, 100 * workers).await?;
+    let start = Instant::now();
+    let gate = Arc::new(Semaphore::new(JOINING));
+    let end = start + time;
+    let holding: Vec<_> = (0..workers)
+        .map(|number| tokio::spawn(hold(server.url.clone(), format!("w{number}"), Arc::clone(&gate), end)))
+        .collect();
+    let mut seen = Vec::new();
+    for worker in holding {
+        seen.push(worker.await??);
+    }
+    let share = server.processor()? / start.elapsed().as_secs_f64();
+    let mut latencies: Vec<_> = seen.iter().flat_map(|seen| seen.latencies.iter().copied()).collect();
+    latencies.sort_unstable();
+    let at = |share: f64| latencies.get((share * (latencies.len() - 1) as f64) as usize).copied().unwrap_or_default();
+    let leased = sweeps::progress(&mut client, &id).await?.leased;
+    let name = format!("idle_workers_{workers}");
+    bench(&format!("{name}_leases_lost"), seen.iter().map(|seen| seen.lost).sum::<u64>() as f64, "leases");
+    bench(&format!("{name}_points_leased_at_the_end"), leased as f64, "points");
+    bench(&format!("{name}_heartbeats"), latencies.len() as f64 / time.as_secs_f64(), "/s");
+    bench(&format!("{name}_heartbeat_median"), at(0.5).as_secs_f64() * 1e3, "ms");
+    bench(&format!("{name}_heartbeat_99"), at(0.99).as_secs_f64() * 1e3, "ms");
+    bench(&format!("{name}_heartbeat_longest"), at(1.0).as_secs_f64() * 1e3, "ms");
+    bench(&format!("{name}_coordinator_processor"), share * 100.0, "%");
+    bench(&format!("{name}_coordinator_memory"), server.peak_memory()?, "MB");
+    server.stop()
+}
+
+/// Takes a lease and keeps it until the end.
+async fn hold(url: String, worker_id: String, gate: Arc<Semaphore>, end: Instant) -> Result<Seen> {
+    let joining = gate.acquire().await?;
+    let (mut client, terms) = worker::join(&url, &worker_id).await?;
+    let request = v1::LeaseRequest { worker_id: worker_id.clone(), wait: None };
+    let lease = client.lease(request).await?.into_inner().lease.ok_or("no lease")?;
+    drop(joining);
+    let interval = Duration::try_from(terms.heartbeat_interval.ok_or("no interval")?)?;
+    let held = v1::HeldLease { token: lease.token, running: Vec::new() };
+    let mut seen = Seen::default();
+    let mut beats = tokio::time::interval(interval);
+    while Instant::now() < end {
+        beats.tick().await;
+        let start = Instant::now();
+        let request = v1::HeartbeatRequest { worker_id: worker_id.clone(), leases: vec![held.clone()] };
+        let answer = client.heartbeat(request).await?.into_inner();
+        seen.latencies.push(start.elapsed());
+        seen.lost += answer.dropped_tokens.len() as u64;
+    }
+    Ok(seen)
+}

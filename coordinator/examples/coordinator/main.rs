@@ -1,0 +1,90 @@
+//! Measures the coordinator under simulated workers: `make bench-coordinator`.
+//!
+//! The coordinator is a process of its own, this program started again as `serve` with all that the command line of
+//! `phasegrid` does: SQLite with durable commits in a real folder, real sockets. The workers live in this process, speak
+//! the real protocol and compute nothing. One `bench NAME VALUE UNIT` line a figure on stdout, talk on stderr.
+
+mod disk;
+mod idle;
+mod large;
+mod peers;
+mod server;
+mod sweeps;
+mod throughput;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+struct Args {
+    /// How many workers, run after run
+    #[arg(long, value_delimiter = ',', default_value = "1,4,16,256")]
+    workers: Vec<u64>,
+    /// Trivial tasks of each run
+    #[arg(long, default_value_t = 1_000_000)]
+    tasks: u64,
+    /// Instead: so many workers that hold leases and send heartbeats, as --workers says, and do nothing
+    #[arg(long)]
+    idle: bool,
+    /// How long they do nothing, in seconds; leases live for 60
+    #[arg(long, default_value_t = 150)]
+    seconds: u64,
+    /// Points of the sweep that is restarted half finished
+    #[arg(long, default_value_t = 100_000_000)]
+    points: u64,
+    /// Where the data folders are made: the disk that is measured
+    #[arg(long, default_value = "phasegrid-out")]
+    folder: PathBuf,
+    /// Python interpreters of the peers, as coordinator/bench/environment.sh makes them
+    #[arg(long)]
+    hyperqueue: Option<PathBuf>,
+    /// See --hyperqueue
+    #[arg(long)]
+    dask: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("serve") {
+        return phasegrid_coordinator::cli::main();
+    }
+    match work(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work(args: &Args) -> Result<()> {
+    std::fs::create_dir_all(&args.folder)?;
+    server::raise_descriptors()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if args.idle {
+        let seconds = Duration::from_secs(args.seconds);
+        return args
+            .workers
+            .iter()
+            .try_for_each(|workers| runtime.block_on(idle::run(&args.folder, *workers, seconds)));
+    }
+    bench("fsync", disk::syncs_per_second(&args.folder)?, "/s");
+    for (run, workers) in args.workers.iter().enumerate() {
+        let last = run + 1 == args.workers.len();
+        runtime.block_on(throughput::run(&args.folder, *workers, args.tasks, last))?;
+    }
+    runtime.block_on(large::run(&args.folder, args.points))?;
+    peers::run(args.hyperqueue.as_deref(), "peer_hyperqueue.py")?;
+    peers::run(args.dask.as_deref(), "peer_dask.py")
+}
+
+/// Prints a figure.
+fn bench(name: &str, value: f64, unit: &str) {
+    let digits = if value < 100.0 { 2 } else { 0 };
+    println!("bench {name} {value:.digits$} {unit}");
+}

@@ -1,0 +1,1 @@
+UPDATE sweep SET tripped = false WHERE key = $1

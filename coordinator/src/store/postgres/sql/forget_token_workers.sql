@@ -1,0 +1,1 @@
+DELETE FROM token_worker WHERE token = $1

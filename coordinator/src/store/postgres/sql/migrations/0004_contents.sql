@@ -1,0 +1,6 @@
+-- Where the result of a task's digest is, or will be if the point finishes.
+CREATE TABLE content (
+    digest TEXT PRIMARY KEY,
+    sweep BIGINT NOT NULL,
+    point BIGINT NOT NULL
+);

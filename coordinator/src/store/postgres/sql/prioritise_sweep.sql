@@ -1,0 +1,1 @@
+UPDATE sweep SET priority = $2 WHERE key = $1

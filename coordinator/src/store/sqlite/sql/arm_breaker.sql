@@ -1,0 +1,1 @@
+UPDATE sweep SET tripped = 0 WHERE key = ?1;
