@@ -1,7 +1,7 @@
 //! Several coordinators on one PostgreSQL database, any of which may die, and the database too.
 
 use phasegrid_tests::tables::column;
-use phasegrid_tests::{Cluster, Postgres, Tables, sweeps, wait};
+use phasegrid_tests::{Call, Cluster, Folder, Postgres, Process, Tables, phasegrid, sweeps, wait};
 
 /// Tasks long enough that a kill finds one running.
 const STEPS: u64 = 4000;
@@ -100,4 +100,50 @@ fn a_coordinator_that_stands_by_says_who_leads_and_a_client_of_all_finds_that_on
     });
     let backwards = format!("{},{}", urls[1], urls[0]);
     let _ = cluster.call(["list"]).env("PHASEGRID_COORDINATOR", backwards).output().success();
+}
+
+/// A coordinator on all addresses of this machine, with the certificate in `tls`, and its URL.
+fn serve_guarded(folder: &Folder, name: &str, database: &str) -> (Process, String) {
+    let files = ["tls/server.pem", "tls/server.key"].map(|file| folder.at(file));
+    let serve = ["serve", "--listen", "0.0.0.0:0", "--store", database];
+    let serve = serve.into_iter().chain(["--tls-certificate", &files[0], "--tls-key", &files[1]]);
+    let logs = folder.at(name);
+    std::fs::create_dir(&logs).unwrap();
+    let mut coordinator = Call::new(serve).current_dir(logs.as_ref()).start(logs.as_ref());
+    let url = wait::until("the coordinator prints its URL", || {
+        assert!(coordinator.is_running(), "{}", coordinator.stderr());
+        coordinator.stdout().strip_suffix('\n').map(str::to_owned)
+    });
+    (coordinator, url)
+}
+
+#[test]
+fn certificates_and_tokens_are_those_of_all_whoever_leads() {
+    let (folder, database) = (Folder::new(), Postgres::shared().database("guarded"));
+    assert_eq!(phasegrid(["init-cluster", "--dir", &folder.at("tls")]).success(), "");
+    let (mut first, first_url) = serve_guarded(&folder, "first", &database);
+    let (_second, second_url) = serve_guarded(&folder, "second", &database);
+    let urls = format!("{second_url},{first_url}");
+    let with = |call: Call, token: &str| {
+        let call = call.env("PHASEGRID_COORDINATOR", &urls).env("PHASEGRID_CA", folder.at("tls/ca.pem"));
+        if token.is_empty() { call } else { call.env("PHASEGRID_TOKEN_FILE", token) }
+    };
+    let admin = folder.at("first/phasegrid-data/admin.token");
+    assert!(!std::fs::exists(folder.at("second/phasegrid-data")).unwrap(), "the one that leads made the admin's");
+    let created = with(Call::new(["token", "create", "--role", "worker"]), &admin).output().success();
+    let work = folder.file("worker.token", created);
+    let source = folder.file("sweep.toml", sweep());
+    let id = with(Call::new(["submit", &source]), &admin).output().success();
+    let worker = with(Call::worker(["--device", "cpu", "--slots", "1"]), &work).start(folder.path());
+    wait::until("some points are finished", || {
+        let tasks = with(Call::new(["table", id.trim_end(), "--level", "tasks", "--format", "csv"]), &admin);
+        tasks.output().success().contains("finished").then_some(())
+    });
+
+    first.kill();
+
+    let watched = with(Call::new(["watch", id.trim_end()]), &admin).output();
+    assert_eq!(watched.code, 0, "{}\n{}", watched.stderr, worker.stderr());
+    with(Call::new(["list"]), "").output().failure(11, &["phasegrid token create"]);
+    with(Call::new(["list"]), &work).output().failure(11, &["role worker"]);
 }
