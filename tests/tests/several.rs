@@ -108,7 +108,7 @@ fn serve_guarded(folder: &Folder, name: &str, database: &str) -> (Process, Strin
     let serve = ["serve", "--listen", "0.0.0.0:0", "--store", database];
     let serve = serve.into_iter().chain(["--tls-certificate", &files[0], "--tls-key", &files[1]]);
     let logs = folder.at(name);
-    std::fs::create_dir(&logs).unwrap();
+    std::fs::create_dir(&logs).expect("the folder is new");
     let mut coordinator = Call::new(serve).current_dir(logs.as_ref()).start(logs.as_ref());
     let url = wait::until("the coordinator prints its URL", || {
         assert!(coordinator.is_running(), "{}", coordinator.stderr());
