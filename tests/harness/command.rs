@@ -129,6 +129,15 @@ impl Output {
     /// If any of that is not so.
     pub fn failure(self, code: i32, needs: &[&str]) {
         assert_eq!(self.code, code, "{} ended otherwise than expected: {}", self.command, self.stderr);
+        self.complaint(needs);
+    }
+
+    /// Asserts that the call failed, with a message that names everything that a person needs, and wrote nothing to stdout.
+    ///
+    /// # Panics
+    /// If any of that is not so.
+    pub fn complaint(self, needs: &[&str]) {
+        assert_ne!(self.code, 0, "{} did not fail: {}", self.command, self.stderr);
         for need in needs {
             assert!(self.stderr.contains(need), "{} does not say \"{need}\": {}", self.command, self.stderr);
         }

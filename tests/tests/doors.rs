@@ -99,5 +99,6 @@ fn nobody_talks_to_a_coordinator_that_the_ca_does_not_vouch_for() {
     guarded.call(&["list"], &read).env("PHASEGRID_CA", &ca).output().failure(11, &["cannot be trusted", "ca.pem"]);
     guarded.worker(&work).env("PHASEGRID_CA", &ca).output().failure(3, &["cannot be trusted", "ca.pem"]);
     let plain = guarded.url.replace("https", "http");
-    guarded.call(&["list"], &read).env("PHASEGRID_COORDINATOR", &plain).output().failure(5, &["use https://"]);
+    // How the connection ends, and with it the exit code, is a matter of who is faster.
+    guarded.call(&["list"], &read).env("PHASEGRID_COORDINATOR", &plain).output().complaint(&["use https://"]);
 }

@@ -142,12 +142,19 @@ impl Book {
         self.tokens.entry(entry.id.clone()).or_insert_with(|| Token::new(entry));
     }
 
+    /// Whether the calls that are made with the token are counted.
+    #[must_use]
+    pub fn counts_uses(&self, id: &TokenId) -> bool {
+        self.tokens.get(id).is_none_or(|token| token.entry.uses.is_some())
+    }
+
     /// A token is used for a call. Answers what is to be made durable, which is nothing where uses are not counted.
     ///
     /// # Errors
-    /// If it is used up.
-    pub fn take_use(&mut self, id: &TokenId) -> Result<Option<Change>, Denied> {
+    /// If it is used up, or opens nothing any more.
+    pub fn take_use(&mut self, id: &TokenId, now: SystemTime) -> Result<Option<Change>, Denied> {
         let token = self.tokens.get_mut(id).ok_or(Denied::Unknown)?;
+        token.check(now)?;
         if token.entry.uses.is_none() {
             return Ok(None);
         }
@@ -169,21 +176,11 @@ impl Book {
             None => {}
         }
         let token = self.tokens.get_mut(id).ok_or(Denied::Unknown)?;
+        token.check(now)?;
         token.check_uses()?;
         token.used += 1;
         self.owners.insert(worker.to_owned(), id.clone());
         Ok(Some(Change::Registered { token: id.clone(), worker: worker.to_owned() }))
-    }
-
-    /// What [`Book::take_use`] or [`Book::register`] answered could not be made durable.
-    pub fn undo(&mut self, change: &Change) {
-        let (Change::Used(id) | Change::Registered { token: id, .. }) = change else { return };
-        if let Some(token) = self.tokens.get_mut(id) {
-            token.used = token.used.saturating_sub(1);
-        }
-        if let Change::Registered { worker, .. } = change {
-            self.owners.remove(worker);
-        }
     }
 
     /// Whether a caller's token still opens anything: what was let in once may last longer than that.

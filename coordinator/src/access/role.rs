@@ -11,7 +11,7 @@ const ROLES: &str = "worker, submit, read or admin";
 pub enum Role {
     /// Computes, and nothing else.
     Worker,
-    /// Creates, cancels and retries sweeps, and reads.
+    /// Creates sweeps, cancels, pauses, resumes, ranks and retries them, and reads.
     Submit,
     /// Looks.
     Read,

@@ -86,6 +86,11 @@ pub(super) fn caller<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
     caller.ok_or_else(|| Status::internal("the call came past the door; this is a defect of phasegrid"))
 }
 
+/// Refuses a call whose token was revoked, or has expired, since it came to the door: a body may come long after its headers.
+pub(super) fn still_may<T>(coordinator: &Coordinator, request: &tonic::Request<T>) -> Result<(), Status> {
+    Ok(coordinator.check_again(&caller(request)?).map_err(Refusal::from)?)
+}
+
 /// Who calls, if they may.
 async fn admit(coordinator: &Coordinator, path: &str, sent: Option<&str>) -> Result<Caller, Refusal> {
     let method = roles::find(path);

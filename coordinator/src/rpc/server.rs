@@ -29,6 +29,8 @@ use crate::stopping::{Stopper, Stopping};
 
 /// How long the answers that are under way when the server is told to stop may still take.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a connection may be silent before it is asked whether anybody is there, and how long the answer may take.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Why the server does not listen, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +90,12 @@ impl Server {
         }
         let encrypts = tls.is_some();
         // Metrics are asked for in HTTP/1.1 too.
-        let mut builder = transport::Server::builder().accept_http1(true).max_concurrent_streams(MOST_CALLS);
+        let mut builder = transport::Server::builder()
+            .accept_http1(true)
+            .max_concurrent_streams(MOST_CALLS)
+            // Whoever lost its power does not say so.
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE));
         if let Some(Tls { config, certificate, key }) = tls {
             let unfit = |error: transport::Error| {
                 let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);

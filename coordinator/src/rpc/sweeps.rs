@@ -6,7 +6,7 @@ use phasegrid_proto::v1::sweep_service_server::SweepService;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use super::authorisation::caller;
+use super::authorisation::{caller, still_may};
 use super::streams::Streams;
 use super::{Answers, tables};
 use crate::service::{Coordinator, Known, Refusal, SweepView, WatchEvent};
@@ -31,6 +31,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::CreateSweepRequest>,
     ) -> Result<Response<v1::CreateSweepResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         let sweep = self.coordinator.submit(request.into_inner().into()).await?;
         Ok(Response::new(v1::CreateSweepResponse { sweep: Some(sweep.into()) }))
     }
@@ -63,6 +64,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::CancelSweepRequest>,
     ) -> Result<Response<v1::CancelSweepResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         let sweep = self.coordinator.cancel(&request.into_inner().id).await?;
         Ok(Response::new(v1::CancelSweepResponse { sweep: Some(sweep.into()) }))
     }
@@ -71,6 +73,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::PauseSweepRequest>,
     ) -> Result<Response<v1::PauseSweepResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         let sweep = self.coordinator.pause(&request.into_inner().id).await?;
         Ok(Response::new(v1::PauseSweepResponse { sweep: Some(sweep.into()) }))
     }
@@ -79,6 +82,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ResumeSweepRequest>,
     ) -> Result<Response<v1::ResumeSweepResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         let sweep = self.coordinator.resume(&request.into_inner().id).await?;
         Ok(Response::new(v1::ResumeSweepResponse { sweep: Some(sweep.into()) }))
     }
@@ -87,6 +91,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::PrioritiseSweepRequest>,
     ) -> Result<Response<v1::PrioritiseSweepResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         let v1::PrioritiseSweepRequest { id, priority } = request.into_inner();
         let sweep = self.coordinator.prioritise(&id, priority).await?;
         Ok(Response::new(v1::PrioritiseSweepResponse { sweep: Some(sweep.into()) }))
@@ -96,6 +101,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::RetrySweepRequest>,
     ) -> Result<Response<v1::RetrySweepResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         let points = self.coordinator.retry(&request.into_inner().id).await?;
         Ok(Response::new(v1::RetrySweepResponse { points }))
     }
@@ -150,6 +156,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::DrainWorkerRequest>,
     ) -> Result<Response<v1::DrainWorkerResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         self.coordinator.drain(&request.into_inner().id).await?;
         Ok(Response::new(v1::DrainWorkerResponse {}))
     }

@@ -6,6 +6,7 @@ use phasegrid_proto::v1;
 use phasegrid_proto::v1::token_service_server::TokenService;
 use tonic::{Request, Response, Status};
 
+use super::authorisation::still_may;
 use crate::access::{Role, Secret, Token};
 use crate::service::{Coordinator, TokenWish};
 
@@ -26,6 +27,7 @@ impl TokenService for Tokens {
         &self,
         request: Request<v1::CreateTokenRequest>,
     ) -> Result<Response<v1::CreateTokenResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         let wish = wish(request.into_inner())?;
         let secret = Secret::random().map_err(|error| Status::unavailable(format!("no randomness: {error}")))?;
         let token = self.coordinator.create_token(&secret, wish).await?;
@@ -41,6 +43,7 @@ impl TokenService for Tokens {
         &self,
         request: Request<v1::RevokeTokenRequest>,
     ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         let token = self.coordinator.revoke_token(&request.into_inner().id).await?;
         Ok(Response::new(v1::RevokeTokenResponse { token: Some(token.into()) }))
     }

@@ -98,6 +98,24 @@ impl Scheduler {
     ///
     /// A completed point of which fewer records arrived than its attempt made counts as failed.
     pub fn on_finish(&mut self, key: LeaseKey, outcomes: Vec<(u64, Outcome)>, now: Moment) -> Decision<Verdict> {
+        self.end_points(key, outcomes, true, now)
+    }
+
+    /// Points of a lease ended without having been computed, since their results are known: as [`Scheduler::on_finish`], but
+    /// what it took says nothing of the pace, and nobody is credited. The lease lives on from now.
+    pub fn on_recalled(&mut self, key: LeaseKey, outcomes: Vec<(u64, Outcome)>, now: Moment) -> Decision<Verdict> {
+        let decision = self.end_points(key, outcomes, false, now);
+        self.leases.extend(key, now + self.settings.lease_time);
+        decision
+    }
+
+    fn end_points(
+        &mut self,
+        key: LeaseKey,
+        outcomes: Vec<(u64, Outcome)>,
+        computed: bool,
+        now: Moment,
+    ) -> Decision<Verdict> {
         let (Some(lease), Some(sweep)) = (self.leases.get_mut(key), self.sweeps.get_mut(&key.sweep)) else {
             return Decision::quiet(Verdict::Stale);
         };
@@ -128,7 +146,7 @@ impl Scheduler {
         if finished.is_empty() && setbacks.is_empty() {
             return Decision::quiet(Verdict::Accepted);
         }
-        if !finished.is_empty() {
+        if computed && !finished.is_empty() {
             let work = finished.iter().map(|finish| sweep.workload.of(finish.point)).sum();
             let elapsed = now.saturating_sub(lease.heard).as_secs_f64();
             #[expect(clippy::cast_precision_loss, reason = "slots are few")]
@@ -138,7 +156,9 @@ impl Scheduler {
         sweep.pack(finished_before);
         let remain = lease.points.clone();
         let worker = lease.worker.clone();
-        self.workers.credit(&worker, finished.len() as u64);
+        if computed {
+            self.workers.credit(&worker, finished.len() as u64);
+        }
         let _ = self.workers.hear(&worker, now);
         if remain.is_empty() {
             self.end(key);

@@ -1,6 +1,6 @@
-//! Which sweep serves the next worker that asks: of those with points that can be leased now, and whom the worker suits, one of the highest priority;
-//! among these, one of the user whose leases take the fewest slots now, or, of several such, who has waited longest for a
-//! lease; and of a user's sweeps the oldest.
+//! Which sweep serves the next worker that asks: of those with points that can be leased now, and whom the worker suits, one
+//! of the highest priority; among these, one of the user whose leases take the fewest slots now, or, of several such, who
+//! has waited longest for a lease; and of a user's sweeps the oldest.
 //!
 //! Slots and not points are shared, because a point may take milliseconds or hours. Sweeps of one user, priority and need are
 //! a group, and a request looks at one entry a group, however many sweeps there are.

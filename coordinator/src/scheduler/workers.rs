@@ -93,12 +93,13 @@ impl Workers {
 }
 
 impl Scheduler {
-    /// A worker joined, or joined again, in which case it keeps its leases and stays draining if it was.
+    /// A worker joined, or joined again, in which case it keeps its leases. It takes new ones even if it was to have no more:
+    /// who registers has just been started, or was forgotten.
     pub fn on_register(&mut self, registration: Registration, now: Moment) -> Decision<()> {
         let Registration { worker, slots, device, memory } = registration;
-        let known = self.workers.0.get(&worker);
-        let (draining, finished) = known.map_or((false, 0), |known| (known.draining, known.finished));
-        self.workers.0.insert(worker, Worker { slots: slots.max(1), device, memory, draining, finished, heard: now });
+        let finished = self.workers.0.get(&worker).map_or(0, |known| known.finished);
+        let worker_now = Worker { slots: slots.max(1), device, memory, draining: false, finished, heard: now };
+        self.workers.0.insert(worker, worker_now);
         Decision::quiet(())
     }
 

@@ -80,8 +80,11 @@ impl Coordinator {
         if *role == Role::Worker {
             return Ok(());
         }
-        let change = self.book().take_use(id)?;
-        self.settle(change).await
+        if !self.book().counts_uses(id) {
+            return Ok(());
+        }
+        let id = id.clone();
+        self.use_book(move |book| book.take_use(&id, clock::now())).await
     }
 
     /// Whether a caller who was let in would be still.
@@ -117,8 +120,12 @@ impl Coordinator {
         let expires = lifetime.map(|lifetime| whole_micros(created + lifetime));
         let (id, digest) = (secret.id().clone(), secret.digest());
         let entry = TokenEntry { id, role, name, digest, created, expires, uses };
-        self.write_access(Change::Created(entry.clone())).await?;
-        self.book().insert(entry.clone());
+        let created = entry.clone();
+        self.use_book(move |book| {
+            book.insert(created.clone());
+            Ok(Some(Change::Created(created)))
+        })
+        .await?;
         Ok(Token::new(entry))
     }
 
@@ -137,10 +144,13 @@ impl Coordinator {
             || Refusal::NotFound(format!("there is no token {id}; `phasegrid token list` shows those there are"));
         let token = TokenId::parse(id).filter(|id| self.book().get(id).is_some()).ok_or_else(unknown)?;
         let at = whole_micros(clock::now());
-        self.write_access(Change::Revoked { token: token.clone(), at }).await?;
-        let mut book = self.book();
-        book.revoke(&token, at);
-        book.get(&token).cloned().ok_or_else(unknown)
+        let revoked = token.clone();
+        self.use_book(move |book| {
+            book.revoke(&revoked, at);
+            Ok(Some(Change::Revoked { token: revoked, at }))
+        })
+        .await?;
+        self.book().get(&token).cloned().ok_or_else(unknown)
     }
 
     /// How many there are of everything.
@@ -160,8 +170,8 @@ impl Coordinator {
     /// A worker of the caller's registers.
     pub(super) async fn admit(&self, worker: &str) -> Result<(), Refusal> {
         let Caller::Holder(id, _) = &self.caller else { return Ok(()) };
-        let change = self.book().register(id, worker, clock::now())?;
-        self.settle(change).await
+        let (id, worker) = (id.clone(), worker.to_owned());
+        self.use_book(move |book| book.register(&id, &worker, clock::now())).await
     }
 
     /// Whether the caller speaks for this worker.
@@ -174,15 +184,19 @@ impl Coordinator {
         Claim { access: Arc::clone(&self.access), caller: self.caller.clone() }
     }
 
-    /// Makes durable what was used.
-    async fn settle(&self, change: Option<Change>) -> Result<(), Refusal> {
-        let Some(change) = change else { return Ok(()) };
-        let written = self.write_access(change.clone()).await;
-        written.inspect_err(|_| self.book().undo(&change))
-    }
-
-    async fn write_access(&self, change: Change) -> Result<(), Refusal> {
-        self.decide(move |_, _| Ok((vec![Write::Access(change)], ()))).await
+    /// Changes the book, and makes the change durable. The book is changed where everything is decided, one after the other:
+    /// what the store is asked to write never rests on what another call takes back before. If the change cannot be made
+    /// durable the book keeps it all the same: a use too many is counted, and what was revoked stays so, until a restart.
+    async fn use_book(
+        &self,
+        change: impl FnOnce(&mut Book) -> Result<Option<Change>, Denied> + Send + 'static,
+    ) -> Result<(), Refusal> {
+        let access = Arc::clone(&self.access);
+        self.decide(move |_, _| {
+            let change = change(&mut lock(&access))?;
+            Ok((change.into_iter().map(Write::Access).collect(), ()))
+        })
+        .await
     }
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {

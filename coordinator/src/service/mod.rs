@@ -34,6 +34,7 @@ mod view;
 mod workers;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -214,11 +215,42 @@ impl Coordinator {
 pub struct Conversation {
     /// The generation of decisions in which the first was taken.
     generation: Arc<OnceLock<u64>>,
+    /// One was not taken.
+    broken: Arc<AtomicBool>,
 }
 
 impl Conversation {
     fn goes_on(&self, generation: u64) -> bool {
-        *self.generation.get_or_init(|| generation) == generation
+        !self.broken.load(Ordering::Acquire) && *self.generation.get_or_init(|| generation) == generation
+    }
+
+    /// A report on its way: unless it is taken, none after it is.
+    fn next(&self) -> Utterance {
+        Utterance { conversation: self.clone(), taken: false }
+    }
+}
+
+/// A report of a conversation. Wherever it is dropped, be it on its way, those after it have nothing to rest on.
+struct Utterance {
+    conversation: Conversation,
+    taken: bool,
+}
+
+impl Utterance {
+    fn goes_on(&self, generation: u64) -> bool {
+        self.conversation.goes_on(generation)
+    }
+
+    fn is_taken(&mut self) {
+        self.taken = true;
+    }
+}
+
+impl Drop for Utterance {
+    fn drop(&mut self) {
+        if !self.taken {
+            self.conversation.broken.store(true, Ordering::Release);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::v1;
 
 use super::catalogue::MOST_WEIGHED;
+use super::desk::{Desk, say, write};
 use super::{Coordinator, Outcome, Refusal, Verdict};
 use crate::scheduler::SweepKey;
 use crate::spec::Spec;
@@ -16,6 +17,9 @@ use crate::work::Cost;
 /// Floating-point operations of the smallest task that is remembered, some milliseconds: less is computed sooner than looked
 /// up and written down.
 const LEAST_WORK: f64 = 1e8;
+
+/// Results that are taken over in one go: it bounds the memory that their records take, and how long others wait.
+const BITE: usize = 32;
 
 /// A task's digest, if its result is worth remembering.
 pub(super) fn digest(config: &TaskConfig) -> Option<String> {
@@ -40,9 +44,17 @@ impl Coordinator {
         sweep: SweepKey,
         wanted: Vec<(u64, String)>,
     ) -> Result<HashSet<u64>, Refusal> {
-        if wanted.is_empty() {
-            return Ok(HashSet::new());
+        let mut ended = HashSet::new();
+        for bite in wanted.chunks(BITE) {
+            ended.extend(self.recall_bite(token, sweep, bite.to_vec()).await?);
         }
+        if !ended.is_empty() {
+            tracing::info!(points = ended.len(), token, "results of an earlier sweep were taken over");
+        }
+        Ok(ended)
+    }
+
+    async fn recall_bite(&self, token: &str, sweep: SweepKey, wanted: Vec<(u64, String)>) -> Result<Vec<u64>, Refusal> {
         let (points, digests): (Vec<u64>, Vec<String>) = wanted.into_iter().unzip();
         let look = move |reader: &mut dyn Reader| Ok((recorded(reader, &digests)?, digests));
         let (found, digests) = self.read(look).await?;
@@ -56,19 +68,22 @@ impl Coordinator {
         if !contents.is_empty() {
             self.decide(move |_, _| Ok((contents, ()))).await?;
         }
-        let mut outcomes = Vec::new();
-        for (point, records) in recalled {
-            let count = records.len() as u64;
-            // A lease that has ended meanwhile has no point to finish.
-            if self.report(token, vec![(point, records)]).await? == Verdict::Accepted {
-                outcomes.push((point, Outcome::Completed { records: count }));
-            }
+        if recalled.is_empty() {
+            return Ok(Vec::new());
         }
-        let ended: HashSet<u64> = outcomes.iter().map(|(point, _)| *point).collect();
-        if !outcomes.is_empty() {
-            tracing::info!(points = outcomes.len(), token, "results of an earlier sweep were taken over");
-            self.finish(token, outcomes).await?;
+        let ended: Vec<u64> = recalled.iter().map(|(point, _)| *point).collect();
+        let outcome = |(point, records): &(u64, Vec<_>)| (*point, Outcome::Completed { records: records.len() as u64 });
+        let outcomes = recalled.iter().map(outcome).collect();
+        // A lease that has ended meanwhile has no points to finish.
+        if self.report(token, recalled).await? == Verdict::Stale {
+            return Ok(Vec::new());
         }
+        let token = super::workers::parse(token)?;
+        let finish = move |desk: &mut Desk, now| match desk.lease(&token) {
+            Some(lease) => write(desk.scheduler.on_recalled(lease, outcomes, now)),
+            None => say(Verdict::Stale),
+        };
+        self.decide(finish).await?;
         Ok(ended)
     }
 

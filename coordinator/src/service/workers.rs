@@ -167,11 +167,15 @@ impl Coordinator {
             records.into_iter().map(measurement)
         };
         let records: Vec<_> = points.into_iter().flat_map(measurements).collect();
-        let (claim, conversation) = (self.claim(), conversation.clone());
-        self.hand_in(move |desk, _, now| match claim.to(desk, &token)? {
-            _ if !conversation.goes_on(desk.generation) => Err(Refusal::unreachable()),
-            Some(lease) => write(desk.scheduler.on_report(lease, records, now)?),
-            None => say(Verdict::Stale),
+        let (claim, mut report) = (self.claim(), conversation.next());
+        self.hand_in(move |desk, _, now| {
+            let answer = match claim.to(desk, &token)? {
+                _ if !report.goes_on(desk.generation) => return Err(Refusal::unreachable()),
+                Some(lease) => write(desk.scheduler.on_report(lease, records, now)?)?,
+                None => say(Verdict::Stale)?,
+            };
+            report.is_taken();
+            Ok(answer)
         })
         .await
     }
@@ -251,7 +255,7 @@ async fn ask(inbox: &mpsc::Sender<Message>, worker: WorkerId, wait: Duration) ->
     answer.await.unwrap_or_else(|_| Err(Refusal::unreachable()))
 }
 
-fn parse(token: &str) -> Result<Token, Refusal> {
+pub(super) fn parse(token: &str) -> Result<Token, Refusal> {
     Token::parse(token).ok_or_else(|| Refusal::InvalidArgument("token: not one that was given out".to_owned()))
 }
 

@@ -129,7 +129,7 @@ pub enum Write {
         /// The estimate, encoded.
         estimate: Vec<u8>,
     },
-    /// The result of this digest is that of this point, once it has finished. The first that finishes stays.
+    /// The result of this digest is that of this point, once it has finished.
     Content {
         /// Names the result.
         digest: String,

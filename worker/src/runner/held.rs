@@ -75,6 +75,11 @@ impl Held {
         self.leases.is_empty() && self.busy == 0
     }
 
+    /// Nothing is held, and threads run all the same: of leases that are gone.
+    pub(super) fn lingers(&self) -> bool {
+        self.leases.is_empty() && self.busy > 0
+    }
+
     /// Leases held.
     pub(super) fn leases(&self) -> usize {
         self.leases.len()

@@ -39,6 +39,9 @@ use crate::snapshots::{SnapshotSettings, Snapshots};
 /// How long a worker that is told to leave may take to stop its tasks and give back its leases. Schedulers send KILL
 /// some seconds after TERM, and leases that are not given back expire.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a worker that drains waits for threads whose leases are gone: tasks look every few steps whether they are to
+/// stop, and steps are short.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Events that are taken in before anything new is started.
 const GULP: usize = 1024;
 
@@ -149,6 +152,11 @@ pub async fn run(
         if runner.may_leave() {
             return runner.end();
         }
+        // A worker that drains waits for its threads, but not for one that hangs: its leases were taken from it.
+        let lingers = runner.aim == Aim::Drain && desk.held().lingers();
+        if runner.aim == Aim::Drain && lingers != grace.is_some() {
+            grace.set(lingers.then(|| sleep(PATIENCE)));
+        }
         tokio::select! {
             Some(answer) = runner.calls.join_next() => {
                 runner.on(answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())))?;
@@ -164,7 +172,10 @@ pub async fn run(
                 runner.leave();
                 grace.set(Some(sleep(GRACE)));
             }
-            () = async { if let Some(grace) = grace.as_mut().as_pin_mut() { grace.await } }, if runner.aim == Aim::Leave => {
+            () = async { if let Some(grace) = grace.as_mut().as_pin_mut() { grace.await } }, if runner.aim == Aim::Leave || lingers => {
+                if lingers {
+                    desk.held().give_up("a task does not stop, and keeps its thread".to_owned());
+                }
                 runner.tell_what_is_left();
                 return runner.end();
             }

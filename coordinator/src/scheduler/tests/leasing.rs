@@ -54,12 +54,12 @@ fn a_draining_worker_gets_no_lease_and_keeps_what_it_holds() {
 }
 
 #[test]
-fn a_worker_that_registers_again_keeps_its_leases_and_stays_draining() {
+fn a_worker_that_registers_again_keeps_its_leases_and_drains_no_more() {
     let mut cluster = Cluster::with_sweep(9).with_worker("a", 2);
     let grant = cluster.lease("a");
     cluster.drain("a");
     cluster.register("a", 2);
-    assert_eq!(cluster.heartbeat("a", &[grant.lease]), Ok(HeartbeatReply { dropped: vec![], drain: true }));
+    assert_eq!(cluster.heartbeat("a", &[grant.lease]), Ok(HeartbeatReply { dropped: vec![], drain: false }));
     assert_eq!(cluster.scheduler.workers().next().unwrap().leased, 2);
 }
 

@@ -115,7 +115,7 @@ fn grant(lease: LeaseKey, worker: &WorkerId, slots: u32, points: &Points, next: 
     let slots = value(u64::from(slots));
     let row = [value(sweep), value(epoch), value(&*worker.0), slots, value(encode(points)), value(now)];
     [
-        guard.expecting(1, "the sweep is at another epoch, or has ended"),
+        guard.expecting(1, "the sweep is at another epoch, has ended or is paused"),
         Step::new(include_str!("sql/name_worker.sql"), [value(&*worker.0)]),
         Step::new(include_str!("sql/insert_lease.sql"), row),
     ]

@@ -105,7 +105,7 @@ impl Group<'_> {
     fn grant(&self, lease: LeaseKey, worker: &WorkerId, slots: u32, points: &Points, next: u64) -> Result<(), Fault> {
         let (sweep, epoch) = (lease.sweep.0, lease.epoch);
         let guard = include_str!("sql/raise_epoch.sql");
-        self.expect_one(guard, params![sweep, epoch, next], "the sweep is at another epoch, or has ended")?;
+        self.expect_one(guard, params![sweep, epoch, next], "the sweep is at another epoch, has ended or is paused")?;
         self.execute(include_str!("sql/name_worker.sql"), [&*worker.0])?;
         let row = params![sweep, epoch, &*worker.0, slots, encode(points), self.now];
         self.execute(include_str!("sql/insert_lease.sql"), row).map(drop)

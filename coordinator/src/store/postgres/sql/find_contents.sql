@@ -1,4 +1,7 @@
-SELECT content.digest, content.sweep, content.point
-FROM unnest($1::TEXT[]) AS asked (digest) JOIN content USING (digest)
--- Only what has finished is known.
-WHERE EXISTS (SELECT FROM task WHERE task.sweep = content.sweep AND task.point = content.point)
+SELECT asked.digest, place.sweep, place.point
+FROM unnest($1::TEXT[]) AS asked (digest),
+    LATERAL (
+        SELECT sweep, point FROM content JOIN task USING (sweep, point)
+        WHERE content.digest = asked.digest
+        LIMIT 1
+    ) AS place
