@@ -114,7 +114,11 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let folder = tempfile::tempdir().unwrap();
-            let (coordinator, id) = with_sweep(&folder, 6).await;
+            // A point that a call sets back is to be had again at once: the work that follows does not wait.
+            let settings = Settings { retry_backoff: Duration::ZERO, ..patient() };
+            let coordinator = Coordinator::open(folder.path(), settings).await.unwrap();
+            let id = coordinator.create_sweep("a wish", &map(6), &[]).await.unwrap().id;
+            coordinator.register(worker("w", 2)).await.unwrap();
             coordinator.register(worker("other", 1)).await.unwrap();
             let other = coordinator.create_sweep("other", &map(5).replace("\"map\"", "\"other\""), &[]).await.unwrap().id;
             let held = coordinator.lease("other", Duration::ZERO).await.unwrap().lease.unwrap();
