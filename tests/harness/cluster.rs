@@ -55,11 +55,13 @@ impl Cluster {
     fn of(count: u32, folder: Folder, store: [String; 2], settings: Vec<(&'static str, &'static str)>) -> Self {
         let (mut coordinators, mut urls) = (Vec::new(), Vec::new());
         for number in 1..=count {
-            let mut coordinator = serve(&folder, &store, "127.0.0.1:0", &settings, &format!("coordinator-{number}"));
+            // Whoever is started later is numbered from 1.
+            let name = format!("first-coordinator-{number}");
+            let mut coordinator = serve(&folder, &store, "127.0.0.1:0", &settings, &name);
             urls.push(url(&mut coordinator));
             coordinators.push(coordinator);
         }
-        let (client, url, starts) = (Client::new(&urls), urls.join(","), Cell::new(count));
+        let (client, url, starts) = (Client::new(&urls), urls.join(","), Cell::new(0));
         Self { coordinators, client, urls, url, store, settings, starts, folder }
     }
 
