@@ -17,13 +17,14 @@ use crate::store::postgres::{ADDRESSES, Address};
 use crate::telemetry::LogFormat;
 
 /// The keys, in the order of the sample.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "listen",
     "tls_certificate",
     "tls_key",
     "data",
     "store",
     "snapshots",
+    "archive",
     "lease_time",
     "heartbeat_interval",
     "max_attempts",
@@ -56,6 +57,8 @@ pub struct Settings {
     pub store: Option<Address>,
     /// Where workers keep snapshots of long tasks; `None` is beside a database in a folder, and else nowhere.
     pub snapshots: Option<Place>,
+    /// Where records of finished points go; `None` is beside a database in a folder, and else nowhere.
+    pub archive: Option<Place>,
     /// How work is handed out and taken back.
     pub leasing: service::Settings,
     /// The filter of the logs.
@@ -81,6 +84,7 @@ impl Default for Settings {
             data: PathBuf::from("phasegrid-data"),
             store: None,
             snapshots: None,
+            archive: None,
             leasing: service::Settings::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Human,
@@ -103,9 +107,26 @@ impl Settings {
     /// Where workers keep snapshots.
     #[must_use]
     pub fn snapshots(&self) -> Place {
-        match (&self.snapshots, &self.store) {
+        self.unless_shared(&self.snapshots, || self.snapshots_beside(&self.data))
+    }
+
+    /// Where records of finished points go if the database is in `data`.
+    #[must_use]
+    pub fn archive_beside(&self, data: &Path) -> Place {
+        self.archive.clone().unwrap_or_else(|| Place::folder(&data.join(service::ARCHIVE)))
+    }
+
+    /// Where records of finished points go.
+    #[must_use]
+    pub fn archive(&self) -> Place {
+        self.unless_shared(&self.archive, || self.archive_beside(&self.data))
+    }
+
+    /// A place that was set, or else the default beside a database in a folder.
+    fn unless_shared(&self, place: &Option<Place>, beside: impl FnOnce() -> Place) -> Place {
+        match (place, &self.store) {
             (Some(place), _) => place.clone(),
-            (None, None) => self.snapshots_beside(&self.data),
+            (None, None) => beside(),
             // Coordinators on several machines have no folder in common that we know of.
             (None, Some(_)) => Place::Nowhere,
         }
@@ -161,6 +182,7 @@ impl Settings {
             data: keys.take("data", default.data, "a folder", |text| (!text.is_empty()).then(|| text.into())),
             store,
             snapshots: keys.take("snapshots", default.snapshots, PLACES, |text| text.parse().ok().map(Some)),
+            archive: keys.take("archive", default.archive, PLACES, |text| text.parse().ok().map(Some)),
             leasing: service::Settings {
                 lease_time,
                 heartbeat_interval: keys.duration("heartbeat_interval", heartbeat_interval),
@@ -345,6 +367,7 @@ mod tests {
         let text = text.replace("\ndata =", "\n#data =");
         let settings = Settings::load(Some(file(&text).path()), [], NO_FLAGS).unwrap();
         assert_eq!(settings.snapshots, Some(Place::folder("phasegrid-data/snapshots".as_ref())));
+        assert_eq!(settings.archive, Some(Place::folder("phasegrid-data/archive".as_ref())));
         assert_eq!(settings.store, "postgres://phasegrid@127.0.0.1/phasegrid".parse().ok());
         let (certificate, key) = ("phasegrid-tls/server.pem".into(), "phasegrid-tls/server.key".into());
         assert_eq!(settings.tls, Some(TlsFiles { certificate, key }));
@@ -392,7 +415,7 @@ mod tests {
         let settings = load(&[("PHASEGRID_STORE", url)], &[]).unwrap();
         assert_eq!(settings.store, url.parse().ok());
         assert!(!format!("{settings:?}").contains("s3cret"));
-        assert_eq!(settings.snapshots(), Place::Nowhere);
+        assert_eq!((settings.snapshots(), settings.archive()), (Place::Nowhere, Place::Nowhere));
         let flag = [("store", "postgres://grid@db/sweeps")];
         assert_eq!(load(&[("PGPASSWORD", "s3cret")], &flag).unwrap().store, url.parse().ok());
         for (problem, refused) in [
@@ -407,14 +430,19 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_that_cannot_be_kept_where_they_are_wanted_are_refused() {
-        let load = |place: &str| Settings::load(None, [], [("snapshots", place.to_owned())]);
-        assert_eq!(load("none").unwrap().snapshots, Some(Place::Nowhere));
-        assert_eq!(
-            load("gs://bucket").unwrap_err().to_string(),
-            "snapshots: \"gs://bucket\" among the flags is not accepted; it takes a folder, file:///FOLDER, \
-             s3://BUCKET/PREFIX or none"
-        );
+    fn what_cannot_be_kept_where_it_is_wanted_is_refused() {
+        for key in ["snapshots", "archive"] {
+            let load = |place: &str| Settings::load(None, [], [(key, place.to_owned())]);
+            let settings = load("none").unwrap();
+            assert!([settings.snapshots, settings.archive].contains(&Some(Place::Nowhere)));
+            assert_eq!(
+                load("gs://bucket").unwrap_err().to_string(),
+                format!(
+                    "{key}: \"gs://bucket\" among the flags is not accepted; it takes a folder, file:///FOLDER, \
+                     s3://BUCKET/PREFIX or none"
+                )
+            );
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Where snapshots of long tasks are kept, as settings write it and as a coordinator tells its workers.
+//! Where objects are kept (snapshots of long tasks, records of finished ones), as settings write it and as a coordinator
+//! tells its workers.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use url::Url;
 /// What [`Place::from_str`] takes.
 pub const PLACES: &str = "a folder, file:///FOLDER, s3://BUCKET/PREFIX or none";
 
-/// A place for snapshots.
+/// A place for objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A folder, as an absolute path.

@@ -51,6 +51,10 @@ pub(super) struct Serve {
     /// in the data folder; none with --store]
     #[arg(long, value_name = "PLACE")]
     snapshots: Option<String>,
+    /// Where the records of finished points go: a folder, file:///FOLDER, s3://BUCKET/PREFIX or none [default: archive in
+    /// the data folder; none with --store]
+    #[arg(long, value_name = "PLACE")]
+    archive: Option<String>,
     /// How long a worker may be silent before its work is given to others [default: 1m]
     #[arg(long, value_name = "DURATION")]
     lease_time: Option<String>,
@@ -89,14 +93,14 @@ impl Serve {
         // The address first: two coordinators started alike by mistake are told so before either touches the data.
         let tls = settings.tls.as_ref().map(|files| Tls::read(&files.certificate, &files.key)).transpose();
         let server = Server::bind(settings.listen, tls.map_err(ServerError::from)?).await?;
-        let (url, snapshots) = (server.url(), settings.snapshots());
+        let (url, snapshots, archive) = (server.url(), settings.snapshots(), settings.archive());
         let coordinator = match &settings.store {
-            None => Coordinator::open(&settings.data, settings.leasing).await?,
+            None => Coordinator::open(&settings.data, &archive, settings.leasing).await?,
             Some(store) => {
                 if !store.is_local() {
                     tracing::warn!(%store, "the connection to the database is not encrypted");
                 }
-                Coordinator::join(store, &url, settings.leasing).await?
+                Coordinator::join(store, &url, &archive, settings.leasing).await?
             }
         };
         let coordinator = coordinator.with_snapshots(&snapshots)?;
@@ -109,7 +113,7 @@ impl Serve {
             }
         }
         let data = settings.store.map_or_else(|| settings.data.display().to_string(), |store| store.to_string());
-        tracing::info!(url, data, %snapshots, "listening");
+        tracing::info!(url, data, %snapshots, %archive, "listening");
         print_line(&url)?;
         server.run(coordinator, stop).await?;
         tracing::info!("stopped");
@@ -126,6 +130,7 @@ impl Serve {
             ("data", text(&self.data)),
             ("store", text(&self.store)),
             ("snapshots", text(&self.snapshots)),
+            ("archive", text(&self.archive)),
             ("lease_time", text(&self.lease_time)),
             ("heartbeat_interval", text(&self.heartbeat_interval)),
             ("max_attempts", text(&self.max_attempts)),

@@ -8,6 +8,7 @@ mod watching;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use phasegrid_proto::place::Place;
 use phasegrid_proto::v1::sweep_service_client::SweepServiceClient;
 use phasegrid_proto::v1::worker_service_client::WorkerServiceClient;
 use phasegrid_proto::{NUMERICS_VERSION, v1};
@@ -58,7 +59,7 @@ struct Running {
 impl Running {
     async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
-        let coordinator = Coordinator::open(data.path(), Settings::default()).await.unwrap();
+        let coordinator = Coordinator::open(data.path(), &Place::Nowhere, Settings::default()).await.unwrap();
         let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await.unwrap();
         let url = server.url();
         let (stopper, stopping) = Stopper::new();

@@ -193,6 +193,12 @@ impl Scheduler {
         self.sweeps.get(&key).map(|sweep| sweep.state)
     }
 
+    /// How many points of a sweep have finished.
+    #[must_use]
+    pub fn finished(&self, key: SweepKey) -> Option<u64> {
+        self.sweeps.get(&key).map(|sweep| sweep.finished.len())
+    }
+
     /// How far a sweep is.
     #[must_use]
     pub fn progress(&self, key: SweepKey, now: Moment) -> Option<Progress> {

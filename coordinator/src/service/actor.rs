@@ -49,6 +49,8 @@ pub(super) struct Actor {
     pub(super) writer: Option<mpsc::Sender<Batch>>,
     pub(super) writer_thread: Option<JoinHandle<()>>,
     pub(super) reader: SharedReader,
+    /// Held only to be closed in order.
+    pub(super) records: SharedReader,
     pub(super) desk: Desk,
     /// While the store fails: when to try it again.
     pub(super) reload: Option<Moment>,
@@ -76,10 +78,13 @@ impl Actor {
             }
             self.on_time(self.started.elapsed()).await;
         }
-        let (reader, writer, thread) = (Arc::clone(&self.reader), self.writer.take(), self.writer_thread.take());
+        let readers = [Arc::clone(&self.reader), Arc::clone(&self.records)];
+        let (writer, thread) = (self.writer.take(), self.writer_thread.take());
         let close = move || {
-            // The store is closed after its reader: whoever is last leaves it in order.
-            reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // The store is closed after its readers: whoever is last leaves it in order.
+            for reader in readers {
+                reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+            }
             drop(writer);
             // The thread commits what has gathered and closes the store.
             thread.map(JoinHandle::join)

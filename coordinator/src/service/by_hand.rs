@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 
 use super::actor::Actor;
 use super::duty::{Duty, Running};
-use super::{Coordinator, OpenError, Settings};
+use super::{Coordinator, Keeping, OpenError, Settings};
 use crate::scheduler::Moment;
 use crate::store::writer::{Batch, Writer};
 use crate::store::{Reader, Store};
@@ -21,10 +21,10 @@ pub(crate) struct ByHand<S> {
 }
 
 impl<S: Store> ByHand<S> {
-    pub(crate) fn start(store: S, reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
+    pub(crate) fn start(store: S, reader: impl Reader + Clone, settings: Settings) -> Result<Self, OpenError> {
         let (sender, batches) = mpsc::channel();
-        let (duty, coordinator) = Coordinator::new(settings);
-        let (running, actor) = Running::assemble(sender, reader, &coordinator)?;
+        let (duty, coordinator) = Coordinator::new(Keeping::default(), settings);
+        let (running, actor) = Running::assemble(sender, reader.clone(), reader, &coordinator)?;
         duty.send_replace(Duty::Serving(running));
         Ok(Self { coordinator, actor, writer: Writer::new(store), batches })
     }

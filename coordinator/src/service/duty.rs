@@ -10,7 +10,9 @@ use super::actor::{Actor, Message, SharedReader};
 use super::desk::Desk;
 use super::parking::Parking;
 use super::publisher::Publisher;
-use super::{Coordinator, OpenError};
+use super::sealing::Sealing;
+use super::{Coordinator, Keeping, OpenError};
+use crate::archive::SealedReader;
 use crate::clock;
 use crate::metrics::Metered;
 use crate::scheduler::{Moment, SweepKey};
@@ -34,6 +36,8 @@ pub(super) enum Duty {
 pub(super) struct Running {
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) reader: SharedReader,
+    /// Sees sealed records too, and may take its time.
+    pub(super) records: SharedReader,
 }
 
 impl std::fmt::Debug for Running {
@@ -47,17 +51,26 @@ impl Running {
     pub(super) fn start(
         store: impl Store,
         reader: impl Reader,
+        records: impl Reader,
         coordinator: &Coordinator,
     ) -> Result<(Self, Vec<SweepKey>), OpenError> {
         let (writer, batches) = std::sync::mpsc::channel();
-        let (running, mut actor) = Self::assemble(writer, reader, coordinator)?;
+        let (running, mut actor) = Self::assemble(writer, reader, records, coordinator)?;
         let store = Metered::new(store, Arc::clone(&coordinator.metrics));
         let failed = actor.failed();
         actor.writer_thread = Some(writer::spawn(store, batches, failed).map_err(OpenError::Thread)?);
         let lives = |key: &SweepKey| actor.desk.scheduler.state(*key).is_some_and(|state| !state.has_ended());
         let unweighed = actor.desk.catalogue.newest_first(None).filter(lives).collect();
         tokio::spawn(actor.run());
+        running.seal(coordinator.keeping.clone());
         Ok((running, unweighed))
+    }
+
+    /// Seals records from now on, if there is a place for them.
+    fn seal(&self, Keeping { archive, alone, measure }: Keeping) {
+        let Some(archive) = archive else { return };
+        let (inbox, reader) = (self.inbox.downgrade(), Arc::clone(&self.records));
+        tokio::spawn(Sealing { archive, alone, measure, inbox, reader }.run());
     }
 
     /// What is stored, and an actor on top of it that does not run yet. The coordinator has the tokens that are stored, and
@@ -65,13 +78,16 @@ impl Running {
     pub(super) fn assemble(
         writer: std::sync::mpsc::Sender<Batch>,
         mut reader: impl Reader,
+        records: impl Reader,
         coordinator: &Coordinator,
     ) -> Result<(Self, Actor), OpenError> {
         let settings = coordinator.settings.clone();
         let desk = Desk::restore(settings.clone(), reader.sweeps()?, Moment::ZERO, None);
         coordinator.book().reload(reader.tokens()?);
         let (sender, inbox) = mpsc::channel(INBOX);
+        let records = SealedReader::new(records, coordinator.keeping.archive.clone());
         let reader: SharedReader = Arc::new(Mutex::new(Some(Box::new(reader))));
+        let records: SharedReader = Arc::new(Mutex::new(Some(Box::new(records))));
         let time_of_day = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let actor = Actor {
             settings,
@@ -81,13 +97,14 @@ impl Running {
             writer: Some(writer),
             writer_thread: None,
             reader: Arc::clone(&reader),
+            records: Arc::clone(&records),
             desk,
             reload: None,
             parking: Parking::default(),
             publisher: Publisher::new(u64::try_from(time_of_day.as_millis()).unwrap_or_default()),
             tick: Moment::ZERO,
         };
-        Ok((Self { inbox: sender, reader }, actor))
+        Ok((Self { inbox: sender, reader, records }, actor))
     }
 
     /// Lets the actor take no more calls, commit what has gathered and close the store; done when the receiver says so.
@@ -105,5 +122,13 @@ impl Running {
         question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
     ) -> Option<Result<T, StoreError>> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut().map(question)
+    }
+
+    /// The same of records.
+    pub(super) fn read_records<T>(
+        &self,
+        question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut().map(question)
     }
 }

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::duty::{Duty, Running};
-use super::{Coordinator, OpenError, Settings};
+use super::{Coordinator, Keeping, OpenError, Settings};
 use crate::clock;
 use crate::scheduler::SweepKey;
 use crate::store::postgres::{Address, Claim, Database, Term};
@@ -49,10 +49,11 @@ pub(super) fn take_part(
     database: Database,
     address: Address,
     url: String,
+    keeping: Keeping,
     settings: Settings,
     lasting: Duration,
 ) -> Result<Coordinator, OpenError> {
-    let (duty, coordinator) = Coordinator::new(settings);
+    let (duty, coordinator) = Coordinator::new(keeping, settings);
     let (leave, told_to_leave) = mpsc::channel();
     let (known, runtime) = (coordinator.clone(), Handle::current());
     let candidate = Candidate { address, url, lasting, duty, told_to_leave, coordinator: known, runtime };
@@ -171,9 +172,9 @@ impl Candidate {
         let (database, term, coordinator) = (tenure.database.clone(), tenure.term, self.coordinator.clone());
         let runtime = self.runtime.clone();
         thread::spawn(move || {
-            let (store, reader) = (database.store(term)?, database.reader()?);
+            let (store, reader, records) = (database.store(term)?, database.reader()?, database.reader()?);
             let _within = runtime.enter();
-            Running::start(store, reader, &coordinator)
+            Running::start(store, reader, records, &coordinator)
         })
     }
 

@@ -27,6 +27,7 @@ mod people;
 mod publisher;
 mod recall;
 mod refusal;
+mod sealing;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -53,6 +54,7 @@ pub use view::{
 };
 
 use crate::access::{Book, Caller};
+use crate::archive::Archive;
 use crate::metrics::Metrics;
 use crate::scheduler::Moment;
 use crate::store::postgres::{Address, Database};
@@ -63,6 +65,7 @@ use desk::{Answer, Desk};
 use duty::{Duty, Running};
 use election::Office;
 use publisher::Publisher;
+use sealing::Measure;
 
 /// A handle to a running coordinator, cheap to clone. The coordinator stops when it is told to, or with its last handle.
 #[derive(Clone)]
@@ -75,42 +78,50 @@ pub struct Coordinator {
     office: Option<Arc<Office>>,
     /// All tokens, as they were when this coordinator began to serve. Whoever changes it makes the change durable.
     access: Arc<Mutex<Book>>,
+    /// Where records of finished points go; they stay in the database if nowhere.
+    keeping: Keeping,
     /// On whose behalf this handle acts.
     caller: Caller,
     metrics: Arc<Metrics>,
 }
 
 impl Coordinator {
-    /// Goes on with what the data folder holds, or begins with an empty one.
+    /// Goes on with what the data folder holds, or begins with an empty one. Records of finished points go to the archive; in
+    /// the folder [`ARCHIVE`] of the data folder it is this coordinator's alone.
     ///
     /// # Errors
-    /// If the folder cannot be used, in one sentence for a person.
-    pub async fn open(data: &Path, settings: Settings) -> Result<Self, OpenError> {
-        let data = data.to_owned();
+    /// If the folder or the archive cannot be used, in one sentence for a person.
+    pub async fn open(data: &Path, archive: &Place, settings: Settings) -> Result<Self, OpenError> {
+        let (data, archive) = (data.to_owned(), archive.clone());
         blocking(move || {
             let store = SqliteStore::open(&data)?;
-            let reader = store.reader()?;
-            Self::start(store, reader, settings)
+            let keeping = Keeping::at(&archive, archive == Place::folder(&data.join(ARCHIVE)))?;
+            let (reader, records) = (store.reader()?, store.reader()?);
+            Self::start(store, reader, records, keeping, settings)
         })
         .await
     }
 
-    /// Joins the coordinators on a database, and leads or stands by. `url` is where this one answers.
+    /// Joins the coordinators on a database, and leads or stands by. `url` is where this one answers. All of them name the
+    /// same archive.
     ///
     /// # Errors
-    /// If the database cannot be used, in one sentence for a person.
-    pub async fn join(address: &Address, url: &str, settings: Settings) -> Result<Self, OpenError> {
-        Self::join_with_terms_of(election::TERM, address, url, settings).await
+    /// If the database or the archive cannot be used, in one sentence for a person.
+    pub async fn join(address: &Address, url: &str, archive: &Place, settings: Settings) -> Result<Self, OpenError> {
+        Self::join_with_terms_of(election::TERM, address, url, archive, settings).await
     }
 
     async fn join_with_terms_of(
         lasting: Duration,
         address: &Address,
         url: &str,
+        archive: &Place,
         settings: Settings,
     ) -> Result<Self, OpenError> {
+        let keeping = Keeping::at(archive, false)?;
         let (address, url) = (address.clone(), url.to_owned());
-        let take_part = move || election::take_part(Database::open(&address)?, address, url, settings, lasting);
+        let take_part =
+            move || election::take_part(Database::open(&address)?, address, url, keeping, settings, lasting);
         let coordinator = blocking(take_part).await?;
         // It is known whether it leads when this returns. It ends without a word only by a panic, which was told.
         let _ = coordinator.duty.clone().changed().await;
@@ -129,21 +140,27 @@ impl Coordinator {
         Ok(Self { snapshots: place.url(), ..self })
     }
 
-    /// Starts on an open store. Must be called within a runtime.
-    fn start(store: impl Store, reader: impl Reader, settings: Settings) -> Result<Self, OpenError> {
-        let (duty, coordinator) = Self::new(settings);
-        let (running, unweighed) = Running::start(store, reader, &coordinator)?;
+    /// Starts on an open store, with a reader for all and one for records. Must be called within a runtime.
+    fn start(
+        store: impl Store,
+        reader: impl Reader,
+        records: impl Reader,
+        keeping: Keeping,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
+        let (duty, coordinator) = Self::new(keeping, settings);
+        let (running, unweighed) = Running::start(store, reader, records, &coordinator)?;
         duty.send_replace(Duty::Serving(running));
         unweighed.into_iter().for_each(|key| coordinator.weigh_soon(key));
         Ok(coordinator)
     }
 
     /// A handle to a coordinator that does not serve yet, and what says when it does.
-    fn new(settings: Settings) -> (watch::Sender<Duty>, Self) {
+    fn new(keeping: Keeping, settings: Settings) -> (watch::Sender<Duty>, Self) {
         let (sender, duty) = watch::channel(Duty::Absent("the coordinator is starting; ask again".to_owned()));
         let (access, metrics) = (Arc::new(Mutex::new(Book::default())), Arc::new(Metrics::new()));
         let (snapshots, caller) = (String::new(), Caller::Anyone);
-        (sender, Self { settings, snapshots, duty, office: None, access, caller, metrics })
+        (sender, Self { settings, snapshots, duty, office: None, access, keeping, caller, metrics })
     }
 
     /// Takes no more calls, commits what has gathered, and closes the store.
@@ -207,6 +224,35 @@ impl Coordinator {
         let running = self.running()?;
         let read = move || Ok(running.read(question).ok_or_else(Refusal::unreachable)??);
         aside::run(read).await.map_err(|_| Refusal::unreachable())?
+    }
+
+    /// The same of what may have to be fetched from the archive: no other question waits for it.
+    async fn read_records<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let running = self.running()?;
+        let read = move || Ok(running.read_records(question).ok_or_else(Refusal::unreachable)??);
+        aside::run(read).await.map_err(|_| Refusal::unreachable())?
+    }
+}
+
+/// The folder for the archive in the data folder.
+pub const ARCHIVE: &str = "archive";
+
+/// Where records of finished points are kept, and when they go there.
+#[derive(Clone, Debug, Default)]
+struct Keeping {
+    archive: Option<Archive>,
+    /// Nobody else seals there.
+    alone: bool,
+    measure: Measure,
+}
+
+impl Keeping {
+    fn at(place: &Place, alone: bool) -> Result<Self, OpenError> {
+        let unusable = |source| OpenError::Archive { place: place.to_string(), source };
+        Ok(Self { archive: Archive::at(place).map_err(unusable)?, alone, measure: Measure::default() })
     }
 }
 

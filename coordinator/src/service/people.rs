@@ -210,7 +210,7 @@ impl Coordinator {
         let (key, shards) = self.decide(find).await?;
         let from = shards.first(from_point).min(shards.count());
         let limit = limit.saturating_mul(shards.of_each() as usize);
-        let page = self.read(move |reader| reader.results(key, from, limit)).await?;
+        let page = self.read_records(move |reader| reader.results(key, from, limit)).await?;
         let more = page.len() == limit;
         Ok(joined(shards, page, more))
     }

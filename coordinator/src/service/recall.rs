@@ -57,7 +57,7 @@ impl Coordinator {
     async fn recall_bite(&self, token: &str, sweep: SweepKey, wanted: Vec<(u64, String)>) -> Result<Vec<u64>, Refusal> {
         let (points, digests): (Vec<u64>, Vec<String>) = wanted.into_iter().unzip();
         let look = move |reader: &mut dyn Reader| Ok((recorded(reader, &digests)?, digests));
-        let (found, digests) = self.read(look).await?;
+        let (found, digests) = self.read_records(look).await?;
         let (mut recalled, mut contents) = (Vec::new(), Vec::new());
         for ((point, digest), found) in points.into_iter().zip(digests).zip(found) {
             match found {

@@ -84,6 +84,14 @@ pub enum OpenError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The archive's place cannot be used.
+    #[error("the archive at {place} cannot be used: {source}")]
+    Archive {
+        /// The place.
+        place: String,
+        /// What the system, or the object store, says.
+        source: phasegrid_proto::objects::Unusable,
+    },
     /// The system has no thread to spare.
     #[error("the thread that writes could not be started")]
     Thread(#[source] std::io::Error),

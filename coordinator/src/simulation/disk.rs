@@ -3,6 +3,7 @@
 //! fail before or after it is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -15,7 +16,7 @@ use crate::scheduler::snapshot::SweepSnapshot;
 use crate::scheduler::tests::ledger::Ledger;
 use crate::scheduler::{Change, LeaseKey, Setback, SweepKey, SweepState};
 use crate::store::sqlite::{SqliteReader, SqliteStore};
-use crate::store::{History, Reader, Store, StoreError, StoredSweep, Write};
+use crate::store::{History, Reader, Segment, Store, StoreError, StoredSweep, Unsealed, Write};
 
 static DISKS: AtomicU64 = AtomicU64::new(0);
 
@@ -113,7 +114,7 @@ impl Truth {
                 self.ledger.create(entry.key, entry.size);
             }
             Write::Schedule(change) => self.apply(change),
-            Write::Baseline { .. } | Write::Access(_) | Write::Content { .. } => {}
+            Write::Baseline { .. } | Write::Access(_) | Write::Content { .. } | Write::Sealed(_) => {}
         }
     }
 
@@ -229,5 +230,13 @@ impl Reader for Shared {
 
     fn tokens(&mut self) -> Result<Vec<Token>, StoreError> {
         self.get().reader.tokens()
+    }
+
+    fn segments(&mut self, sweep: SweepKey, points: RangeInclusive<u64>) -> Result<Vec<Segment>, StoreError> {
+        self.get().reader.segments(sweep, points)
+    }
+
+    fn unsealed(&mut self, sweep: SweepKey, from: u64, records: usize) -> Result<Unsealed, StoreError> {
+        self.get().reader.unsealed(sweep, from, records)
     }
 }

@@ -4,6 +4,8 @@
 //! what it rests on (a lease that is alive, the sweep's last epoch, its state). A write that rests on the past is a
 //! [`StoreError::Conflict`] and takes its group with it. A [`Reader`] sees all that is committed.
 //!
+//! Records of finished points may lie in files ([`Segment`]); the store knows which, and [`crate::archive`] reads them.
+//!
 //! [`writer`] is the thread that gathers groups; [`sqlite`] is the embedded backend, [`postgres`] the one that several
 //! coordinators share. What they have in common is beside them: `encoding`, `chunks` and `page`. Every backend passes the
 //! suite in `contract`.
@@ -24,7 +26,7 @@ use std::time::SystemTime;
 use crate::access::{self, Token};
 use crate::results::TaskResult;
 use crate::scheduler::snapshot::SweepSnapshot;
-use crate::scheduler::{Change, LeaseKey, Setback, SweepKey};
+use crate::scheduler::{Change, LeaseKey, Measurement, Points, Setback, SweepKey};
 
 /// Writes.
 pub trait Store: Send + 'static {
@@ -85,6 +87,49 @@ pub trait Reader: Send + 'static {
     /// # Errors
     /// If the store fails.
     fn contents(&mut self, digests: &[&str]) -> Result<Vec<Option<(SweepKey, u64)>>, StoreError>;
+
+    /// The segments whose points range over some of these, in the order of their numbers.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn segments(&mut self, sweep: SweepKey, points: RangeInclusive<u64>) -> Result<Vec<Segment>, StoreError>;
+
+    /// The records of finished points, from a point on, that are in no segment: of so many records, whosesoever, that lie
+    /// there next, and of the last one's whole point.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn unsealed(&mut self, sweep: SweepKey, from: u64, records: usize) -> Result<Unsealed, StoreError>;
+}
+
+/// A file of the archive: all records of some finished points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// Of which sweep.
+    pub sweep: SweepKey,
+    /// Its number there, from 1.
+    pub number: u64,
+    /// What the archive knows it by. No other file has this name, ever.
+    pub name: String,
+    /// Whose records it holds.
+    pub points: Points,
+    /// How many they are.
+    pub rows: u64,
+    /// The file's bytes.
+    pub bytes: u64,
+    /// Those of them at its end that tell where everything is.
+    pub footer: u64,
+    /// Their digest.
+    pub digest: String,
+}
+
+/// Records that can be sealed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unsealed {
+    /// In the order of points and steps.
+    pub records: Vec<Measurement>,
+    /// Where to go on; `None` if there are no more.
+    pub next: Option<u64>,
 }
 
 /// What became of a point.
@@ -138,6 +183,9 @@ pub enum Write {
         /// The point, or the shard where points are split.
         point: u64,
     },
+    /// Records were written to a file, which is durable: their rows go. Rests on its number being new, its points being
+    /// finished, and on there being as many rows.
+    Sealed(Segment),
 }
 
 /// What never changes of a sweep.
@@ -190,10 +238,18 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// Sealed records cannot be read.
+    #[error("the sealed records in {file} cannot be read: {reason}; put the file back, from a backup if need be")]
+    Segment {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Anything else.
     #[error("{place} cannot be used: {reason}")]
     Failed {
-        /// The database.
+        /// The database, or the archive.
         place: String,
         /// What is wrong.
         reason: String,
@@ -237,6 +293,9 @@ pub enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+/// Why a segment is not taken.
+const NOT_SEALED: &str = "the records of a segment are not those of finished points, or are sealed already";
 
 /// Joins consecutive points to ranges: neighbours end together, and a statement for all is cheaper than one for each.
 fn runs(points: impl Iterator<Item = u64>) -> Vec<RangeInclusive<u64>> {

@@ -5,7 +5,6 @@
 //! writer's own. What is kept here is never needed: a store that fails costs warnings and work done twice.
 
 mod envelope;
-mod store;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
+use phasegrid_proto::objects::{self, Keeping};
 use phasegrid_proto::place::{PLACES, Place};
 use phasegrid_proto::v1;
 use tokio::task::spawn_blocking;
@@ -76,7 +76,7 @@ impl Snapshots {
     /// Those at `place`, for a worker named `writer`; `None`, and a warning, if there can be none there.
     #[must_use]
     pub fn at(place: Place, writer: &str) -> Option<Self> {
-        match store::at(&place) {
+        match objects::at(&place, Keeping::Loosely) {
             Ok(store) => Some(Self::in_store(store?, place, writer)),
             Err(error) => {
                 tracing::warn!(%place, %error, "no snapshots can be kept there; lost tasks begin anew");

@@ -20,13 +20,13 @@ impl Ground {
     fn folder() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::Folder(folder.path().join("snapshots"));
-        Self { store: store::at(&place).unwrap().unwrap(), place, _folder: folder }
+        Self { store: objects::at(&place, Keeping::Loosely).unwrap().unwrap(), place, _folder: folder }
     }
 
     async fn s3() -> Self {
         let S3 { url, folder } = S3::start().await;
         let account = AmazonS3Builder::new().with_endpoint(url).with_access_key_id(USER);
-        let store = store::s3(account.with_secret_access_key(SECRET), BUCKET, "some/prefix").unwrap();
+        let store = objects::s3(account.with_secret_access_key(SECRET), BUCKET, "some/prefix").unwrap();
         let place = Place::S3 { bucket: BUCKET.into(), prefix: "some/prefix".into() };
         Self { place, store, _folder: folder }
     }

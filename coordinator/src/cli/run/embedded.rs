@@ -34,10 +34,10 @@ impl Embedded {
         Ok(Settings::load(None, environment, [])?)
     }
 
-    /// Opens the database in `data` and serves it; snapshots go beside it, unless the environment says otherwise.
+    /// Opens the database in `data` and serves it; snapshots and sealed records go beside it, unless the environment says otherwise.
     pub(super) async fn start(data: &Path, settings: Settings) -> Result<Self, Failure> {
-        let snapshots = settings.snapshots_beside(data);
-        let coordinator = Coordinator::open(data, settings.leasing).await?.with_snapshots(&snapshots)?;
+        let (snapshots, archive) = (settings.snapshots_beside(data), settings.archive_beside(data));
+        let coordinator = Coordinator::open(data, &archive, settings.leasing).await?.with_snapshots(&snapshots)?;
         let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await?;
         let (stopper, stopping) = Stopper::new();
         let url = server.url();

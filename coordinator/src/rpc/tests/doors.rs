@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use phasegrid_proto::connection::{self, Credentials, Obstacle};
+use phasegrid_proto::place::Place;
 use phasegrid_proto::v1;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::service::Interceptor as _;
@@ -152,7 +153,7 @@ async fn a_token_that_makes_no_sense_is_refused_by_its_field() {
 #[tokio::test]
 async fn a_coordinator_without_tokens_is_open_until_the_first_which_is_an_admins() {
     let folder = tempfile::tempdir().unwrap();
-    let coordinator = Coordinator::open(folder.path(), Settings::default()).await.unwrap();
+    let coordinator = Coordinator::open(folder.path(), &Place::Nowhere, Settings::default()).await.unwrap();
     assert!(!coordinator.requires_tokens());
     let secret = crate::access::Secret::random().unwrap();
     let refusal = coordinator.create_token(&secret, wish(Role::Worker)).await.unwrap_err();
@@ -160,7 +161,7 @@ async fn a_coordinator_without_tokens_is_open_until_the_first_which_is_an_admins
     coordinator.create_token(&secret, wish(Role::Admin)).await.unwrap();
     assert!(coordinator.requires_tokens());
     coordinator.shutdown().await;
-    let coordinator = Coordinator::open(folder.path(), Settings::default()).await.unwrap();
+    let coordinator = Coordinator::open(folder.path(), &Place::Nowhere, Settings::default()).await.unwrap();
     assert!(coordinator.requires_tokens() && coordinator.has_admin());
     assert!(coordinator.identify(Some(&secret.reveal())).is_ok());
 }
@@ -169,7 +170,8 @@ async fn a_coordinator_without_tokens_is_open_until_the_first_which_is_an_admins
 async fn an_address_that_others_can_reach_asks_for_tokens_though_there_are_none() {
     let folder = tempfile::tempdir().unwrap();
     let (cluster, tls) = certificates(&folder);
-    let coordinator = Coordinator::open(&folder.path().join("data"), Settings::default()).await.unwrap();
+    let coordinator =
+        Coordinator::open(&folder.path().join("data"), &Place::Nowhere, Settings::default()).await.unwrap();
     let server = Server::bind("0.0.0.0:0".parse().unwrap(), Some(tls)).await.unwrap();
     let url = server.url();
     assert!(url.starts_with("https://localhost:"), "{url}");

@@ -1,5 +1,6 @@
 //! A worker touches its own leases alone.
 
+use phasegrid_proto::place::Place;
 use phasegrid_proto::{NUMERICS_VERSION, v1};
 use tonic::{Code, Status};
 
@@ -143,7 +144,9 @@ async fn a_restart_changes_nothing_about_whose_worker_it_is() {
     secured.stopper.stop();
     secured.serving.await.unwrap().unwrap();
 
-    let reopened = crate::service::Coordinator::open(&secured.folder.path().join("data"), Default::default()).await;
+    let reopened =
+        crate::service::Coordinator::open(&secured.folder.path().join("data"), &Place::Nowhere, Default::default())
+            .await;
     let coordinator = reopened.unwrap();
     let registration = || crate::service::Registration {
         id: "w".to_owned(),

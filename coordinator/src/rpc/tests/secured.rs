@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use phasegrid_proto::connection::{self, Connection, Credentials};
+use phasegrid_proto::place::Place;
 use phasegrid_proto::v1;
 use phasegrid_proto::v1::sweep_service_client::SweepServiceClient;
 use phasegrid_proto::v1::token_service_client::TokenServiceClient;
@@ -59,7 +60,8 @@ impl Secured {
     pub(super) async fn on(address: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (cluster, tls) = certificates(&folder);
-        let coordinator = Coordinator::open(&folder.path().join("data"), Settings::default()).await.unwrap();
+        let coordinator =
+            Coordinator::open(&folder.path().join("data"), &Place::Nowhere, Settings::default()).await.unwrap();
         let server = Server::bind(address, Some(tls)).await.unwrap();
         let url = server.url();
         let (stopper, stopping) = Stopper::new();

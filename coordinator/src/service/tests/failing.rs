@@ -24,9 +24,9 @@ impl Store for Failing {
 fn start(folder: &tempfile::TempDir) -> (Coordinator, Arc<AtomicBool>) {
     let full = Arc::new(AtomicBool::new(false));
     let store = SqliteStore::open(folder.path()).unwrap();
-    let reader = store.reader().unwrap();
+    let (reader, records) = (store.reader().unwrap(), store.reader().unwrap());
     let store = Failing { store, full: Arc::clone(&full) };
-    (Coordinator::start(store, reader, patient()).unwrap(), full)
+    (Coordinator::start(store, reader, records, Keeping::default(), patient()).unwrap(), full)
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ proptest! {
             let folder = tempfile::tempdir().unwrap();
             // A point that a call sets back is to be had again at once: the work that follows does not wait.
             let settings = Settings { retry_backoff: Duration::ZERO, ..patient() };
-            let coordinator = Coordinator::open(folder.path(), settings).await.unwrap();
+            let coordinator = Coordinator::open(folder.path(), &Place::Nowhere, settings).await.unwrap();
             let id = coordinator.create_sweep("a wish", &map(6), &[]).await.unwrap().id;
             coordinator.register(worker("w", 2)).await.unwrap();
             coordinator.register(worker("other", 1)).await.unwrap();

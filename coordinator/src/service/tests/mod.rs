@@ -47,7 +47,7 @@ fn map(points: u64) -> String {
 }
 
 async fn open(folder: &tempfile::TempDir) -> Coordinator {
-    Coordinator::open(folder.path(), patient()).await.unwrap()
+    Coordinator::open(folder.path(), &Place::Nowhere, patient()).await.unwrap()
 }
 
 fn worker(id: &str, slots: u32) -> Registration {

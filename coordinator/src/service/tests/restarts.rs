@@ -68,7 +68,9 @@ async fn sequence_numbers_rise_over_a_restart() {
 async fn a_second_coordinator_on_the_same_folder_is_refused_in_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let _first = open(&folder).await;
-    let Err(error) = Coordinator::open(folder.path(), patient()).await else { panic!("two coordinators") };
+    let Err(error) = Coordinator::open(folder.path(), &Place::Nowhere, patient()).await else {
+        panic!("two coordinators")
+    };
     assert!(error.to_string().contains("is in use by another coordinator"), "{error}");
 }
 

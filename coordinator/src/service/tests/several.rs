@@ -16,7 +16,7 @@ async fn sql(database: &'static str, sql: &'static str) {
 
 async fn join(database: &Address, url: &str) -> Coordinator {
     // However busy the machine: no term runs out by itself.
-    Coordinator::join_with_terms_of(Duration::from_secs(3600), database, url, patient()).await.unwrap()
+    Coordinator::join_with_terms_of(Duration::from_secs(3600), database, url, &Place::Nowhere, patient()).await.unwrap()
 }
 
 /// Waits until it leads and has loaded everything.
@@ -127,7 +127,7 @@ async fn a_database_that_went_away_is_waited_for() {
         blocking(move || work(&server))
     };
     let url = server.url("postgres").parse().unwrap();
-    let coordinator = Coordinator::join(&url, "http://127.0.0.1:1", patient()).await.unwrap();
+    let coordinator = Coordinator::join(&url, "http://127.0.0.1:1", &Place::Nowhere, patient()).await.unwrap();
     until_serving(&coordinator).await;
     let id = coordinator.create_sweep("a wish", &map(4), &[]).await.unwrap().id;
     with_server(Postgres::crash).await;
@@ -144,7 +144,9 @@ async fn a_database_that_went_away_is_waited_for() {
 #[tokio::test]
 async fn a_database_that_is_not_there_is_named_without_its_password() {
     let address = "postgres://grid:s3cret@127.0.0.1:1/sweeps".parse().unwrap();
-    let Err(error) = Coordinator::join(&address, "http://127.0.0.1:1", patient()).await else { panic!("it joined") };
+    let Err(error) = Coordinator::join(&address, "http://127.0.0.1:1", &Place::Nowhere, patient()).await else {
+        panic!("it joined")
+    };
     let message = error.to_string();
     assert!(message.contains("postgres://grid@127.0.0.1:1/sweeps cannot be used: "), "{message}");
     assert!(!message.contains("s3cret"), "{message}");

@@ -118,7 +118,7 @@ async fn what_is_reported_under_foreign_tokens_changes_nothing() {
 async fn the_lease_of_a_silent_worker_goes_to_one_that_waits() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { lease_time: Duration::from_millis(100), ..Settings::default() };
-    let coordinator = Coordinator::open(folder.path(), settings).await.unwrap();
+    let coordinator = Coordinator::open(folder.path(), &Place::Nowhere, settings).await.unwrap();
     coordinator.create_sweep("a wish", &map(2), &[]).await.unwrap();
     coordinator.register(worker("w", 2)).await.unwrap();
     let lost = lease(&coordinator).await;

@@ -5,13 +5,14 @@
 //!
 //! `address` says where the database is, `session` is a connection that comes back, `open` brings the schema up to date;
 //! `write` turns a group of writes into statements that travel together, `load` and `read` answer questions, `tokens` do
-//! both for access tokens; `values` are what goes into columns. All SQL is in `sql/`.
+//! both for access tokens, `segments` for sealed records; `values` are what goes into columns. All SQL is in `sql/`.
 
 mod address;
 mod leadership;
 mod load;
 mod open;
 mod read;
+mod segments;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("sql/migrations/0002_tokens.sql"),
     include_str!("sql/migrations/0003_operations.sql"),
     include_str!("sql/migrations/0004_contents.sql"),
+    include_str!("sql/migrations/0005_segments.sql"),
 ];
 
 /// Held while the schema is looked at and changed, so that coordinators that start together do it one after the other:

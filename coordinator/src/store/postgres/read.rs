@@ -1,6 +1,7 @@
 //! Answers questions. Every answer is of one moment: it is read in one transaction.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 use phasegrid_proto::v1;
 use tokio_postgres::Row;
@@ -8,13 +9,13 @@ use tokio_postgres::Row;
 use super::load::{self, leased, leases_of};
 use super::session::{Connection, Step};
 use super::values::{numbers, texts, value};
-use super::{Fault, PostgresReader, number, small, tokens};
+use super::{Fault, PostgresReader, number, segments, small, tokens};
 use crate::access::Token;
 use crate::results::TaskResult;
 use crate::scheduler::{LeaseKey, Setback, SweepKey};
 use crate::store::encoding::from_micros;
 use crate::store::page::{self, Known, LastSetback, Newest, Wanted};
-use crate::store::{History, PastAttempt, Reader, StoreError, StoredSweep};
+use crate::store::{History, PastAttempt, Reader, Segment, StoreError, StoredSweep, Unsealed};
 
 impl PostgresReader {
     /// Asks within a transaction.
@@ -86,6 +87,16 @@ impl Reader for PostgresReader {
             let places = rows.iter().map(place).collect::<Result<HashMap<_, _>, Fault>>()?;
             Ok(digests.iter().map(|digest| places.get(*digest).copied()).collect())
         })
+    }
+
+    fn segments(&mut self, sweep: SweepKey, points: RangeInclusive<u64>) -> Result<Vec<Segment>, StoreError> {
+        self.ask_once(segments::of(sweep, &points), |rows| {
+            rows.iter().map(|row| segments::segment(sweep, row)).collect()
+        })
+    }
+
+    fn unsealed(&mut self, sweep: SweepKey, from: u64, records: usize) -> Result<Unsealed, StoreError> {
+        self.ask(async |connection| segments::unsealed(connection, sweep, from, records).await)
     }
 }
 

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 
 use super::session::{Connection, Step, Value};
 use super::values::{nullable_text, numbers, texts, value};
-use super::{Fault, PostgresStore, Term, number, tokens};
+use super::{Fault, PostgresStore, Term, number, segments, tokens};
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, WorkerId};
 use crate::store::chunks::{self, Blobs, Chunks};
 use crate::store::encoding::{encode, state_number, to_micros};
@@ -74,6 +74,7 @@ fn apply(write: &Write, now: i64, steps: &mut Vec<Step>) {
             steps.push(Step::new(include_str!("sql/name_content.sql"), row));
         }
         Write::Access(change) => tokens::apply(change, steps),
+        Write::Sealed(segment) => steps.extend(segments::seal(segment)),
         Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
             steps.extend(grant(*lease, worker, *slots, points, *next, now));
         }
@@ -180,7 +181,7 @@ fn set_back(lease: LeaseKey, setbacks: &[Setback], now: i64) -> [Step; 2] {
 }
 
 /// The first and the last points of the runs of these.
-fn bounds(points: impl Iterator<Item = u64>) -> [Value; 2] {
+pub(super) fn bounds(points: impl Iterator<Item = u64>) -> [Value; 2] {
     let runs = runs(points);
     [numbers(runs.iter().map(|run| *run.start())), numbers(runs.iter().map(|run| *run.end()))]
 }

@@ -2,7 +2,8 @@
 //! acknowledged survives a crash of the process and of the machine.
 //!
 //! `open` finds out whether a data folder can be used, and says why not; `write` applies groups of writes; `load` and
-//! `read` answer questions, `tokens` do both for access tokens; `backup` copies it all while it is in use. All SQL is in `sql/`.
+//! `read` answer questions, `tokens` do both for access tokens, `segments` for
+//! sealed records; `backup` copies it all while it is in use. All SQL is in `sql/`.
 
 mod backup;
 mod load;
@@ -10,6 +11,7 @@ mod load;
 mod memory;
 mod open;
 mod read;
+mod segments;
 #[cfg(test)]
 mod tests;
 mod tokens;

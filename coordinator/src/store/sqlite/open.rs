@@ -20,6 +20,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("sql/migrations/0002_tokens.sql"),
     include_str!("sql/migrations/0003_operations.sql"),
     include_str!("sql/migrations/0004_contents.sql"),
+    include_str!("sql/migrations/0005_segments.sql"),
 ];
 #[expect(clippy::cast_possible_wrap, reason = "steps are few")]
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

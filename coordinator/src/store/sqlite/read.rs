@@ -1,17 +1,18 @@
 //! Answers questions about results. Every answer is of one moment: it is read in one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use phasegrid_proto::v1;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Fault, SqliteReader, load, tokens};
+use super::{Fault, SqliteReader, load, segments, tokens};
 use crate::access::Token;
 use crate::results::TaskResult;
 use crate::scheduler::{LeaseKey, Setback, SweepKey};
 use crate::store::encoding::from_micros;
 use crate::store::page::{self, Known, LastSetback, Newest, Wanted};
-use crate::store::{History, PastAttempt, Reader, StoreError, StoredSweep};
+use crate::store::{History, PastAttempt, Reader, Segment, StoreError, StoredSweep, Unsealed};
 
 impl SqliteReader {
     fn ask<T>(&mut self, question: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
@@ -97,6 +98,14 @@ impl Reader for SqliteReader {
             Ok(digests.iter().map(&mut place).collect::<Result<_, _>>()?)
         })
     }
+
+    fn segments(&mut self, sweep: SweepKey, points: RangeInclusive<u64>) -> Result<Vec<Segment>, StoreError> {
+        self.ask(|connection| segments::of(connection, sweep, &points))
+    }
+
+    fn unsealed(&mut self, sweep: SweepKey, from: u64, records: usize) -> Result<Unsealed, StoreError> {
+        self.ask(|connection| segments::unsealed(connection, sweep, from, records))
+    }
 }
 
 /// A question for results.
@@ -109,12 +118,13 @@ struct Question<'a> {
 impl Question<'_> {
     fn page(&self) -> Result<Vec<TaskResult>, Fault> {
         let leases = load::leases(self.connection, self.sweep)?;
+        let finished = self.finished()?;
         let known = Known {
             wanted: self.wanted,
-            finished: self.finished()?,
             leased: page::leased(leases.values(), self.wanted),
             failed: self.failed()?,
-            records: self.records()?,
+            records: self.records(self.end(&finished))?,
+            finished,
         };
         let points = known.points();
         let (Some(&first), Some(&last)) = (points.first(), points.last()) else { return Ok(Vec::new()) };
@@ -128,6 +138,13 @@ impl Question<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The page does not go beyond as many finished points: what lies further on is not wanted.
+    fn end(&self, finished: &BTreeMap<u64, (u32, String)>) -> i64 {
+        let full = finished.len() == self.wanted.limit;
+        let last = finished.keys().next_back().filter(|_| full);
+        last.and_then(|last| i64::try_from(*last).ok()).unwrap_or(i64::MAX)
+    }
+
     fn failed(&self) -> Result<BTreeSet<u64>, Fault> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/read_failed.sql"))?;
         let bounds = params![self.sweep.0, self.wanted.from, self.wanted.limit];
@@ -135,10 +152,10 @@ impl Question<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn records(&self) -> Result<BTreeMap<u64, Vec<v1::Record>>, Fault> {
+    fn records(&self, end: i64) -> Result<BTreeMap<u64, Vec<v1::Record>>, Fault> {
         let mut newest = Newest::new(self.wanted);
         let mut statement = self.connection.prepare_cached(include_str!("sql/read_records.sql"))?;
-        let mut rows = statement.query(params![self.sweep.0, self.wanted.from])?;
+        let mut rows = statement.query(params![self.sweep.0, self.wanted.from, end])?;
         while let Some(row) = rows.next()? {
             let payload = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
             if !newest.push(row.get(0)?, row.get(1)?, payload)? {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::{Fault, SqliteStore, tokens};
+use super::{Fault, SqliteStore, segments, tokens};
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, WorkerId};
 use crate::store::chunks::{self, Blobs, Chunks};
 use crate::store::encoding::{encode, state_number, to_micros};
@@ -64,6 +64,7 @@ impl Group<'_> {
                 self.execute(include_str!("sql/name_content.sql"), params![digest, sweep.0, point]).map(drop)
             }
             Write::Access(change) => tokens::apply(self.connection, change),
+            Write::Sealed(segment) => segments::seal(self.connection, segment),
             Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
                 self.grant(*lease, worker, *slots, points, *next)
             }

@@ -1,3 +1,3 @@
 SELECT point, epoch, payload FROM record
-WHERE sweep = ?1 AND point >= ?2
+WHERE sweep = ?1 AND point BETWEEN ?2 AND ?3
 ORDER BY point, epoch, step;

@@ -8,7 +8,8 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
-use phasegrid_proto::place::Place;
+
+use crate::place::Place;
 
 /// How long one request to S3 may take: a snapshot of 100 MB over 2 MB/s.
 const REQUEST: &str = "50 seconds";
@@ -21,20 +22,34 @@ const RETRY: RetryConfig = RetryConfig {
 
 /// Why a place cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unusable {
+pub enum Unusable {
+    /// The folder cannot be made.
     #[error(transparent)]
     Folder(#[from] io::Error),
+    /// The store's own reason.
     #[error(transparent)]
     Store(#[from] object_store::Error),
 }
 
+/// What of a folder's files survives a crash of the machine. S3 keeps whatever it has acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// What the system had written by then.
+    Loosely,
+    /// Whatever was acknowledged: files and their folders are synced before.
+    Durably,
+}
+
 /// The store at a place; `None` is nowhere. A folder is made if need be, of S3 nothing is asked yet.
-pub(super) fn at(place: &Place) -> Result<Option<Arc<dyn ObjectStore>>, Unusable> {
+///
+/// # Errors
+/// If the folder cannot be made, or the environment says nothing sensible about S3.
+pub fn at(place: &Place, keeping: Keeping) -> Result<Option<Arc<dyn ObjectStore>>, Unusable> {
     Ok(match place {
         Place::Folder(folder) => {
             std::fs::create_dir_all(folder)?;
             let folder = LocalFileSystem::new_with_prefix(folder)?;
-            Some(Arc::new(folder.with_automatic_cleanup(true)))
+            Some(Arc::new(folder.with_automatic_cleanup(true).with_fsync(keeping == Keeping::Durably)))
         }
         Place::S3 { bucket, prefix } => Some(s3(AmazonS3Builder::from_env(), bucket, prefix)?),
         Place::Nowhere => None,
@@ -42,11 +57,10 @@ pub(super) fn at(place: &Place) -> Result<Option<Arc<dyn ObjectStore>>, Unusable
 }
 
 /// The store in a bucket, for which `account` holds endpoint, region and credentials.
-pub(super) fn s3(
-    account: AmazonS3Builder,
-    bucket: &str,
-    prefix: &str,
-) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+///
+/// # Errors
+/// If that makes no sense.
+pub fn s3(account: AmazonS3Builder, bucket: &str, prefix: &str) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
     // Where TLS comes from is settled once for a process; that it was settled before is as good.
     rustls::crypto::ring::default_provider().install_default().ok();
     let builder = account
@@ -67,7 +81,7 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_made_is_unusable() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(at(&Place::Folder(file.path().join("below"))), Err(Unusable::Folder(_))));
-        assert!(at(&Place::Nowhere).unwrap().is_none());
+        assert!(matches!(at(&Place::Folder(file.path().join("below")), Keeping::Loosely), Err(Unusable::Folder(_))));
+        assert!(at(&Place::Nowhere, Keeping::Durably).unwrap().is_none());
     }
 }

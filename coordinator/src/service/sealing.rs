@@ -1,0 +1,270 @@
+//! Moves the records of finished points from the database to the archive, beside the actor, while this coordinator serves.
+//!
+//! A segment is written and durable before the store names it and lets go of the rows, in one transaction: whatever comes
+//! between leaves a file that does not count, and every record where it was. What is to be sealed is found in the store
+//! itself, so that a restart goes on where things were.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::actor::{Message, SharedReader};
+use super::aside;
+use super::desk::Desk;
+use crate::archive::{Archive, Draft};
+use crate::scheduler::{Measurement, SweepKey};
+use crate::store::{Reader, StoreError, Write};
+
+/// How much is sealed at once: one of these. It bounds the memory that sealing takes, and how long deleting the rows holds up
+/// other commits, and makes files of some megabytes, which object stores and readers of Parquet like.
+const FULL_ROWS: usize = 65_536;
+const FULL_BYTES: usize = 16 << 20;
+/// Of a sweep that has ended, fewer stay in the database: small sweeps make no files.
+const LEAST_ROWS: usize = 4096;
+/// Rows that are read at once: other readers wait for no more.
+const BITE: usize = 8192;
+/// How often it is asked what has finished.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// After a failure it is tried again this often.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// How much is sealed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measure {
+    pub(super) full_rows: usize,
+    pub(super) full_bytes: usize,
+    pub(super) least_rows: usize,
+    pub(super) interval: Duration,
+}
+
+impl Default for Measure {
+    fn default() -> Self {
+        Self { full_rows: FULL_ROWS, full_bytes: FULL_BYTES, least_rows: LEAST_ROWS, interval: INTERVAL }
+    }
+}
+
+/// What seals. It ends when the actor does.
+pub(super) struct Sealing {
+    pub(super) archive: Archive,
+    /// Nobody else uses the archive: what counts for nothing there is litter.
+    pub(super) alone: bool,
+    pub(super) measure: Measure,
+    /// To the actor, without keeping it alive.
+    pub(super) inbox: mpsc::WeakSender<Message>,
+    pub(super) reader: SharedReader,
+}
+
+/// How far a sweep is.
+#[derive(Debug)]
+struct Standing {
+    key: SweepKey,
+    id: String,
+    finished: u64,
+    ended: bool,
+}
+
+/// What is known of a sweep's records.
+#[derive(Debug)]
+struct Course {
+    /// The number of its next segment.
+    number: u64,
+    /// To be looked at when so many points have finished, or it has ended.
+    due: u64,
+    /// How many had finished when all was done that is to be done once a sweep has ended.
+    done_at: Option<u64>,
+}
+
+/// Why sealing does not go on.
+#[derive(Debug)]
+enum Stop {
+    /// The coordinator ends.
+    Ending,
+    Failed(String),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl Sealing {
+    pub(super) async fn run(self) {
+        let mut courses = HashMap::new();
+        let mut cleared = !self.alone;
+        loop {
+            let pause = match self.round(&mut courses, &mut cleared).await {
+                Ok(()) => self.measure.interval,
+                Err(Stop::Ending) => return,
+                Err(Stop::Failed(error)) => {
+                    let seconds = RETRY.as_secs();
+                    tracing::warn!(
+                        error,
+                        seconds,
+                        "records are not sealed, and stay in the database; trying again later"
+                    );
+                    // Whether the last segment is named is to be looked up.
+                    courses.clear();
+                    RETRY
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn round(&self, courses: &mut HashMap<SweepKey, Course>, cleared: &mut bool) -> Result<(), Stop> {
+        let sweeps = self.sweeps().await?;
+        if !*cleared {
+            self.clear(&sweeps).await?;
+            *cleared = true;
+        }
+        for sweep in &sweeps {
+            if !courses.contains_key(&sweep.key) {
+                courses.insert(sweep.key, self.course(sweep.key).await?);
+            }
+            let Some(course) = courses.get_mut(&sweep.key) else { continue };
+            let is_done = course.done_at == Some(sweep.finished);
+            if !is_done && (sweep.ended || sweep.finished >= course.due) {
+                self.seal(sweep, course).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals what there is of a sweep, in the order of points, a segment at a time.
+    async fn seal(&self, sweep: &Standing, course: &mut Course) -> Result<(), Stop> {
+        let (key, measure) = (sweep.key, self.measure);
+        let (mut heap, mut next) = (Heap::default(), Some(0));
+        while let Some(from) = next {
+            let read = self.ask(move |reader| reader.unsealed(key, from, BITE.min(measure.full_rows))).await?;
+            next = read.next;
+            for records in read.records.chunk_by(|a, b| a.point == b.point) {
+                heap.push(records);
+                if heap.is_full(measure) {
+                    self.write(sweep, course, std::mem::take(&mut heap)).await?;
+                }
+            }
+        }
+        if !sweep.ended {
+            course.due = sweep.finished + heap.missing(measure);
+            return Ok(());
+        }
+        if heap.records.len() >= measure.least_rows {
+            self.write(sweep, course, heap).await?;
+        }
+        course.done_at = Some(sweep.finished);
+        Ok(())
+    }
+
+    async fn write(&self, sweep: &Standing, course: &mut Course, heap: Heap) -> Result<(), Stop> {
+        let draft = aside::run(move || Draft::new(&heap.records)).await.map_err(|_| Stop::Ending)?;
+        let draft = draft.map_err(|error| Stop::Failed(format!("sweep {}: {error}", sweep.id)))?;
+        let segment = self.archive.put(draft, (sweep.key, &sweep.id), course.number).await?;
+        tracing::debug!(file = segment.name, rows = segment.rows, bytes = segment.bytes, "records are sealed");
+        self.decide(move |_| (vec![Write::Sealed(segment)], ())).await?;
+        course.number += 1;
+        Ok(())
+    }
+
+    async fn course(&self, key: SweepKey) -> Result<Course, Stop> {
+        let segments = self.ask(move |reader| reader.segments(key, 0..=u64::MAX)).await?;
+        let number = segments.last().map_or(0, |last| last.number) + 1;
+        Ok(Course { number, due: 1, done_at: None })
+    }
+
+    /// Deletes what a crash has left behind.
+    async fn clear(&self, sweeps: &[Standing]) -> Result<(), Stop> {
+        let mut named = HashSet::new();
+        for key in sweeps.iter().map(|sweep| sweep.key) {
+            let segments = self.ask(move |reader| reader.segments(key, 0..=u64::MAX)).await?;
+            named.extend(segments.into_iter().map(|segment| segment.name));
+        }
+        let deleted = self.archive.clear(|name| named.contains(name)).await?;
+        if deleted > 0 {
+            tracing::info!(files = deleted, "segments that were written and never named are deleted");
+        }
+        Ok(())
+    }
+
+    async fn sweeps(&self) -> Result<Vec<Standing>, Stop> {
+        let standings = |desk: &mut Desk| {
+            let standing = |key| {
+                let id = desk.catalogue.get(key)?.entry.id.clone();
+                let (finished, state) = (desk.scheduler.finished(key)?, desk.scheduler.state(key)?);
+                Some(Standing { key, id, finished, ended: state.has_ended() })
+            };
+            let mut sweeps: Vec<_> = desk.catalogue.newest_first(None).filter_map(standing).collect();
+            sweeps.reverse();
+            (Vec::new(), sweeps)
+        };
+        self.decide(standings).await
+    }
+
+    /// Lets the actor handle an event; its answer rests on what is durable.
+    async fn decide<T: Send + 'static>(
+        &self,
+        event: impl FnOnce(&mut Desk) -> (Vec<Write>, T) + Send + 'static,
+    ) -> Result<T, Stop> {
+        let (reply, answer) = oneshot::channel();
+        let event = Box::new(move |desk: &mut Desk, _: &mut _, _| {
+            let (writes, value) = event(desk);
+            let done: crate::store::writer::Done = Box::new(move |durable: Result<(), StoreError>| {
+                // Whoever asked may be gone.
+                let _ = reply.send(durable.map(|()| value));
+            });
+            (writes, done)
+        });
+        let inbox = self.inbox.upgrade().ok_or(Stop::Ending)?;
+        inbox.send(Message::Event(event)).await.map_err(|_| Stop::Ending)?;
+        drop(inbox);
+        match answer.await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Stop::Failed("the coordinator is stopping, or cannot reach its data".to_owned())),
+        }
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Stop> {
+        let reader = self.reader.clone();
+        let ask = move || reader.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut().map(question);
+        let answer = aside::run(ask).await.map_err(|_| Stop::Ending)?;
+        Ok(answer.ok_or(Stop::Ending)??)
+    }
+}
+
+/// Records of whole points that wait until there are enough of them.
+#[derive(Default)]
+struct Heap {
+    records: Vec<Measurement>,
+    points: u64,
+    bytes: usize,
+}
+
+impl Heap {
+    fn push(&mut self, records: &[Measurement]) {
+        self.points += 1;
+        self.bytes += records.iter().map(|record| record.payload.len()).sum::<usize>();
+        self.records.extend_from_slice(records);
+    }
+
+    fn share(&self, measure: Measure) -> f64 {
+        let share = |have: usize, full: usize| have as f64 / full as f64;
+        share(self.records.len(), measure.full_rows).max(share(self.bytes, measure.full_bytes))
+    }
+
+    fn is_full(&self, measure: Measure) -> bool {
+        self.share(measure) >= 1.0
+    }
+
+    /// About how many more points, of the same kind, make it full; 1 at least.
+    fn missing(&self, measure: Measure) -> u64 {
+        let share = self.share(measure);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of points, saturated")]
+        let missing = if share > 0.0 { (self.points as f64 * (1.0 / share - 1.0)).ceil() as u64 } else { 1 };
+        missing.max(1)
+    }
+}

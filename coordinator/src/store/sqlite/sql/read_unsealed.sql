@@ -1,0 +1,4 @@
+SELECT point, step, payload FROM record
+WHERE sweep = ?1 AND point BETWEEN ?2 AND ?3
+    AND epoch = (SELECT task.epoch FROM task WHERE task.sweep = ?1 AND task.point = record.point)
+ORDER BY point, step;
