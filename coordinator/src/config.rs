@@ -107,7 +107,7 @@ impl Settings {
     /// Where workers keep snapshots.
     #[must_use]
     pub fn snapshots(&self) -> Place {
-        self.unless_shared(&self.snapshots, || self.snapshots_beside(&self.data))
+        self.unless_shared(self.snapshots.as_ref(), self.snapshots_beside(&self.data))
     }
 
     /// Where records of finished points go if the database is in `data`.
@@ -119,17 +119,13 @@ impl Settings {
     /// Where records of finished points go.
     #[must_use]
     pub fn archive(&self) -> Place {
-        self.unless_shared(&self.archive, || self.archive_beside(&self.data))
+        self.unless_shared(self.archive.as_ref(), self.archive_beside(&self.data))
     }
 
-    /// A place that was set, or else the default beside a database in a folder.
-    fn unless_shared(&self, place: &Option<Place>, beside: impl FnOnce() -> Place) -> Place {
-        match (place, &self.store) {
-            (Some(place), _) => place.clone(),
-            (None, None) => beside(),
-            // Coordinators on several machines have no folder in common that we know of.
-            (None, Some(_)) => Place::Nowhere,
-        }
+    /// What was set, or what is beside a database in a folder: coordinators that share one have no folder in common that
+    /// we know of.
+    fn unless_shared(&self, set: Option<&Place>, beside: Place) -> Place {
+        if set.is_none() && self.store.is_some() { Place::Nowhere } else { beside }
     }
 
     /// Reads the settings: defaults, `file`, the variables `PHASEGRID_*` of `environment`, and `flags` (key and value).
@@ -431,17 +427,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_kept_where_it_is_wanted_is_refused() {
+        let load = |key, place: &str| Settings::load(None, [], [(key, place.to_owned())]);
+        assert_eq!(load("snapshots", "none").unwrap().snapshots, Some(Place::Nowhere));
+        assert_eq!(load("archive", "none").unwrap().archive, Some(Place::Nowhere));
         for key in ["snapshots", "archive"] {
-            let load = |place: &str| Settings::load(None, [], [(key, place.to_owned())]);
-            let settings = load("none").unwrap();
-            assert!([settings.snapshots, settings.archive].contains(&Some(Place::Nowhere)));
-            assert_eq!(
-                load("gs://bucket").unwrap_err().to_string(),
-                format!(
-                    "{key}: \"gs://bucket\" among the flags is not accepted; it takes a folder, file:///FOLDER, \
-                     s3://BUCKET/PREFIX or none"
-                )
-            );
+            let problem = format!("{key}: \"gs://bucket\" among the flags is not accepted; it takes {PLACES}");
+            assert_eq!(load(key, "gs://bucket").unwrap_err().to_string(), problem);
         }
     }
 

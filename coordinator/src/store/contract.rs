@@ -1,5 +1,6 @@
 //! What every backend promises, as a suite that each instantiates: `store_contract_suite!(Backend)`.
 
+mod segments;
 mod tokens;
 
 use std::path::Path;
@@ -49,6 +50,11 @@ macro_rules! store_contract_suite {
             all_that_became_of_a_point_is_remembered,
             the_first_baseline_stays,
             a_result_is_found_where_a_point_of_its_digest_finished,
+            sealed_records_are_rows_no_more_and_their_segment_is_named,
+            what_has_not_finished_cannot_be_sealed,
+            a_segment_is_named_once,
+            what_can_be_sealed_comes_in_bites_of_whole_points,
+            a_page_of_results_looks_no_further_than_its_end,
             tokens_are_there_as_they_were_made,
             a_token_is_used_as_often_as_it_may,
             a_revoked_token_is_used_no_more_and_speaks_for_nobody,
@@ -57,6 +63,7 @@ macro_rules! store_contract_suite {
         );
     };
 }
+pub(crate) use segments::*;
 pub(crate) use store_contract_suite;
 pub(crate) use tokens::*;
 

@@ -5,6 +5,7 @@ mod garbage;
 mod people;
 mod recall;
 mod restarts;
+mod sealing;
 mod several;
 mod shards;
 mod workers;

@@ -1,7 +1,7 @@
 WITH page AS (
     -- No page goes beyond as many finished points: what lies further on is not wanted.
     SELECT coalesce(
-        (SELECT point FROM task WHERE sweep = $1 AND point >= $2 ORDER BY point OFFSET $3 - 1 LIMIT 1),
+        (SELECT point FROM task WHERE sweep = $1 AND point >= $2 ORDER BY point OFFSET $3::BIGINT - 1 LIMIT 1),
         9223372036854775807
     ) AS last
 )

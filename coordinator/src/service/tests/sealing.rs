@@ -1,0 +1,133 @@
+//! Records that go to the archive while all else goes on.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::scheduler::SweepKey;
+
+/// Seals as soon as there is a segment of twenty records, which is as many points.
+fn eager() -> Measure {
+    Measure { full_rows: 20, full_bytes: usize::MAX, least_rows: 5, interval: Duration::from_millis(1) }
+}
+
+async fn open_eager(folder: &tempfile::TempDir) -> Coordinator {
+    let data = folder.path().to_owned();
+    blocking(move || {
+        let store = SqliteStore::open(&data).unwrap();
+        let (reader, records) = (store.reader().unwrap(), store.reader().unwrap());
+        let keeping = Keeping { measure: eager(), ..Keeping::at(&Place::Folder(data.join(ARCHIVE)), true).unwrap() };
+        Coordinator::start(store, reader, records, keeping, patient()).unwrap()
+    })
+    .await
+}
+
+async fn with_eager_sweep(folder: &tempfile::TempDir, points: u64) -> (Coordinator, String) {
+    let coordinator = open_eager(folder).await;
+    let sweep = coordinator.create_sweep("a wish", &map(points), &[]).await.unwrap();
+    coordinator.register(worker("w", 2)).await.unwrap();
+    (coordinator, sweep.id)
+}
+
+/// The segments' sizes in rows, once their rows are as many as that.
+async fn sealed(coordinator: &Coordinator, rows: u64) -> Vec<u64> {
+    loop {
+        let segments = |reader: &mut dyn Reader| reader.segments(SweepKey(1), 0..=u64::MAX);
+        let sizes: Vec<u64> = coordinator.read(segments).await.unwrap().iter().map(|segment| segment.rows).collect();
+        if sizes.iter().sum::<u64>() >= rows {
+            return sizes;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn files(folder: &tempfile::TempDir, id: &str) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder.path().join(ARCHIVE).join(id)).into_iter().flatten();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// Results as a person reads them: all, page by page.
+async fn read_all(coordinator: &Coordinator, id: &str) -> Vec<crate::results::TaskResult> {
+    let (mut all, mut from) = (Vec::new(), 0);
+    loop {
+        let page = coordinator.results(id, from, 7).await.unwrap();
+        let Some(last) = page.last() else { return all };
+        from = last.point + 1;
+        all.extend(page);
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_is_sealed_while_it_runs_and_when_it_has_ended_and_reads_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_eager_sweep(&folder, 50).await;
+    work_off(&coordinator).await;
+    let sizes = sealed(&coordinator, 50).await;
+    assert_eq!(sizes, [20, 20, 10]);
+    let all = read_all(&coordinator, &id).await;
+    assert_eq!(all.iter().map(|result| result.point).collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
+    assert!(all.iter().all(|result| result.records == [record(0)]));
+    assert_eq!(files(&folder, &id).len(), 3);
+
+    coordinator.shutdown().await;
+    let plain = open(&folder).await;
+    let refused = plain.results(&id, 0, 7).await.unwrap_err();
+    assert!(refused.to_string().contains("let the setting `archive` name the place"), "{refused}");
+    plain.shutdown().await;
+    assert_eq!(read_all(&open_eager(&folder).await, &id).await, all);
+}
+
+#[tokio::test]
+async fn what_has_not_ended_waits_for_a_whole_segment_and_a_small_rest_stays_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_eager_sweep(&folder, 44).await;
+    let mut finished = 0;
+    while finished < 42 {
+        let lease = lease(&coordinator).await;
+        finished += lease.tasks.len();
+        complete(&coordinator, &lease).await;
+    }
+    assert_eq!(sealed(&coordinator, 40).await, [20, 20], "two are under way");
+    coordinator.shutdown().await;
+
+    let coordinator = open_eager(&folder).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    work_off(&coordinator).await;
+    // The next sweep is looked at after this one.
+    let next = coordinator.create_sweep("another wish", &map(5), &[]).await.unwrap().id;
+    work_off(&coordinator).await;
+    while files(&folder, &next).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sealed(&coordinator, 40).await, [20, 20], "four are too few for a file");
+    assert_eq!(read_all(&coordinator, &id).await.len(), 44);
+    assert_eq!(read_all(&coordinator, &next).await.len(), 5);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_between_file_and_database_is_cleared_and_sealed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_eager_sweep(&folder, 20).await;
+    coordinator.shutdown().await;
+    let left = folder.path().join(ARCHIVE).join(&id).join("00000001-deadbeef.parquet");
+    std::fs::create_dir_all(left.parent().unwrap()).unwrap();
+    std::fs::write(&left, "half a segment").unwrap();
+
+    let coordinator = open_eager(&folder).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    work_off(&coordinator).await;
+    assert_eq!(sealed(&coordinator, 20).await, [20]);
+    assert_eq!((files(&folder, &id).len(), left.exists()), (1, false));
+    assert_eq!(read_all(&coordinator, &id).await.len(), 20);
+}
+
+#[tokio::test]
+async fn an_archive_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let refused = Coordinator::open(folder.path(), &Place::Folder(file.join("archive")), patient()).await;
+    let Err(error) = refused else { panic!("an archive in a file") };
+    assert!(error.to_string().contains("file/archive cannot be used"), "{error}");
+}
