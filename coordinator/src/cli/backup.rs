@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use phasegrid_proto::place::{PLACES, Place};
 
+use crate::service::ARCHIVE;
 use crate::store::sqlite::backup;
 
 use super::failure::Failure;
 use super::output::talk;
 
-/// Copy a data folder's database, also while a coordinator works on it
+/// Copy a data folder, also while a coordinator works on it
 ///
-/// The copy is of one moment and on the disk when the command ends: everything acknowledged before it began is in it.
+/// The copy is of one moment and on the disk when the command ends: everything acknowledged before it began is in it, records
+/// that were sealed included. Sealed records in S3 need no copy (--archive none): let the copy's coordinator name that place.
 /// Snapshots of tasks under way are not copied; without them such tasks begin anew. A PostgreSQL database is copied
 /// with pg_dump.
 #[derive(Debug, Args)]
@@ -21,6 +24,9 @@ pub(super) struct Backup {
     /// The data folder
     #[arg(long, value_name = "DIR", env = "PHASEGRID_DATA")]
     data: PathBuf,
+    /// The folder with the sealed records, or none if they lie in S3 [default: archive in the data folder]
+    #[arg(long, value_name = "PLACE", env = "PHASEGRID_ARCHIVE", value_parser = place)]
+    archive: Option<Place>,
     /// The folder for the copy: a new one, or one that is empty
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
@@ -28,8 +34,17 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) fn run(self) -> Result<(), Failure> {
-        backup(&self.data, &self.to)?;
-        talk(&format!("copied; `phasegrid serve --data {}` goes on from there", self.to.display()));
+        let archive = match self.archive.unwrap_or_else(|| Place::folder(&self.data.join(ARCHIVE))) {
+            Place::Folder(folder) => Some(folder),
+            Place::S3 { .. } | Place::Nowhere => None,
+        };
+        let segments = backup(&self.data, archive.as_deref(), &self.to)?;
+        let with = if segments == 0 { String::new() } else { format!(", with {segments} files of sealed records") };
+        talk(&format!("copied{with}; `phasegrid serve --data {}` goes on from there", self.to.display()));
         Ok(())
     }
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    text.parse().map_err(|()| format!("it takes {PLACES}"))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::scheduler::SweepKey;
+use crate::store::sqlite::backup;
 
 /// Seals as soon as there is a segment of twenty records, which is as many points.
 fn eager() -> Measure {
@@ -130,4 +131,21 @@ async fn an_archive_that_cannot_be_made_is_named() {
     let refused = Coordinator::open(folder.path(), &Place::Folder(file.join("archive")), patient()).await;
     let Err(error) = refused else { panic!("an archive in a file") };
     assert!(error.to_string().contains("file/archive cannot be used"), "{error}");
+}
+
+#[tokio::test]
+async fn a_backup_has_the_segments_that_it_names_and_reads_the_same() {
+    let (folder, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (coordinator, id) = with_eager_sweep(&folder, 47).await;
+    work_off(&coordinator).await;
+    sealed(&coordinator, 47).await;
+    let all = read_all(&coordinator, &id).await;
+    assert_eq!(backup(folder.path(), Some(&folder.path().join(ARCHIVE)), to.path()).unwrap(), 3);
+    assert_eq!(read_all(&open_eager(&to).await, &id).await, all);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let refused = backup(folder.path(), Some(&folder.path().join("elsewhere")), elsewhere.path()).unwrap_err();
+    assert!(refused.to_string().contains("`--archive` names the folder"), "{refused}");
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    assert_eq!(backup(folder.path(), None, elsewhere.path()).unwrap(), 0);
 }

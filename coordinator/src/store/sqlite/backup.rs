@@ -1,14 +1,18 @@
 //! Copies the database of a data folder while a coordinator works on it.
 //!
 //! SQLite writes out what one moment's reader sees (`VACUUM INTO`): the copy holds every commit until it began and none of
-//! those after. The coordinator goes on meanwhile, and never waits.
+//! those after. The coordinator goes on meanwhile, and never waits. Then the segments that the copy names are copied: they
+//! never change, and none that was named is ever deleted.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rusqlite::{Connection, OpenFlags};
+
 use super::Fault;
 use super::open::{DATABASE, beside, connect, identify};
+use crate::service::ARCHIVE;
 use crate::store::OpenError;
 
 /// Why there is no copy.
@@ -34,17 +38,29 @@ pub enum BackupError {
         /// What the system says.
         source: io::Error,
     },
+    /// A segment cannot be copied.
+    #[error(
+        "the segment {} cannot be copied: {source}; `--archive` names the folder with the segments, or none where they need \
+         no copy", .path.display()
+    )]
+    Segment {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The database cannot be read.
     #[error(transparent)]
     Source(#[from] OpenError),
 }
 
-/// Copies the database in the folder `data` into the folder `to`, which is then a data folder too. The copy is complete and on
-/// the disk on return.
+/// Copies the database in the folder `data` into the folder `to`, which is then a data folder too, and with it the segments
+/// that lie in the folder `archive`; without one it is for somebody else to keep them. The copy is complete and on the disk on
+/// return. Answers how many segments were copied.
 ///
 /// # Errors
 /// If there is nothing to copy, or something to copy over, or the disk does not want it.
-pub fn backup(data: &Path, to: &Path) -> Result<(), BackupError> {
+pub fn backup(data: &Path, archive: Option<&Path>, to: &Path) -> Result<usize, BackupError> {
     let source = data.join(DATABASE);
     if !source.is_file() {
         return Err(BackupError::Missing { path: data.to_owned() });
@@ -57,12 +73,48 @@ pub fn backup(data: &Path, to: &Path) -> Result<(), BackupError> {
     let copy = to.join(DATABASE);
     // It has its name when it is complete: nobody takes half a copy for a database.
     let draft = beside(&copy, ".copy");
-    let copied = copy_to(&source, &draft).and_then(|()| finish(to, &draft, &copy).map_err(unusable));
+    let segments = to.join(ARCHIVE);
+    let copied = copy_to(&source, &draft).and_then(|()| {
+        let count = archive.map_or(Ok(0), |archive| copy_segments(&draft, archive, &segments))?;
+        finish(to, &draft, &copy).map_err(unusable)?;
+        Ok(count)
+    });
     if copied.is_err() {
         // What is left of it is of no use; that it cannot be removed is less than what went wrong.
         let _ = fs::remove_file(&draft);
+        let _ = fs::remove_dir_all(&segments);
     }
     copied
+}
+
+/// Copies the segments that a database names.
+fn copy_segments(database: &Path, from: &Path, to: &Path) -> Result<usize, BackupError> {
+    let names = segment_names(database).map_err(|error| OpenError::Store(Fault::from(error).at(database)))?;
+    for name in &names {
+        let path = from.join(name);
+        copy_segment(&path, &to.join(name)).map_err(|source| BackupError::Segment { path, source })?;
+    }
+    Ok(names.len())
+}
+
+fn segment_names(database: &Path) -> Result<Vec<String>, rusqlite::Error> {
+    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // A database of an earlier release has no segments, and no table of them.
+    if !connection.table_exists(None, "segment")? {
+        return Ok(Vec::new());
+    }
+    let mut statement = connection.prepare("SELECT name FROM segment ORDER BY sweep, number")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Copies a file, and makes it and its name last.
+fn copy_segment(from: &Path, to: &Path) -> io::Result<()> {
+    let folder = to.parent().unwrap_or(to);
+    fs::create_dir_all(folder)?;
+    fs::copy(from, to)?;
+    File::open(to)?.sync_all()?;
+    let folders = folder.ancestors().take(2);
+    folders.into_iter().try_for_each(|folder| File::open(folder)?.sync_all())
 }
 
 fn copy_to(source: &Path, draft: &Path) -> Result<(), BackupError> {
@@ -116,7 +168,7 @@ mod tests {
             });
             // At work by now.
             let known = acknowledged.iter().nth(50).unwrap();
-            backup(folder.path(), &to.path().join("copy")).unwrap();
+            backup(folder.path(), None, &to.path().join("copy")).unwrap();
             copied.store(true, Ordering::SeqCst);
             (known, worker.join().unwrap())
         });
@@ -137,16 +189,16 @@ mod tests {
         drop(SqliteStore::open(folder.path()).unwrap());
         let kept = to.path().join("notes");
         fs::write(&kept, "kept").unwrap();
-        assert!(matches!(backup(folder.path(), to.path()), Err(BackupError::NotEmpty { .. })));
+        assert!(matches!(backup(folder.path(), None, to.path()), Err(BackupError::NotEmpty { .. })));
         assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1);
-        assert!(matches!(backup(folder.path(), folder.path()), Err(BackupError::NotEmpty { .. })));
+        assert!(matches!(backup(folder.path(), None, folder.path()), Err(BackupError::NotEmpty { .. })));
     }
 
     #[test]
     fn a_folder_without_a_database_is_not_copied() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("copy");
-        assert!(matches!(backup(folder.path(), &to), Err(BackupError::Missing { .. })));
+        assert!(matches!(backup(folder.path(), None, &to), Err(BackupError::Missing { .. })));
         assert!(!to.exists());
     }
 
@@ -154,7 +206,7 @@ mod tests {
     fn a_copy_that_fails_leaves_nothing_behind() {
         let (folder, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(folder.path().join(DATABASE), "no database").unwrap();
-        assert!(matches!(backup(folder.path(), to.path()), Err(BackupError::Source(_))));
+        assert!(matches!(backup(folder.path(), None, to.path()), Err(BackupError::Source(_))));
         assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0);
     }
 }
