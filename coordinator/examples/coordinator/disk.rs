@@ -24,12 +24,13 @@ fn sync(file: &mut File) -> Result<()> {
     Ok(file.sync_data()?)
 }
 
-/// The bytes of all files of a folder.
+/// The bytes of all files of a folder, and of those below it.
 pub(crate) fn bytes(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder)? {
-        let about = entry?.metadata()?;
-        bytes += if about.is_file() { about.len() } else { 0 };
+        let entry = entry?;
+        let about = entry.metadata()?;
+        bytes += if about.is_dir() { self::bytes(&entry.path())? } else { about.len() };
     }
     Ok(bytes)
 }

@@ -8,6 +8,7 @@ mod disk;
 mod idle;
 mod large;
 mod peers;
+mod records;
 mod server;
 mod sweeps;
 mod throughput;
@@ -38,6 +39,12 @@ struct Args {
     /// Points of the sweep that is restarted half finished
     #[arg(long, default_value_t = 100_000_000)]
     points: u64,
+    /// Tasks of ten checkpoints each, whose records are sealed
+    #[arg(long, default_value_t = 1_000_000)]
+    recorded: u64,
+    /// Instead: those alone
+    #[arg(long)]
+    records: bool,
     /// Where the data folders are made: the disk that is measured
     #[arg(long, default_value = "phasegrid-out")]
     folder: PathBuf,
@@ -74,10 +81,14 @@ fn work(args: &Args) -> Result<()> {
             .try_for_each(|workers| runtime.block_on(idle::run(&args.folder, *workers, seconds)));
     }
     bench("fsync", disk::syncs_per_second(&args.folder)?, "/s");
+    if args.records {
+        return runtime.block_on(records::run(&args.folder, args.recorded));
+    }
     for (run, workers) in args.workers.iter().enumerate() {
         let last = run + 1 == args.workers.len();
         runtime.block_on(throughput::run(&args.folder, *workers, args.tasks, last))?;
     }
+    runtime.block_on(records::run(&args.folder, args.recorded))?;
     runtime.block_on(large::run(&args.folder, args.points))?;
     peers::run(args.hyperqueue.as_deref(), "peer_hyperqueue.py")?;
     peers::run(args.dask.as_deref(), "peer_dask.py")

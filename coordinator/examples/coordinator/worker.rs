@@ -104,6 +104,6 @@ fn record() -> v1::Record {
     }
 }
 
-fn accepted(verdict: v1::Verdict) -> Result<()> {
+pub(crate) fn accepted(verdict: v1::Verdict) -> Result<()> {
     if verdict == v1::Verdict::Accepted { Ok(()) } else { Err(format!("the coordinator answered {verdict:?}").into()) }
 }

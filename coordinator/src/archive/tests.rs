@@ -3,6 +3,7 @@
 mod reading;
 
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -177,4 +178,40 @@ fn columns_are_named_once_and_as_in_the_records_table() {
     {
         assert!(paths.iter().any(|known| known == path), "{path}");
     }
+}
+
+#[test]
+fn pandas_opens_a_segment_as_it_is() {
+    let settings = v1::SamplerSettings { nbeta: 26.4, batch_size: 128, method: "sgld".into(), ..Default::default() };
+    let one = v1::Estimate { llc: Some(0.1), settings: Some(settings), health: 1, ..Default::default() };
+    let another = v1::Estimate { sampler: 7, health: 99, ..Default::default() };
+    let full = v1::Record { step: 5, jacobian_rank: Some(3), estimates: vec![one, another], ..Default::default() };
+    let records = [
+        measurement(0, &v1::Record { train_loss: Some(1e-300), ..Default::default() }),
+        measurement(0, &full),
+        measurement(u64::MAX, &v1::Record { step: u64::MAX, ..Default::default() }),
+    ];
+    let settings = json!({ "method": "sgld", "nbeta": 26.4, "batch_size": 128, "step_size": null });
+    let estimates = [
+        json!({ "sampler": 0, "llc": 0.1, "health": "ok", "settings": settings }),
+        json!({ "sampler": 7, "llc": null, "health": "99", "settings": null }),
+    ];
+    let row = |point: u64, step: u64, train_loss: Option<f64>, jacobian_rank: Option<u64>, estimates: &[Value]| {
+        json!({
+            "point": point, "step": step, "train_loss": train_loss, "jacobian_rank": jacobian_rank, "estimates": estimates
+        })
+    };
+    let expected = json!([
+        row(0, 0, Some(1e-300), None, &[]),
+        row(0, 5, None, Some(3), &estimates),
+        row(u64::MAX, u64::MAX, None, None, &[]),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let (segment, wanted) = (folder.path().join("00000001.parquet"), folder.path().join("expected.json"));
+    std::fs::write(&segment, encode::encode(&records).unwrap().bytes).unwrap();
+    std::fs::write(&wanted, expected.to_string()).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/segment_check.py");
+    let check = std::process::Command::new("python3").arg(script).arg(segment).arg(wanted).output();
+    let check = check.expect("python3 is needed for this test");
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
 }
