@@ -1,6 +1,8 @@
 //! The object store at a place: a folder, or a bucket of S3 and its kin.
 
+use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,13 +49,31 @@ pub enum Keeping {
 pub fn at(place: &Place, keeping: Keeping) -> Result<Option<Arc<dyn ObjectStore>>, Unusable> {
     Ok(match place {
         Place::Folder(folder) => {
-            std::fs::create_dir_all(folder)?;
+            match keeping {
+                Keeping::Loosely => std::fs::create_dir_all(folder)?,
+                Keeping::Durably => make_durably(folder)?,
+            }
             let folder = LocalFileSystem::new_with_prefix(folder)?;
             Some(Arc::new(folder.with_automatic_cleanup(true).with_fsync(keeping == Keeping::Durably)))
         }
         Place::S3 { bucket, prefix } => Some(s3(AmazonS3Builder::from_env(), bucket, prefix)?),
         Place::Nowhere => None,
     })
+}
+
+/// Makes a folder that is still there after a crash of the machine.
+fn make_durably(folder: &Path) -> io::Result<()> {
+    let missing = folder.ancestors().take_while(|folder| !folder.exists()).count();
+    std::fs::create_dir_all(folder)?;
+    // One that was there may have been made just before a crash.
+    for parent in folder.ancestors().skip(1).take(missing.max(1)) {
+        match File::open(parent).and_then(|parent| parent.sync_all()) {
+            // Whoever may not look into it did not make it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            outcome => outcome?,
+        }
+    }
+    Ok(())
 }
 
 /// The store in a bucket, for which `account` holds endpoint, region and credentials.
@@ -82,6 +102,8 @@ mod tests {
     fn a_folder_that_cannot_be_made_is_unusable() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert!(matches!(at(&Place::Folder(file.path().join("below")), Keeping::Loosely), Err(Unusable::Folder(_))));
+        let error = at(&Place::Folder(file.path().join("below")), Keeping::Durably);
+        assert!(matches!(error, Err(Unusable::Folder(_))));
         assert!(at(&Place::Nowhere, Keeping::Durably).unwrap().is_none());
     }
 }

@@ -168,7 +168,7 @@ async fn fetch(
 /// A record with all that a plain sweep measures: losses, accuracies, an estimate with its settings. Its numbers have as many
 /// digits as measured ones.
 fn record(point: u64, step: u64) -> v1::Record {
-    let measured = |salt: u64| Some((point.wrapping_mul(2_654_435_761) + step * 97 + salt) as f64).map(f64::sin);
+    let measured = |salt: u64| Some(((point.wrapping_mul(2_654_435_761) + step * 97 + salt) as f64).sin());
     let settings = v1::SamplerSettings {
         preset: String::new(),
         step_size: Some(5e-4),

@@ -19,6 +19,7 @@ mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::parquet::errors::ParquetError;
 use futures_util::TryStreamExt as _;
@@ -29,6 +30,7 @@ use phasegrid_proto::place::Place;
 use phasegrid_proto::v1;
 use prost::Message as _;
 use prost::bytes::Bytes;
+use tokio::time::timeout;
 
 use crate::scheduler::{Measurement, Points, SweepKey};
 use crate::store::{Segment, StoreError};
@@ -36,6 +38,9 @@ use decode::decode;
 use encode::Encoded;
 use footer::Footer;
 pub use reader::SealedReader;
+
+/// How long a read may take: whoever wants to stop the coordinator waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The segments at a place.
 #[derive(Clone, Debug)]
@@ -80,8 +85,8 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Encodes records that come in the order of points and steps, and reads them back: what is not the same to the bit is
-    /// not sealed.
+    /// Encodes records that come in the order of points and steps, and reads them back: what would not be read as before, to
+    /// the bit, is not sealed.
     pub(crate) fn new(records: &[Measurement]) -> Result<Self, FormatError> {
         let encoded = encode::encode(records)?;
         let bytes = Bytes::from(encoded.bytes);
@@ -90,9 +95,7 @@ impl Draft {
         for (number, group) in footer.groups.iter().enumerate() {
             let extent = group.extent.start as usize..group.extent.end as usize;
             for Row { point, record } in decode(&footer, number, bytes.slice(extent))? {
-                let same =
-                    |measured: &Measurement| measured.point == point && record.encode_to_vec() == measured.payload;
-                if !expected.next().is_some_and(same) {
+                if !expected.next().is_some_and(|measured| measured.point == point && is_same(measured, &record)) {
                     return Err(FormatError::Inconsistent("a record does not read back as it was written"));
                 }
             }
@@ -103,6 +106,12 @@ impl Draft {
         let points = records.iter().map(|record| record.point).collect();
         Ok(Self { encoded: Encoded { bytes: bytes.into(), ..encoded }, points, rows: records.len() as u64 })
     }
+}
+
+/// Whether a record is what its row is read as. There, too, a field that this release does not know is passed over.
+fn is_same(measured: &Measurement, record: &v1::Record) -> bool {
+    let read = record.encode_to_vec();
+    read == measured.payload || Row::decode(measured).is_ok_and(|row| row.record.encode_to_vec() == read)
 }
 
 impl Archive {
@@ -147,19 +156,21 @@ impl Archive {
         Footer::read(&bytes.concat(), &segment.digest).map_err(|error| self.damaged(segment, &error))
     }
 
-    /// The rows of some row groups.
-    async fn groups(&self, segment: &Segment, footer: &Footer, groups: &[usize]) -> Result<Vec<Row>, StoreError> {
+    /// The rows of some row groups, each.
+    async fn groups(&self, segment: &Segment, footer: &Footer, groups: &[usize]) -> Result<Vec<Vec<Row>>, StoreError> {
         let extents: Vec<_> = groups.iter().map(|group| footer.groups[*group].extent.clone()).collect();
         let parts = self.read(segment, &extents).await?;
-        let mut rows = Vec::new();
-        for (group, bytes) in groups.iter().zip(parts) {
-            rows.extend(decode(footer, *group, bytes).map_err(|error| self.damaged(segment, &error))?);
-        }
-        Ok(rows)
+        let decode = |(group, bytes): (&usize, Bytes)| decode(footer, *group, bytes);
+        let rows: Result<_, FormatError> = groups.iter().zip(parts).map(decode).collect();
+        rows.map_err(|error| self.damaged(segment, &error))
     }
 
     async fn read(&self, segment: &Segment, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
-        let read = self.store.get_ranges(&Path::from(segment.name.as_str()), ranges).await;
+        let path = Path::from(segment.name.as_str());
+        let Ok(read) = timeout(PATIENCE, self.store.get_ranges(&path, ranges)).await else {
+            let reason = format!("it does not answer within {} s", PATIENCE.as_secs());
+            return Err(StoreError::Failed { place: self.path_of(segment), reason });
+        };
         read.map_err(|error| match error {
             object_store::Error::NotFound { .. } => self.damaged(segment, &"it is not there"),
             error => StoreError::Failed { place: self.path_of(segment), reason: error.to_string() },

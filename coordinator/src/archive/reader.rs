@@ -22,7 +22,20 @@ pub struct SealedReader<R> {
     rows: R,
     archive: Option<Archive>,
     /// Of the segments that were read last, by sweep and number.
-    footers: BTreeMap<(SweepKey, u64), Arc<Footer>>,
+    footers: BTreeMap<SegmentKey, Arc<Footer>>,
+    /// The row group that was read last: the next page, or the next point that is looked up, often begins in it.
+    last: Option<Part>,
+}
+
+/// A segment's sweep, and its number there.
+type SegmentKey = (SweepKey, u64);
+
+/// A row group that was read.
+#[derive(Debug)]
+struct Part {
+    of: SegmentKey,
+    number: usize,
+    rows: Vec<Row>,
 }
 
 /// Records by point.
@@ -31,7 +44,7 @@ type Records = BTreeMap<u64, Vec<v1::Record>>;
 impl<R: Reader> SealedReader<R> {
     /// Looks there.
     pub fn new(rows: R, archive: Option<Archive>) -> Self {
-        Self { rows, archive, footers: BTreeMap::new() }
+        Self { rows, archive, footers: BTreeMap::new(), last: None }
     }
 
     /// The sealed records of these points.
@@ -53,19 +66,39 @@ impl<R: Reader> SealedReader<R> {
             reason: "there is no archive here; let the setting `archive` name the place that has it".to_owned(),
         })?;
         let footer = self.footer(&archive, segment)?;
-        let wanted = |group: &super::footer::Group| points.range(group.points.clone()).next().is_some();
-        let groups = footer.groups.iter().enumerate().filter(|(_, group)| wanted(group)).map(|(number, _)| number);
-        let groups: Vec<usize> = groups.collect();
         let mut records = Records::new();
-        for Row { point, record } in wait(archive.groups(segment, &footer, &groups))? {
-            if points.contains(&point) {
-                records.entry(point).or_default().push(record);
+        for part in self.parts(&archive, segment, &footer, points)? {
+            for Row { point, record } in &part.rows {
+                if points.contains(point) {
+                    records.entry(*point).or_default().push(record.clone());
+                }
             }
+            self.last = Some(part);
         }
         match points.iter().find(|point| !records.contains_key(point)) {
             Some(point) => Err(archive.damaged(segment, &format!("it has no records of point {point}"))),
             None => Ok(records),
         }
+    }
+
+    /// The row groups with these points, in order.
+    fn parts(
+        &mut self,
+        archive: &Archive,
+        segment: &Segment,
+        footer: &Footer,
+        points: &BTreeSet<u64>,
+    ) -> Result<Vec<Part>, StoreError> {
+        let of = (segment.sweep, segment.number);
+        let wanted = |number: usize| points.range(footer.groups[number].points.clone()).next().is_some();
+        let mut parts: Vec<Part> = self.last.take_if(|last| last.of == of && wanted(last.number)).into_iter().collect();
+        let known = parts.first().map(|part| part.number);
+        let missing = (0..footer.groups.len()).filter(|number| wanted(*number) && Some(*number) != known);
+        let missing: Vec<usize> = missing.collect();
+        let read = wait(archive.groups(segment, footer, &missing))?;
+        parts.extend(missing.into_iter().zip(read).map(|(number, rows)| Part { of, number, rows }));
+        parts.sort_by_key(|part| part.number);
+        Ok(parts)
     }
 
     fn footer(&mut self, archive: &Archive, segment: &Segment) -> Result<Arc<Footer>, StoreError> {

@@ -4,6 +4,7 @@
 //! between leaves a file that does not count, and every record where it was. What is to be sealed is found in the store
 //! itself, so that a restart goes on where things were.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::actor::{Message, SharedReader};
 use super::aside;
 use super::desk::Desk;
-use crate::archive::{Archive, Draft};
+use crate::archive::{Archive, Draft, FormatError};
 use crate::scheduler::{Measurement, SweepKey};
 use crate::store::{Reader, StoreError, Write};
 
@@ -74,6 +75,15 @@ struct Course {
     due: u64,
     /// How many had finished when all was done that is to be done once a sweep has ended.
     done_at: Option<u64>,
+    /// It has records that cannot be sealed.
+    hopeless: bool,
+}
+
+impl Course {
+    fn is_due(&self, sweep: &Standing) -> bool {
+        let enough = sweep.ended || sweep.finished >= self.due;
+        enough && !self.hopeless && self.done_at != Some(sweep.finished)
+    }
 }
 
 /// Why sealing does not go on.
@@ -81,6 +91,7 @@ struct Course {
 enum Stop {
     /// The coordinator ends.
     Ending,
+    /// The store or the archive fails: to be tried again.
     Failed(String),
 }
 
@@ -121,20 +132,24 @@ impl Sealing {
             *cleared = true;
         }
         for sweep in &sweeps {
-            if !courses.contains_key(&sweep.key) {
-                courses.insert(sweep.key, self.course(sweep.key).await?);
+            let course = match courses.entry(sweep.key) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(self.course(sweep.key).await?),
+            };
+            if !course.is_due(sweep) {
+                continue;
             }
-            let Some(course) = courses.get_mut(&sweep.key) else { continue };
-            let is_done = course.done_at == Some(sweep.finished);
-            if !is_done && (sweep.ended || sweep.finished >= course.due) {
-                self.seal(sweep, course).await?;
+            if let Some(error) = self.seal(sweep, course).await? {
+                course.hopeless = true;
+                let sweep = &sweep.id;
+                tracing::error!(sweep, %error, "records of a sweep cannot be sealed, and stay in the database");
             }
         }
         Ok(())
     }
 
-    /// Seals what there is of a sweep, in the order of points, a segment at a time.
-    async fn seal(&self, sweep: &Standing, course: &mut Course) -> Result<(), Stop> {
+    /// Seals what there is of a sweep, in the order of points, a segment at a time; or says why its records cannot be.
+    async fn seal(&self, sweep: &Standing, course: &mut Course) -> Result<Option<FormatError>, Stop> {
         let (key, measure) = (sweep.key, self.measure);
         let (mut heap, mut next) = (Heap::default(), Some(0));
         while let Some(from) = next {
@@ -142,36 +157,37 @@ impl Sealing {
             next = read.next;
             for records in read.records.chunk_by(|a, b| a.point == b.point) {
                 heap.push(records);
-                if heap.is_full(measure) {
-                    self.write(sweep, course, std::mem::take(&mut heap)).await?;
+                if heap.is_full(measure)
+                    && let unsealable @ Some(_) = self.write(sweep, course, std::mem::take(&mut heap)).await?
+                {
+                    return Ok(unsealable);
                 }
             }
         }
         if !sweep.ended {
             course.due = sweep.finished + heap.missing(measure);
-            return Ok(());
-        }
-        if heap.records.len() >= measure.least_rows {
-            self.write(sweep, course, heap).await?;
+            return Ok(None);
         }
         course.done_at = Some(sweep.finished);
-        Ok(())
+        if heap.records.len() < measure.least_rows { Ok(None) } else { self.write(sweep, course, heap).await }
     }
 
-    async fn write(&self, sweep: &Standing, course: &mut Course, heap: Heap) -> Result<(), Stop> {
-        let draft = aside::run(move || Draft::new(&heap.records)).await.map_err(|_| Stop::Ending)?;
-        let draft = draft.map_err(|error| Stop::Failed(format!("sweep {}: {error}", sweep.id)))?;
+    async fn write(&self, sweep: &Standing, course: &mut Course, heap: Heap) -> Result<Option<FormatError>, Stop> {
+        let draft = match aside::run(move || Draft::new(&heap.records)).await.map_err(|_| Stop::Ending)? {
+            Ok(draft) => draft,
+            Err(error) => return Ok(Some(error)),
+        };
         let segment = self.archive.put(draft, (sweep.key, &sweep.id), course.number).await?;
         tracing::debug!(file = segment.name, rows = segment.rows, bytes = segment.bytes, "records are sealed");
         self.decide(move |_| (vec![Write::Sealed(segment)], ())).await?;
         course.number += 1;
-        Ok(())
+        Ok(None)
     }
 
     async fn course(&self, key: SweepKey) -> Result<Course, Stop> {
         let segments = self.ask(move |reader| reader.segments(key, 0..=u64::MAX)).await?;
         let number = segments.last().map_or(0, |last| last.number) + 1;
-        Ok(Course { number, due: 1, done_at: None })
+        Ok(Course { number, due: 1, done_at: None, hopeless: false })
     }
 
     /// Deletes what a crash has left behind.
