@@ -108,17 +108,16 @@ impl Coordinator {
     /// # Errors
     /// If the database or the archive cannot be used, in one sentence for a person.
     pub async fn join(address: &Address, url: &str, archive: &Place, settings: Settings) -> Result<Self, OpenError> {
-        Self::join_with_terms_of(election::TERM, address, url, archive, settings).await
+        Self::join_with_terms_of(election::TERM, address, url, Keeping::at(archive, false)?, settings).await
     }
 
     async fn join_with_terms_of(
         lasting: Duration,
         address: &Address,
         url: &str,
-        archive: &Place,
+        keeping: Keeping,
         settings: Settings,
     ) -> Result<Self, OpenError> {
-        let keeping = Keeping::at(archive, false)?;
         let (address, url) = (address.clone(), url.to_owned());
         let take_part =
             move || election::take_part(Database::open(&address)?, address, url, keeping, settings, lasting);

@@ -11,13 +11,16 @@ fn eager() -> Measure {
     Measure { full_rows: 20, full_bytes: usize::MAX, least_rows: 5, interval: Duration::from_millis(1) }
 }
 
+fn eager_at(folder: &Path, alone: bool) -> Keeping {
+    Keeping { measure: eager(), ..Keeping::at(&Place::folder(folder), alone).unwrap() }
+}
+
 async fn open_eager(folder: &tempfile::TempDir) -> Coordinator {
     let data = folder.path().to_owned();
     blocking(move || {
         let store = SqliteStore::open(&data).unwrap();
         let (reader, records) = (store.reader().unwrap(), store.reader().unwrap());
-        let keeping = Keeping { measure: eager(), ..Keeping::at(&Place::Folder(data.join(ARCHIVE)), true).unwrap() };
-        Coordinator::start(store, reader, records, keeping, patient()).unwrap()
+        Coordinator::start(store, reader, records, eager_at(&data.join(ARCHIVE), true), patient()).unwrap()
     })
     .await
 }
@@ -121,6 +124,51 @@ async fn what_a_crash_left_between_file_and_database_is_cleared_and_sealed_again
     assert_eq!(sealed(&coordinator, 20).await, [20]);
     assert_eq!((files(&folder, &id).len(), left.exists()), (1, false));
     assert_eq!(read_all(&coordinator, &id).await.len(), 20);
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_sealed_stay_and_stop_no_other_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, strange) = with_sweep(&folder, 20).await;
+    work_off(&coordinator).await;
+    coordinator.shutdown().await;
+    let database = rusqlite::Connection::open(folder.path().join("phasegrid.db")).unwrap();
+    // No record, in any release.
+    assert_eq!(database.execute("UPDATE record SET payload = x'ff' WHERE point = 7", []).unwrap(), 1);
+    drop(database);
+
+    let coordinator = open_eager(&folder).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    let fine = coordinator.create_sweep("another wish", &map(20), &[]).await.unwrap().id;
+    work_off(&coordinator).await;
+    while files(&folder, &fine).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(files(&folder, &strange), [""; 0].map(PathBuf::from));
+    assert_eq!(coordinator.results(&strange, 0, 7).await.unwrap().len(), 7, "those before it are read");
+}
+
+#[tokio::test]
+async fn a_successor_reads_what_the_leader_sealed_and_goes_on() {
+    let (database, archive) = (several::database("sealed").await, tempfile::tempdir().unwrap());
+    let join = async |url| several::join_keeping(&database, url, eager_at(archive.path(), false)).await;
+    let (leader, other) = (join("http://127.0.0.1:1").await, join("http://127.0.0.1:2").await);
+    several::until_serving(&leader).await;
+    let id = leader.create_sweep("a wish", &map(50), &[]).await.unwrap().id;
+    leader.register(worker("w", 2)).await.unwrap();
+    while complete(&leader, &lease(&leader).await).await == Verdict::Accepted {
+        if leader.sweep(&id).await.unwrap().0.progress.finished >= 30 {
+            break;
+        }
+    }
+    sealed(&leader, 20).await;
+    leader.shutdown().await;
+
+    several::until_serving(&other).await;
+    other.register(worker("w", 2)).await.unwrap();
+    work_off(&other).await;
+    assert_eq!(sealed(&other, 50).await, [20, 20, 10]);
+    assert!(read_all(&other, &id).await.iter().all(|result| result.records == [record(0)]));
 }
 
 #[tokio::test]

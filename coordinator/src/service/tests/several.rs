@@ -6,7 +6,7 @@ use super::*;
 use crate::access::{Denied, Role, Secret};
 
 /// A new database.
-async fn database(name: &'static str) -> Address {
+pub(super) async fn database(name: &'static str) -> Address {
     blocking(move || Postgres::shared().database(name)).await.parse().unwrap()
 }
 
@@ -15,12 +15,16 @@ async fn sql(database: &'static str, sql: &'static str) {
 }
 
 async fn join(database: &Address, url: &str) -> Coordinator {
+    join_keeping(database, url, Keeping::default()).await
+}
+
+pub(super) async fn join_keeping(database: &Address, url: &str, keeping: Keeping) -> Coordinator {
     // However busy the machine: no term runs out by itself.
-    Coordinator::join_with_terms_of(Duration::from_secs(3600), database, url, &Place::Nowhere, patient()).await.unwrap()
+    Coordinator::join_with_terms_of(Duration::from_secs(3600), database, url, keeping, patient()).await.unwrap()
 }
 
 /// Waits until it leads and has loaded everything.
-async fn until_serving(coordinator: &Coordinator) {
+pub(super) async fn until_serving(coordinator: &Coordinator) {
     let mut duty = coordinator.duty.clone();
     duty.wait_for(|duty| matches!(duty, Duty::Serving(_))).await.unwrap();
 }
