@@ -284,3 +284,37 @@ impl Heap {
         missing.max(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heap(points: u64, bytes: usize) -> Heap {
+        let mut heap = Heap::default();
+        let record = |point| Measurement { point, step: 0, payload: vec![0; bytes] };
+        (0..points).for_each(|point| heap.push(&[record(point), record(point)]));
+        heap
+    }
+
+    #[test]
+    fn a_heap_is_full_by_its_rows_or_its_bytes_and_else_knows_about_how_many_points_it_lacks() {
+        let measure = Measure { full_rows: 60, full_bytes: 1000, ..Measure::default() };
+        assert_eq!((heap(0, 1).is_full(measure), heap(0, 1).missing(measure)), (false, 1));
+        assert_eq!((heap(10, 1).is_full(measure), heap(10, 1).missing(measure)), (false, 20));
+        assert!(heap(30, 1).is_full(measure));
+        assert_eq!((heap(10, 25).is_full(measure), heap(10, 25).missing(measure)), (false, 10));
+        assert!(heap(10, 50).is_full(measure));
+    }
+
+    #[test]
+    fn a_sweep_is_looked_at_when_there_may_be_enough_and_once_when_it_has_ended() {
+        let course = Course { number: 1, due: 10, done_at: None, hopeless: false };
+        let standing = |finished, ended| Standing { key: SweepKey(1), id: String::new(), finished, ended };
+        assert!(!course.is_due(&standing(9, false)) && course.is_due(&standing(10, false)));
+        assert!(course.is_due(&standing(2, true)));
+        let done = Course { done_at: Some(12), ..course };
+        assert!(!done.is_due(&standing(12, true)));
+        assert!(done.is_due(&standing(13, true)), "what had failed was tried again");
+        assert!(!Course { hopeless: true, ..done }.is_due(&standing(13, true)));
+    }
+}
