@@ -25,7 +25,7 @@ use tonic::{Code, Response, Status, Streaming};
 pub(crate) use self::backoff::Backoff;
 use self::messages::leased;
 pub(crate) use self::messages::verdict;
-pub use self::messages::{Directives, Leased, Running, Token, Verdict};
+pub use self::messages::{Directives, Kept, Leased, Reclaimed, Running, Token, Verdict};
 use self::outage::Outage;
 use self::remedy::Remedy;
 use self::services::Services;
@@ -203,7 +203,7 @@ impl Client {
             wait: prost_types::Duration::try_from(LEASE_WAIT).ok(),
         };
         let answer = self.call(request, |mut service, request| async move { service.lease(request).await }).await?;
-        let directives = Directives { dropped: Vec::new(), drain: answer.drain };
+        let directives = Directives { drain: answer.drain, ..Directives::default() };
         Ok((answer.lease.map(leased), directives))
     }
 
@@ -219,7 +219,8 @@ impl Client {
         let request = v1::HeartbeatRequest { worker_id: self.registration.worker_id.clone(), leases: leases.collect() };
         let answer = self.call(request, |mut service, request| async move { service.heartbeat(request).await }).await?;
         let dropped = answer.dropped_tokens.iter().map(|token| Token::new(token)).collect();
-        Ok(Directives { dropped, drain: answer.drain })
+        let cede = answer.cede.iter().map(|cession| (Token::new(&cession.token), cession.points)).collect();
+        Ok(Directives { dropped, drain: answer.drain, cede })
     }
 
     /// Ends points of a lease; their records are to be acknowledged before.
@@ -232,14 +233,27 @@ impl Client {
         verdict(answer.verdict()).map_err(|status| self.refused(&status))
     }
 
-    /// Gives back what is left of a lease.
+    /// Gives back points of a lease, or all that is left of it if none are named.
     ///
     /// # Errors
     /// If the call is refused.
-    pub async fn release(&self, token: &Token) -> Result<(), ClientError> {
-        let request = v1::ReleaseRequest { token: token.to_string() };
+    pub async fn release(&self, token: &Token, points: Vec<u64>) -> Result<(), ClientError> {
+        let request = v1::ReleaseRequest { token: token.to_string(), points };
         self.call(request, |mut service, request| async move { service.release(request).await }).await?;
         Ok(())
+    }
+
+    /// Asks for what was lost with a lease, of which nothing is to be on the way any more.
+    ///
+    /// # Errors
+    /// If the call is refused.
+    pub async fn reclaim(&self, lost: &Token, kept: &[Kept]) -> Result<Reclaimed, ClientError> {
+        let kept =
+            kept.iter().map(|&Kept { point, acknowledged, computed }| v1::KeptPoint { point, acknowledged, computed });
+        let (worker_id, token) = (self.registration.worker_id.clone(), lost.to_string());
+        let request = v1::ReclaimRequest { worker_id, token, points: kept.collect() };
+        let answer = self.call(request, |mut service, request| async move { service.reclaim(request).await }).await?;
+        Ok((!answer.token.is_empty()).then(|| (Token::new(&answer.token), answer.points)))
     }
 
     /// The shared estimate of that name, if anyone has computed it.

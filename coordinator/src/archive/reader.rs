@@ -151,6 +151,10 @@ impl<R: Reader> Reader for SealedReader<R> {
         self.rows.tokens()
     }
 
+    fn reported(&mut self, lease: LeaseKey, points: &Points) -> Result<BTreeMap<u64, Reported>, StoreError> {
+        self.rows.reported(lease, points)
+    }
+
     fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError> {
         self.rows.failures(sweep, limit)
     }

@@ -6,8 +6,8 @@ use phasegrid_proto::v1;
 use tonic::Status;
 
 use crate::service::{
-    FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress, Registration, SweepState,
-    SweepView, Verdict, WatchEvent, Wish, WorkerView,
+    Cession, Directives, FailedPoint, HeldLease, Kept, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Progress,
+    ReclaimedLease, Registration, SweepState, SweepView, Verdict, WatchEvent, Wish, WorkerView,
 };
 
 /// The field, or the refusal of a message without it.
@@ -124,6 +124,25 @@ impl From<LeasedRange> for v1::LeasedRange {
     fn from(LeasedRange { token, sweep_id, tasks }: LeasedRange) -> Self {
         let task = |LeasedTask { point, attempt, config }| v1::Task { point, attempt, config };
         Self { token, sweep_id, tasks: tasks.into_iter().map(task).collect() }
+    }
+}
+
+impl From<Directives> for v1::HeartbeatResponse {
+    fn from(Directives { dropped_tokens, drain, cede }: Directives) -> Self {
+        let cession = |Cession { token, points }| v1::Cession { token, points };
+        Self { dropped_tokens, drain, cede: cede.into_iter().map(cession).collect() }
+    }
+}
+
+impl From<v1::KeptPoint> for Kept {
+    fn from(v1::KeptPoint { point, acknowledged, computed }: v1::KeptPoint) -> Self {
+        Self { point, acknowledged, computed }
+    }
+}
+
+impl From<ReclaimedLease> for v1::ReclaimResponse {
+    fn from(ReclaimedLease { token, points }: ReclaimedLease) -> Self {
+        Self { token, points }
     }
 }
 

@@ -31,13 +31,14 @@ const fn method(path: &'static str, rule: Rule) -> Method {
 }
 
 /// Every path that is answered.
-pub(super) const METHODS: [Method; 30] = [
+pub(super) const METHODS: [Method; 31] = [
     method("/phasegrid.v1.WorkerService/Register", WORK),
     method("/phasegrid.v1.WorkerService/Lease", WORK),
     method("/phasegrid.v1.WorkerService/Heartbeat", WORK),
     method("/phasegrid.v1.WorkerService/Report", WORK),
     method("/phasegrid.v1.WorkerService/Finish", WORK),
     method("/phasegrid.v1.WorkerService/Release", WORK),
+    method("/phasegrid.v1.WorkerService/Reclaim", WORK),
     method("/phasegrid.v1.WorkerService/FindBaseline", WORK),
     method("/phasegrid.v1.WorkerService/StoreBaseline", WORK),
     method("/phasegrid.v1.SweepService/CreateSweep", SUBMIT),

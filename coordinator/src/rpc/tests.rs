@@ -198,7 +198,7 @@ async fn reports_under_a_released_lease_are_stale() {
     let mut running = Running::start().await;
     running.create("wish").await;
     let v1::LeasedRange { token, tasks, .. } = running.lease().await;
-    running.workers.release(v1::ReleaseRequest { token: token.clone() }).await.unwrap();
+    running.workers.release(v1::ReleaseRequest { token: token.clone(), points: vec![] }).await.unwrap();
     assert_eq!(running.report(vec![report(&token, tasks[0].point, &[0])]).await, [v1::Verdict::Stale]);
 }
 

@@ -58,7 +58,7 @@ impl WorkerService for Workers {
         let v1::HeartbeatRequest { worker_id, leases } = request.into_inner();
         let held = leases.into_iter().map(Into::into).collect();
         let directives = coordinator.heartbeat(&worker_id, held).await?;
-        Ok(Response::new(v1::HeartbeatResponse { dropped_tokens: directives.dropped_tokens, drain: directives.drain }))
+        Ok(Response::new(directives.into()))
     }
 
     type ReportStream = Answers<v1::ReportResponse>;
@@ -81,8 +81,22 @@ impl WorkerService for Workers {
     }
 
     async fn release(&self, request: Request<v1::ReleaseRequest>) -> Result<Response<v1::ReleaseResponse>, Status> {
-        self.coordinator(&request)?.release(&request.into_inner().token).await?;
+        let coordinator = self.coordinator(&request)?;
+        let v1::ReleaseRequest { token, points } = request.into_inner();
+        if points.is_empty() {
+            coordinator.release(&token).await?;
+        } else {
+            coordinator.cede(&token, &points).await?;
+        }
         Ok(Response::new(v1::ReleaseResponse {}))
+    }
+
+    async fn reclaim(&self, request: Request<v1::ReclaimRequest>) -> Result<Response<v1::ReclaimResponse>, Status> {
+        let coordinator = self.coordinator(&request)?;
+        let v1::ReclaimRequest { worker_id, token, points } = request.into_inner();
+        let kept = points.into_iter().map(Into::into).collect();
+        let reclaimed = coordinator.reclaim(&worker_id, &token, kept).await?;
+        Ok(Response::new(reclaimed.map(Into::into).unwrap_or_default()))
     }
 
     async fn find_baseline(

@@ -1,8 +1,10 @@
 //! What a decision writes. The store applies the changes of one decision in their order and in one transaction; each
 //! names the lease or the sweep's state that it rests on, so that the store can refuse one that rests on the past.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::snapshot::Reported;
 use super::{LeaseKey, Points, SweepKey, SweepState, WorkerId};
 
 /// The answer to an event: what must become durable, and what may be said once it is.
@@ -41,6 +43,16 @@ pub enum Change {
         points: Points,
         /// The first point of the sweep that was never leased, from now on.
         next: u64,
+    },
+    /// The records that were stored under a lease that was lost count for this one. Rests on both: this lease is alive, and
+    /// all those records are there.
+    Inherited {
+        /// The lease that goes on.
+        lease: LeaseKey,
+        /// The epoch of the lost one.
+        from: u64,
+        /// The records, by point.
+        reported: BTreeMap<u64, Reported>,
     },
     /// Records arrived. Rests on the lease being alive.
     Recorded {

@@ -2,8 +2,8 @@
 //!
 //! Progress is whatever tells that something moves: records, points that end, a share of work that rises. Without any of it
 //! a lease lasts so many times as long as its work should take by the sweep's own pace, and never less than some minutes: a
-//! slow worker moves, and is left alone. There is no telling before the first points of a sweep have ended, since the
-//! coordinator started.
+//! slow worker moves, and is left alone. Before the first points of a sweep have ended, since the coordinator started, there
+//! is no pace: then a lease lasts the factor times those minutes.
 
 use std::time::Duration;
 
@@ -51,11 +51,11 @@ impl Scheduler {
         (stalled, changes)
     }
 
-    /// How long a lease may go without progress; for ever, if there is no telling.
+    /// How long a lease may go without progress; for ever, if no deadline is set.
     fn patience(&self, key: LeaseKey, lease: &Lease) -> Option<Duration> {
         let HardDeadline { factor, least } = self.settings.hard_deadline?;
         let sweep = self.sweeps.get(&key.sweep)?;
-        let expected = sweep.pace.time_of(sweep.workload.of_all(&lease.points), lease.width())?;
+        let expected = sweep.pace.time_of(sweep.workload.of_all(&lease.points), lease.width()).unwrap_or(least);
         Some(expected.mul_f64(factor.min(MOST_TIMES)).max(least))
     }
 }

@@ -1,9 +1,9 @@
 //! Signs of life, and what happens without them. Expiry is about speed, not safety: a lease that was lost wrongly costs
-//! work, and whatever its worker still reports is stale.
+//! work only if its worker is not back before somebody else has done it (`reclaim`), and what it reports meanwhile is stale.
 
 use std::collections::BTreeSet;
 
-use super::{Change, Decision, LeaseKey, Moment, Points, Refused, Scheduler, WorkerId};
+use super::{Cession, Change, Decision, LeaseKey, Moment, Points, Refused, Scheduler, WorkerId};
 
 /// A lease of which a heartbeat says that it is held.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct HeartbeatReply {
     pub dropped: Vec<LeaseKey>,
     /// The worker is to take no more.
     pub drain: bool,
+    /// Points that it is to give back, as others could start them at once.
+    pub cede: Vec<Cession>,
 }
 
 impl Scheduler {
@@ -59,7 +61,8 @@ impl Scheduler {
         let (stalled, changes) = self.end_stalled(worker, now);
         dropped.extend(stalled);
         let drain = self.workers.get(worker).is_some_and(|worker| worker.draining);
-        Ok(Decision::new(changes, HeartbeatReply { dropped, drain }))
+        let cede = self.cessions(worker);
+        Ok(Decision::new(changes, HeartbeatReply { dropped, drain, cede }))
     }
 
     /// Time passed: ends all leases and forgets all workers whose time is over, and lets points be leased again that have
@@ -83,6 +86,7 @@ impl Scheduler {
     pub(super) fn lose(&mut self, key: LeaseKey, error: &str, now: Moment) -> Vec<Change> {
         let started = self.leases.started(key);
         let Some(lease) = self.end(key) else { return Vec::new() };
+        self.lost.remember(key, lease.worker.clone(), lease.points.clone());
         self.leases.keep_busy(&lease, started.len());
         let Some(sweep) = self.sweeps.get_mut(&key.sweep) else { return Vec::new() };
         let max_attempts = self.settings.max_attempts;

@@ -13,7 +13,7 @@ pub(super) struct Lease {
     pub(super) slots: u32,
     /// Points that have not ended.
     pub(super) points: Points,
-    /// Points that have, under this lease.
+    /// Points that have, under this lease, or were given back.
     pub(super) ended: Points,
     /// When points of it last ended, or it was granted.
     pub(super) heard: Moment,
@@ -27,6 +27,10 @@ pub(super) struct Lease {
     pub(super) busy_before: u64,
     /// Its worker lives and does not know of it: the answer that granted it never arrived.
     pub(super) orphan: bool,
+    /// The lost lease in whose place it is.
+    pub(super) heir_of: Option<LeaseKey>,
+    /// Points that were computed to their end before it began.
+    pub(super) computed: Points,
     /// Points that could run at once when it began.
     width: u64,
     granted: Moment,
@@ -57,6 +61,8 @@ impl Lease {
             running,
             busy_before: 0,
             orphan: false,
+            heir_of: None,
+            computed: Points::new(),
             width,
             granted: now,
             deadline,

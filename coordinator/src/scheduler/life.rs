@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::leases::LeaseBook;
 use super::queue::{Queue, User};
+use super::reclaim::LostLeases;
 use super::sweep::Sweep;
 use super::workers::Workers;
 use super::{
@@ -84,6 +85,7 @@ impl Scheduler {
             queue: Queue::default(),
             leases: LeaseBook::default(),
             workers: Workers::default(),
+            lost: LostLeases::default(),
             returns: BTreeSet::new(),
         }
     }

@@ -17,12 +17,14 @@
 //! - `resources` says which workers suit a sweep, `queue` which sweep is served next; `grant` leases points of it and `sizing`
 //!   says how many.
 //! - `outcomes` takes what workers report; `expiry` takes leases from those that fell silent, `deadline` from those that
-//!   hang; `backoff` lets points wait that were set back.
+//!   hang; `backoff` lets points wait that were set back. `reclaim` gives back to a worker what it lost and went on with,
+//!   `ceding` asks slow ones for points that others could start at once.
 //! - `explain` says where a point is, and why; `census` counts everything, for those who watch; [`progress`] measures rate
 //!   and remaining time; [`snapshot`] is the state as the store gives it back.
 
 mod backoff;
 mod breaker;
+mod ceding;
 mod census;
 pub mod change;
 mod deadline;
@@ -35,6 +37,7 @@ mod outcomes;
 mod pause;
 pub mod progress;
 mod queue;
+mod reclaim;
 mod resources;
 mod settings;
 mod sizing;
@@ -50,6 +53,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use breaker::Breaker;
+pub use ceding::Cession;
 pub use census::Census;
 pub use change::{Change, Decision, Finish, Measurement, Setback};
 pub use deadline::HardDeadline;
@@ -60,6 +64,7 @@ pub use life::{Submission, Workload};
 pub use outcomes::{Outcome, Verdict};
 pub use progress::Progress;
 pub use queue::User;
+pub use reclaim::{Kept, Reclaimed};
 pub use resources::{Device, Requirement};
 pub use settings::Settings;
 pub use sweep::SweepState;
@@ -67,6 +72,7 @@ pub use workers::{Registration, WorkerSummary};
 
 use leases::LeaseBook;
 use queue::Queue;
+use reclaim::LostLeases;
 use sweep::Sweep;
 use workers::Workers;
 
@@ -145,6 +151,8 @@ pub struct Scheduler {
     queue: Queue,
     leases: LeaseBook,
     workers: Workers,
+    /// Leases that were taken from workers which may be back.
+    lost: LostLeases,
     /// When each point that was set back may be leased again.
     returns: BTreeSet<(Moment, SweepKey, u64)>,
 }

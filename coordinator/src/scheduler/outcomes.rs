@@ -177,6 +177,27 @@ impl Scheduler {
         Decision::new(self.release(key).into_iter().collect(), ())
     }
 
+    /// A worker gave back points of a lease that it has not started. What the lease does not hold any more is left alone.
+    pub fn on_cede(&mut self, key: LeaseKey, points: &Points) -> Decision<()> {
+        let Some(lease) = self.leases.get_mut(key) else { return Decision::quiet(()) };
+        let ceded = &lease.points & points;
+        if ceded.is_empty() {
+            return Decision::quiet(());
+        }
+        lease.points -= &ceded;
+        lease.ended |= &ceded;
+        let remain = lease.points.clone();
+        if remain.is_empty() {
+            self.end(key);
+        }
+        if let Some(sweep) = self.sweeps.get_mut(&key.sweep) {
+            sweep.give_back(&ceded);
+        }
+        self.requeue(key.sweep);
+        let ended = Change::Ended { lease: key, finished: Vec::new(), setbacks: Vec::new(), remain };
+        Decision::new(vec![ended], ())
+    }
+
     /// Ends a lease without counting an attempt.
     pub(super) fn release(&mut self, key: LeaseKey) -> Option<Change> {
         let lease = self.end(key)?;

@@ -44,6 +44,8 @@ pub(super) struct Worker {
     pub(super) device: String,
     pub(super) memory: u64,
     pub(super) draining: bool,
+    /// It asked for work when there was none.
+    pub(super) hungry: bool,
     pub(super) finished: u64,
     pub(super) heard: Moment,
 }
@@ -61,6 +63,17 @@ impl Workers {
 
     pub(super) fn get(&self, id: &WorkerId) -> Option<&Worker> {
         self.0.get(id)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (&WorkerId, &Worker)> {
+        self.0.iter()
+    }
+
+    /// Whether a worker's last wish for work was in vain.
+    pub(super) fn set_hungry(&mut self, id: &WorkerId, hungry: bool) {
+        if let Some(worker) = self.0.get_mut(id) {
+            worker.hungry = hungry;
+        }
     }
 
     /// The worker gets no further leases.
@@ -98,7 +111,8 @@ impl Scheduler {
     pub fn on_register(&mut self, registration: Registration, now: Moment) -> Decision<()> {
         let Registration { worker, slots, device, memory } = registration;
         let finished = self.workers.0.get(&worker).map_or(0, |known| known.finished);
-        let worker_now = Worker { slots: slots.max(1), device, memory, draining: false, finished, heard: now };
+        let (slots, draining, hungry) = (slots.max(1), false, false);
+        let worker_now = Worker { slots, device, memory, draining, hungry, finished, heard: now };
         self.workers.0.insert(worker, worker_now);
         Decision::quiet(())
     }

@@ -221,7 +221,8 @@ impl Claim {
         Ok(lease)
     }
 
-    fn to_worker(&self, worker: &str) -> Result<(), Refusal> {
+    /// Whether the caller speaks for this worker.
+    pub(super) fn to_worker(&self, worker: &str) -> Result<(), Refusal> {
         let speaks = lock(&self.access).speaks_for(&self.caller, worker, clock::now())?;
         // Perhaps it registered when no token was asked for: it registers again.
         if speaks { Ok(()) } else { Err(Refused::UnknownWorker(worker.into()).into()) }

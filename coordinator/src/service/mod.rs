@@ -26,6 +26,7 @@ mod parking;
 mod people;
 mod publisher;
 mod recall;
+mod reclaim;
 mod refusal;
 mod sealing;
 #[cfg(test)]
@@ -49,8 +50,9 @@ pub use people::{LONGEST_REQUEST_ID, LONGEST_USER};
 pub use recall::Known;
 pub use refusal::{OpenError, Refusal};
 pub use view::{
-    Directives, FailedPoint, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Obstacle, Outcome, PastAttempt, Progress,
-    Registration, Standing, Start, SweepState, SweepView, Terms, Verdict, WatchEvent, Wish, WorkerView,
+    Cession, Directives, FailedPoint, HeldLease, Kept, LeaseAnswer, LeasedRange, LeasedTask, Obstacle, Outcome,
+    PastAttempt, Progress, ReclaimedLease, Registration, Standing, Start, SweepState, SweepView, Terms, Verdict,
+    WatchEvent, Wish, WorkerView,
 };
 
 use crate::access::{Book, Caller};

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-pub use crate::scheduler::{Obstacle, Outcome, Progress, Standing, Start, SweepState, Verdict};
+pub use crate::scheduler::{Kept, Obstacle, Outcome, Progress, Standing, Start, SweepState, Verdict};
 pub use crate::store::PastAttempt;
 
 /// A sweep as people see it.
@@ -176,4 +176,24 @@ pub struct Directives {
     pub dropped_tokens: Vec<String>,
     /// Finish what is held and leave.
     pub drain: bool,
+    /// Points that others could start at once.
+    pub cede: Vec<Cession>,
+}
+
+/// How much of a lease a worker is asked to give back, of what it has not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cession {
+    /// As it was given.
+    pub token: String,
+    /// At most so many points.
+    pub points: u64,
+}
+
+/// The lease that takes the place of one that was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReclaimedLease {
+    /// Opaque to the worker.
+    pub token: String,
+    /// What it covers, in ascending order.
+    pub points: Vec<u64>,
 }

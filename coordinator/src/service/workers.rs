@@ -14,8 +14,8 @@ use super::parking::{Asking, Work};
 use super::recall;
 use super::token::Token;
 use super::{
-    Conversation, Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending, Refusal,
-    Registration, Terms, Verdict,
+    Cession, Conversation, Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending,
+    Refusal, Registration, Terms, Verdict,
 };
 use crate::scheduler::{self, Grant, Held, LeaseKey, Measurement, Moment, WorkerId};
 use crate::spec::Spec;
@@ -128,9 +128,11 @@ impl Coordinator {
                 }
             }
             let (writes, reply) = write(desk.scheduler.on_heartbeat(&worker, known, now)?)?;
-            let dropped = reply.dropped.into_iter().filter_map(|lease| desk.token(lease));
-            let dropped_tokens = dropped.map(|token| token.to_string()).chain(unknown).collect();
-            Ok((writes, Directives { dropped_tokens, drain: reply.drain }))
+            let token = |lease| desk.token(lease).map(|token| token.to_string());
+            let dropped_tokens = reply.dropped.into_iter().filter_map(token).chain(unknown).collect();
+            let cession = |scheduler::Cession { lease, points }| Some(Cession { token: token(lease)?, points });
+            let cede = reply.cede.into_iter().filter_map(cession).collect();
+            Ok((writes, Directives { dropped_tokens, drain: reply.drain, cede }))
         })
         .await
     }

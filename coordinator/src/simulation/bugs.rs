@@ -39,10 +39,18 @@ pub(super) enum Bug {
     StreamGoesOn,
     /// Every lost lease counts an attempt of all its points.
     AllCharged,
+    /// What a worker reclaims from another is not taken from that one.
+    HolderNotEnded,
+    /// The records of a lost lease do not count for the one in its place.
+    NothingInherited,
+}
+
+fn is_inheritance(write: &Write) -> bool {
+    matches!(write, Write::Schedule(Change::Inherited { .. }))
 }
 
 impl Bug {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::EpochUnchecked,
         Self::AckBeforeCommit,
         Self::FailureUnnoticed,
@@ -57,6 +65,8 @@ impl Bug {
         Self::GroupTorn,
         Self::StreamGoesOn,
         Self::AllCharged,
+        Self::HolderNotEnded,
+        Self::NothingInherited,
     ];
 
     /// A commit as the defect has it; `commit` is the disk's own.
@@ -77,6 +87,13 @@ impl Bug {
                 let ends = writes.iter().any(|write| matches!(write, Write::Schedule(Change::Ended { .. })));
                 let kept = |write: &&Write| !(ends && matches!(write, Write::Schedule(Change::Recorded { .. })));
                 commit(disk, &writes.iter().filter(kept).cloned().collect::<Vec<_>>())
+            }
+            Self::HolderNotEnded if writes.iter().any(is_inheritance) => {
+                let kept = |write: &&Write| !matches!(write, Write::Schedule(Change::Ended { finished, setbacks, .. }) if finished.is_empty() && setbacks.is_empty());
+                commit(disk, &writes.iter().filter(kept).cloned().collect::<Vec<_>>())
+            }
+            Self::NothingInherited => {
+                commit(disk, &writes.iter().filter(|write| !is_inheritance(write)).cloned().collect::<Vec<_>>())
             }
             Self::GroupTorn => {
                 let (last, first) = writes.split_last().expect("a group");

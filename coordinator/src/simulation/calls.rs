@@ -7,7 +7,8 @@ use std::time::Duration;
 use phasegrid_proto::NUMERICS_VERSION;
 
 use crate::service::{
-    Coordinator, Directives, HeldLease, LeaseAnswer, Outcome, Refusal, Registration, SweepView, Verdict,
+    Coordinator, Directives, HeldLease, Kept, LeaseAnswer, Outcome, ReclaimedLease, Refusal, Registration, SweepView,
+    Verdict,
 };
 
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(super) enum Request {
     Heartbeat { worker: String, held: Vec<HeldLease> },
     Finish { token: String, outcomes: Vec<(u64, Outcome)> },
     Release { token: String },
+    Cede { token: String, points: Vec<u64> },
+    Reclaim { worker: String, token: String, kept: Vec<Kept> },
     Create { request_id: String, source: String },
     Cancel { sweep: String },
     Retry { sweep: String },
@@ -29,6 +32,7 @@ pub(super) enum Answer {
     Beaten(Directives),
     Finished(Verdict),
     Released,
+    Reclaimed(Option<ReclaimedLease>),
     Created(SweepView),
     Cancelled,
     Retried,
@@ -52,6 +56,13 @@ pub(super) fn call(coordinator: Coordinator, request: Request) -> Call {
             Request::Release { token } => {
                 coordinator.release(&token).await?;
                 Answer::Released
+            }
+            Request::Cede { token, points } => {
+                coordinator.cede(&token, &points).await?;
+                Answer::Released
+            }
+            Request::Reclaim { worker, token, kept } => {
+                Answer::Reclaimed(coordinator.reclaim(&worker, &token, kept).await?)
             }
             Request::Create { request_id, source } => {
                 Answer::Created(coordinator.create_sweep(&request_id, &source, &[]).await?)

@@ -12,9 +12,9 @@ use super::bugs::Bug;
 use super::chance::Chance;
 use crate::access::Token;
 use crate::results::TaskResult;
-use crate::scheduler::snapshot::SweepSnapshot;
+use crate::scheduler::snapshot::{Reported, SweepSnapshot};
 use crate::scheduler::tests::ledger::Ledger;
-use crate::scheduler::{Change, LeaseKey, Setback, SweepKey, SweepState};
+use crate::scheduler::{Change, LeaseKey, Points, Setback, SweepKey, SweepState};
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::{History, Reader, Segment, Store, StoreError, StoredSweep, Unsealed, Write};
 
@@ -43,8 +43,10 @@ pub(super) struct Disk {
 pub(super) struct Truth {
     ledger: Ledger,
     ids: BTreeMap<String, SweepKey>,
-    /// Each with its worker's slots.
-    granted: BTreeMap<LeaseKey, u64>,
+    /// Each with its worker's slots, and its points.
+    granted: BTreeMap<LeaseKey, (u64, Points)>,
+    /// The epochs of the leases under which what reclaimed ones cover was begun.
+    begun: BTreeMap<LeaseKey, u64>,
     records: BTreeSet<(LeaseKey, u64, u64)>,
     finished: BTreeMap<(SweepKey, u64), u64>,
     set_back: BTreeSet<(LeaseKey, u64)>,
@@ -121,9 +123,11 @@ impl Truth {
     fn apply(&mut self, change: &Change) {
         self.ledger.apply(change);
         match change {
-            Change::Granted { lease, slots, .. } => {
-                assert_eq!(self.granted.insert(*lease, u64::from(*slots)), None, "an epoch is granted twice");
+            Change::Granted { lease, slots, points, .. } => {
+                let granted = self.granted.insert(*lease, (u64::from(*slots), points.clone()));
+                assert_eq!(granted, None, "an epoch is granted twice");
             }
+            Change::Inherited { lease, from, reported } => self.inherit(*lease, *from, reported),
             Change::Recorded { lease, records } => {
                 self.records.extend(records.iter().map(|record| (*lease, record.point, record.step)));
             }
@@ -132,7 +136,7 @@ impl Truth {
                 self.set_back.extend(setbacks.iter().map(|setback| (*lease, setback.point)));
                 // Which points a worker that is gone had started is known but for its slots: see the README's limits.
                 let unmade = setbacks.iter().filter(|setback| !self.started.contains(&(*lease, setback.point))).count();
-                assert!(unmade as u64 <= self.granted[lease], "attempts count that {lease:?} never made");
+                assert!(unmade as u64 <= self.granted[lease].0, "attempts count that {lease:?} never made");
             }
             Change::Moved { sweep, to: SweepState::Completed, .. } => {
                 let state = self.sweep(*sweep);
@@ -140,6 +144,23 @@ impl Truth {
             }
             _ => {}
         }
+    }
+
+    /// A worker goes on under another lease: all of its points were started, and these records are there.
+    fn inherit(&mut self, lease: LeaseKey, from: u64, reported: &BTreeMap<u64, Reported>) {
+        let lost = LeaseKey { epoch: from, ..lease };
+        self.begun.insert(lease, self.begun_by(lost));
+        self.started.extend(self.granted[&lease].1.iter().map(|point| (lease, point)));
+        for (&point, reported) in reported {
+            let of = self.records.range((lost, point, 0)..=(lost, point, u64::MAX)).map(|(.., step)| *step);
+            let steps: Vec<_> = of.collect();
+            assert_eq!((steps.len() as u64, steps.last().copied()), (reported.records, Some(reported.last_step)));
+            self.records.extend(steps.into_iter().map(|step| (lease, point, step)));
+        }
+    }
+
+    fn begun_by(&self, lease: LeaseKey) -> u64 {
+        self.begun.get(&lease).copied().unwrap_or(lease.epoch)
     }
 
     pub(super) fn sweeps(&self) -> Vec<SweepSnapshot> {
@@ -178,8 +199,9 @@ impl Truth {
         assert!(self.set_back.contains(&(lease, point)), "the failure of {point} was acknowledged and is not stored");
     }
 
+    /// The epoch under which the attempt began that finished a point.
     pub(super) fn finished_by(&self, sweep: SweepKey, point: u64) -> u64 {
-        self.finished[&(sweep, point)]
+        self.begun_by(LeaseKey { sweep, epoch: self.finished[&(sweep, point)] })
     }
 }
 
@@ -206,6 +228,10 @@ impl Reader for Shared {
 
     fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError> {
         self.get().reader.results(sweep, from, limit)
+    }
+
+    fn reported(&mut self, lease: LeaseKey, points: &Points) -> Result<BTreeMap<u64, Reported>, StoreError> {
+        self.get().reader.reported(lease, points)
     }
 
     fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError> {

@@ -211,6 +211,9 @@ fn verify(disk: &Shared, request: &Request, answer: &Answer) {
                 }
             }
         }
+        (Request::Reclaim { .. }, Answer::Reclaimed(Some(lease))) => {
+            disk.truth.assert_granted(disk.truth.lease(&lease.token));
+        }
         (Request::Create { .. }, Answer::Created(view)) => assert!(disk.truth.key(&view.id).is_some(), "not stored"),
         _ => {}
     }

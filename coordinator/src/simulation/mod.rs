@@ -8,7 +8,8 @@
 //! not made; the database holds what was written. Once faults stop every sweep ends, with the records of the attempts
 //! that finished its points and no others.
 //!
-//! - [`world`]: events and the network; [`host`]: one life of the coordinator's process; [`worker`], [`people`]: who asks;
+//! - [`world`]: events and the network; [`host`]: one life of the coordinator's process; [`worker`], [`reclaim`], [`people`]: who
+//!   asks;
 //!   [`calls`]: what they ask; [`disk`]: what is durable, and what may be; [`bugs`]: defects that must be found.
 //!
 //! A seed that fails prints itself. To replay it: `PHASEGRID_SIMULATION_SEED=N cargo test --release -p phasegrid-coordinator
@@ -20,6 +21,7 @@ mod chance;
 mod disk;
 mod host;
 mod people;
+mod reclaim;
 mod worker;
 mod world;
 

@@ -10,7 +10,7 @@ use phasegrid_proto::v1;
 use super::calls::{Answer, Request};
 use super::chance::Chance;
 use super::disk::Shared;
-use crate::service::{HeldLease, LeasedRange, Outcome, Refusal, Verdict};
+use crate::service::{Cession, HeldLease, LeasedRange, Outcome, Refusal, Verdict};
 
 /// Reports that may be under way on one stream.
 const WINDOW: usize = 3;
@@ -23,39 +23,46 @@ pub(super) enum Kind {
     Heartbeat,
     Finish,
     Release,
+    Reclaim,
 }
 
 pub(super) struct Worker {
     pub(super) id: String,
     slots: usize,
     registered: bool,
-    leases: Vec<Held>,
-    released: VecDeque<String>,
+    pub(super) leases: Vec<Held>,
+    /// What is to be given back.
+    pub(super) released: VecDeque<Request>,
     /// Calls that are to be repeated until they are answered.
     pub(super) calls: BTreeMap<Kind, Request>,
     beat_due: bool,
-    outbox: VecDeque<v1::ReportRequest>,
+    pub(super) outbox: VecDeque<v1::ReportRequest>,
     /// Of the reports in the outbox, from its front, so many are on the stream.
     pub(super) under_way: usize,
     /// And so many of them had been on an earlier one.
     sent_before: usize,
 }
 
-struct Held {
-    token: String,
-    points: BTreeMap<u64, Work>,
+pub(super) struct Held {
+    pub(super) token: String,
+    /// The epoch under which its points were begun.
+    begun: u64,
+    pub(super) points: BTreeMap<u64, Work>,
+    /// It was lost, and is to be reclaimed; meanwhile its reports wait here.
+    pub(super) lost: Option<Vec<v1::ReportRequest>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
+pub(super) enum Work {
     Waits,
     /// So many records are told, and so many acknowledged.
     Runs(u64, u64),
     /// All is told, and so much is acknowledged; or it failed.
     Told(u64),
     Failed(bool),
-    /// Its outcome is on the way.
+    /// That it was computed is on the way; that it failed.
     Sent,
+    SentFailure,
 }
 
 /// Records of a point.
@@ -86,15 +93,18 @@ impl Worker {
     /// Some time of computing passes.
     pub(super) fn compute(&mut self, chance: &mut Chance, disk: &Shared, failures: u64) {
         for held in &mut self.leases {
-            let epoch: u32 = held.token.rsplit_once('.').and_then(|(_, epoch)| epoch.parse().ok()).expect("a token");
             for (&point, work) in &mut held.points {
                 let Work::Runs(told, acknowledged) = *work else { continue };
                 if chance.permille(failures) {
                     *work = Work::Failed(chance.permille(100));
                 } else if told < records(point) {
-                    let record = v1::Record { step: told, train_loss: Some(epoch.into()), ..Default::default() };
+                    let record = v1::Record { step: told, train_loss: Some(held.begun as f64), ..Default::default() };
                     let points = vec![v1::PointRecords { point, records: vec![record] }];
-                    self.outbox.push_back(v1::ReportRequest { token: held.token.clone(), points });
+                    let report = v1::ReportRequest { token: held.token.clone(), points };
+                    match &mut held.lost {
+                        Some(waiting) => waiting.push(report),
+                        None => self.outbox.push_back(report),
+                    }
                     *work = Work::Runs(told + 1, acknowledged);
                 } else {
                     *work = Work::Told(acknowledged);
@@ -105,7 +115,7 @@ impl Worker {
             let given_back = chance.below(self.leases.len() as u64) as usize;
             let token = self.leases[given_back].token.clone();
             self.drop_lease(&token);
-            self.released.push_back(token);
+            self.released.push_back(Request::Release { token });
         }
         self.start(disk);
     }
@@ -114,7 +124,7 @@ impl Worker {
     fn start(&mut self, disk: &Shared) {
         let works = || self.leases.iter().flat_map(|held| held.points.values());
         let busy = works().filter(|work| matches!(work, Work::Runs(..))).count();
-        let waiting = self.leases.iter_mut().flat_map(|Held { token, points }| {
+        let waiting = self.leases.iter_mut().flat_map(|Held { token, points, .. }| {
             points.iter_mut().filter(|(_, work)| **work == Work::Waits).map(|(point, work)| (&*token, *point, work))
         });
         for (token, point, work) in waiting.take(self.slots.saturating_sub(busy)) {
@@ -137,19 +147,21 @@ impl Worker {
         let slots = u32::try_from(self.slots).expect("few");
         wish(Kind::Register, (!self.registered).then(|| Request::Register { worker: worker(), slots }));
         let waiting = self.leases.iter().flat_map(|held| held.points.values()).filter(|work| **work == Work::Waits);
-        let wants = self.registered && waiting.count() < self.slots;
+        let reclaims = self.leases.iter().any(|held| held.lost.is_some());
+        let wants = self.registered && !reclaims && waiting.count() < self.slots;
         let wait = Duration::from_secs(chance.below(3) * 10);
         wish(Kind::Lease, wants.then(|| Request::Lease { worker: worker(), wait }));
         let held = |held: &Held| {
             let running = held.points.iter().filter(|(_, work)| matches!(work, Work::Runs(..)));
             HeldLease { token: held.token.clone(), running: running.map(|(point, _)| (*point, 0.5)).collect() }
         };
-        let held = self.leases.iter().map(held).collect();
+        let held = self.leases.iter().filter(|lease| lease.lost.is_none()).map(held).collect();
         wish(
             Kind::Heartbeat,
             (self.beat_due && self.registered).then(|| Request::Heartbeat { worker: worker(), held }),
         );
-        wish(Kind::Release, self.released.front().map(|token| Request::Release { token: token.clone() }));
+        wish(Kind::Release, self.released.front().cloned());
+        wish(Kind::Reclaim, self.leases.iter().find_map(|held| self.claim(held)).filter(|_| self.registered));
         if !self.calls.contains_key(&Kind::Finish)
             && let Some(request) = self.leases.iter_mut().find_map(Held::outcomes)
         {
@@ -176,17 +188,27 @@ impl Worker {
     pub(super) fn stream_broke(&mut self) {
         self.sent_before = self.sent_before.max(self.under_way);
         self.under_way = 0;
+        let lost = self.leases.iter().filter(|held| held.lost.is_some()).map(|held| held.token.clone());
+        for token in lost.collect::<Vec<_>>() {
+            let unanswered = self.take_reports(&token);
+            if let Some(waiting) = self.held(&token).and_then(|held| held.lost.as_mut()) {
+                waiting.extend(unanswered);
+            }
+        }
     }
 
     pub(super) fn reported(&mut self, verdict: v1::Verdict) {
         let Some(request) = self.outbox.pop_front() else { return };
         (self.under_way, self.sent_before) = (self.under_way - 1, self.sent_before.saturating_sub(1));
         if verdict != v1::Verdict::Accepted {
-            return self.drop_lease(&request.token);
+            self.lose(&request.token);
+            if let Some(waiting) = self.held(&request.token).and_then(|held| held.lost.as_mut()) {
+                waiting.push(request);
+            }
+            return;
         }
-        let held = self.leases.iter_mut().find(|held| held.token == request.token);
         if let Some(Work::Runs(_, acknowledged) | Work::Told(acknowledged)) =
-            held.and_then(|held| held.points.get_mut(&request.points[0].point))
+            self.held(&request.token).and_then(|held| held.points.get_mut(&request.points[0].point))
         {
             *acknowledged += 1;
         }
@@ -208,14 +230,16 @@ impl Worker {
             (_, Answer::Registered) => self.registered = true,
             (_, Answer::Leased(answer)) => answer.lease.into_iter().for_each(|lease| self.take(lease)),
             (_, Answer::Beaten(directives)) => {
-                directives.dropped_tokens.iter().for_each(|token| self.drop_lease(token));
+                directives.dropped_tokens.iter().for_each(|token| self.lose(token));
+                directives.cede.iter().for_each(|Cession { token, points }| self.cede(token, *points));
             }
-            (Some(Request::Finish { token, .. }), Answer::Finished(Verdict::Stale)) => self.drop_lease(&token),
+            (Some(Request::Finish { token, .. }), Answer::Finished(Verdict::Stale)) => self.lose(&token),
+            (Some(Request::Reclaim { token, .. }), Answer::Reclaimed(lease)) => self.regain(&token, lease),
             (Some(Request::Finish { token, outcomes }), Answer::Finished(Verdict::Accepted)) => {
-                if let Some(held) = self.leases.iter_mut().find(|held| held.token == token) {
+                if let Some(held) = self.held(&token) {
                     held.points.retain(|point, _| outcomes.iter().all(|(ended, _)| ended != point));
                 }
-                self.leases.retain(|held| !held.points.is_empty());
+                self.forget_done();
             }
             (_, Answer::Released) => drop(self.released.pop_front()),
             (request, answer) => panic!("{request:?} is answered by {answer:?}"),
@@ -226,24 +250,53 @@ impl Worker {
 
     fn take(&mut self, lease: LeasedRange) {
         let points = lease.tasks.iter().map(|task| (task.point, Work::Waits)).collect();
-        self.leases.push(Held { token: lease.token, points });
+        self.leases.push(Held { begun: epoch(&lease.token), token: lease.token, points, lost: None });
     }
 
-    fn drop_lease(&mut self, token: &str) {
-        self.leases.retain(|held| held.token != *token);
-        // What is on the stream is answered there.
-        let mut position = 0;
-        let under_way = self.under_way;
-        self.outbox.retain(|report| {
-            position += 1;
-            position <= under_way || report.token != *token
-        });
+    pub(super) fn held(&mut self, token: &str) -> Option<&mut Held> {
+        self.leases.iter_mut().find(|held| held.token == token)
     }
+
+    pub(super) fn forget_done(&mut self) {
+        self.leases.retain(|held| !held.points.is_empty());
+    }
+
+    /// The lease is gone, and nothing of it is wanted any more.
+    pub(super) fn drop_lease(&mut self, token: &str) {
+        self.leases.retain(|held| held.token != token);
+        self.take_reports(token);
+    }
+
+    /// Takes the reports of a lease from the outbox, but for those on the stream, which are answered there.
+    pub(super) fn take_reports(&mut self, token: &str) -> Vec<v1::ReportRequest> {
+        let (mut rest, mut taken) = (VecDeque::new(), Vec::new());
+        for (position, report) in self.outbox.drain(..).enumerate() {
+            if position >= self.under_way && report.token == token {
+                taken.push(report);
+            } else {
+                rest.push_back(report);
+            }
+        }
+        self.outbox = rest;
+        taken
+    }
+
+    pub(super) fn has_reports(&self, token: &str) -> bool {
+        self.outbox.iter().any(|report| report.token == token)
+    }
+}
+
+/// The epoch of the lease that a token names.
+fn epoch(token: &str) -> u64 {
+    token.rsplit_once('.').and_then(|(_, epoch)| epoch.parse().ok()).expect("a token")
 }
 
 impl Held {
     /// The outcomes of all points whose records are acknowledged.
     fn outcomes(&mut self) -> Option<Request> {
+        if self.lost.is_some() {
+            return None;
+        }
         let mut outcomes = Vec::new();
         for (&point, work) in &mut self.points {
             let outcome = match *work {
@@ -253,7 +306,7 @@ impl Held {
                 Work::Failed(permanent) => Outcome::Failed { error: "chance has it so".to_owned(), permanent },
                 _ => continue,
             };
-            *work = Work::Sent;
+            *work = if matches!(outcome, Outcome::Failed { .. }) { Work::SentFailure } else { Work::Sent };
             outcomes.push((point, outcome));
         }
         (!outcomes.is_empty()).then(|| Request::Finish { token: self.token.clone(), outcomes })

@@ -19,13 +19,14 @@ pub mod postgres;
 pub mod sqlite;
 pub mod writer;
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::access::{self, Token};
 use crate::results::TaskResult;
-use crate::scheduler::snapshot::SweepSnapshot;
+use crate::scheduler::snapshot::{Reported, SweepSnapshot};
 use crate::scheduler::{Change, LeaseKey, Measurement, Points, Setback, SweepKey};
 
 /// Writes.
@@ -57,6 +58,12 @@ pub trait Reader: Send + 'static {
     /// # Errors
     /// If the store fails.
     fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError>;
+
+    /// What is stored of these points' records under a lease, be it alive or not; of points without records nothing.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn reported(&mut self, lease: LeaseKey, points: &Points) -> Result<BTreeMap<u64, Reported>, StoreError>;
 
     /// Up to `limit` points that are set aside, in order.
     ///

@@ -43,7 +43,23 @@ pub struct Directives {
     pub dropped: Vec<Token>,
     /// Take no further leases, finish what is held and leave.
     pub drain: bool,
+    /// Leases of which others could start points at once, with how many.
+    pub cede: Vec<(Token, u64)>,
 }
+
+/// A point of a lost lease that this worker has gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The point.
+    pub point: u64,
+    /// Records of it that were acknowledged.
+    pub acknowledged: u64,
+    /// It was computed to its end.
+    pub computed: bool,
+}
+
+/// What there is in the place of a lost lease: its token, and the points that it covers.
+pub type Reclaimed = Option<(Token, Vec<u64>)>;
 
 /// The running points of a lease and how much of each is done, in 0..=1.
 pub type Running = (Token, Vec<(u64, f64)>);

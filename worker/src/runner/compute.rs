@@ -16,6 +16,7 @@ use super::ensemble::Ensemble;
 use super::held::Assignment;
 use super::reporter::Mail;
 use super::shelf::Library;
+use super::spool::Room;
 use crate::permits::Permits;
 use crate::surroundings::{Start, Surroundings};
 use crate::{cuda, engine, panics};
@@ -40,6 +41,8 @@ pub(super) struct Bench {
     pub(super) baselines: Baselines,
     pub(super) library: Option<Library>,
     pub(super) mail: UnboundedSender<Mail>,
+    /// For the records that are told.
+    pub(super) room: Room,
 }
 
 /// The functions of [`crate::engine`], for tests to replace.

@@ -6,7 +6,7 @@ use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::v1;
 use tokio::sync::Notify;
 
-use super::held::{Assignment, Ended, Held};
+use super::held::{Assignment, Ended, Held, Loss};
 use crate::client::{Leased, Token};
 
 #[derive(Debug)]
@@ -54,11 +54,24 @@ impl Desk {
         self.wake();
     }
 
-    /// The lease is gone, and those behind it may be next. False if it was gone before.
-    pub(super) fn drop_lease(&self, token: &Token) -> bool {
-        let dropped = self.held().drop_lease(token);
+    /// The lease is gone, and those behind it may be next.
+    pub(super) fn drop_lease(&self, token: &Token) {
+        self.held().drop_lease(token);
         self.wake();
-        dropped
+    }
+
+    /// The coordinator says that the lease has ended, and those behind it may be next.
+    pub(super) fn lose(&self, token: &Token) -> Loss {
+        let loss = self.held().lose(token);
+        self.wake();
+        loss
+    }
+
+    /// A lease took the place of the lost one; see [`Held::regain`].
+    pub(super) fn regain(&self, token: &Token, known_as: Token, points: &[u64]) -> bool {
+        let regained = self.held().regain(token, known_as, points);
+        self.wake();
+        regained
     }
 
     /// Wakes the threads: there may be something to start, or the worker leaves.

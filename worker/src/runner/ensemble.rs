@@ -106,6 +106,7 @@ impl Surroundings for Ensemble<'_> {
 
     fn record(&self, member: usize, record: v1::Record) {
         let member = self.member(member);
+        self.bench.room.take(&record, || member.stop.is_raised());
         member.reported.fetch_add(1, Ordering::Relaxed);
         // Nobody listens any more when the process leaves.
         let mail = Mail::Record { token: member.token.clone(), point: member.point, record: Box::new(record) };

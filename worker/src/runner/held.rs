@@ -1,8 +1,9 @@
 //! What this worker holds: its leases, and where each of their points is. Pure: no network, no clock, no threads.
 //!
 //! A point waits, runs, has ended (its records are being acknowledged), is ready to be finished, and is then gone. A lease
-//! is gone when all its points are, or when the coordinator or this worker gives it up. Points leave the queue in the order
-//! of leases and points alone, be it to start an ensemble or to join one.
+//! is gone when all its points are, or when this worker gives it up. When the coordinator says that a lease has ended, what
+//! was started of it goes on until it is known what of it may be reclaimed. Points leave the queue in the order of leases and
+//! points alone, be it to start an ensemble or to join one.
 
 mod lease;
 
@@ -14,7 +15,7 @@ use phasegrid_proto::v1::{self, outcome::Outcome};
 
 use self::lease::Lease;
 use super::shelf::Shelf;
-use crate::client::{Leased, Running, Token};
+use crate::client::{Kept, Leased, Running, Token};
 use crate::surroundings::{Start, TaskEnd};
 
 /// Points that may have ended without being acknowledged before no more are asked for, besides four a slot.
@@ -53,6 +54,35 @@ pub(super) struct Ended {
     pub(super) shelf: Option<Arc<Shelf>>,
 }
 
+/// Outcomes of a lease, to be sent.
+#[derive(Debug, PartialEq)]
+pub(super) struct Sending {
+    pub(super) token: Token,
+    /// The coordinator's name for the lease.
+    pub(super) known_as: Token,
+    pub(super) outcomes: Vec<v1::Outcome>,
+}
+
+/// What of a lost lease is asked for.
+#[derive(Debug, PartialEq)]
+pub(super) struct Claim {
+    pub(super) token: Token,
+    /// The coordinator's name for the lease.
+    pub(super) known_as: Token,
+    pub(super) kept: Vec<Kept>,
+}
+
+/// What becomes of a lease of which the coordinator says that it has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It was known to be lost.
+    Known,
+    /// It is gone: nothing of it was worth keeping.
+    Gone,
+    /// What was started goes on.
+    Kept,
+}
+
 /// All leases, oldest first.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -88,7 +118,7 @@ impl Held {
     /// Takes a lease in. A configuration that makes no sense has failed already: it would fail anywhere. Where snapshots
     /// are being looked for, no point starts before [`Held::found`].
     pub(super) fn take(&mut self, lease: Leased, looking: bool) {
-        let mut taken = Lease::new(lease.token, looking);
+        let mut taken = Lease::new(lease.token, lease.sweep, looking);
         for (point, task) in lease.tasks {
             match task {
                 Ok(task) => taken.wait(point, Start { task, snapshot: None }),
@@ -110,7 +140,11 @@ impl Held {
     /// that the coordinator has not acknowledged: they are kept in memory, and it has enough to do.
     pub(super) fn wants_lease(&self) -> bool {
         let ended: usize = self.leases.iter().map(Lease::unacknowledged).sum();
-        ended <= 4 * self.slots + UNACKNOWLEDGED && self.leases.iter().map(Lease::waiting).sum::<usize>() < self.slots
+        // What this worker is about to reclaim might be leased to it besides.
+        let reclaims = self.leases.iter().any(Lease::is_lost);
+        !reclaims
+            && ended <= 4 * self.slots + UNACKNOWLEDGED
+            && self.leases.iter().map(Lease::waiting).sum::<usize>() < self.slots
     }
 
     /// The next ensemble for a thread that is free, of at most `width` points; empty if there is none. `stack` says how
@@ -182,7 +216,7 @@ impl Held {
     }
 
     /// Outcomes to be sent, of one lease. They count as on the way until [`Held::finished`] or [`Held::drop_lease`].
-    pub(super) fn outcomes(&mut self) -> Option<(Token, Vec<v1::Outcome>)> {
+    pub(super) fn outcomes(&mut self) -> Option<Sending> {
         self.leases.iter_mut().find_map(Lease::send)
     }
 
@@ -193,17 +227,83 @@ impl Held {
         shelves
     }
 
-    /// The lease is gone: its running tasks are to stop, its results count for nothing. False if it was gone before.
-    pub(super) fn drop_lease(&mut self, token: &Token) -> bool {
-        let Some(position) = self.leases.iter().position(|lease| lease.token == *token) else { return false };
-        self.leases.remove(position).stop.raise();
+    /// The outcomes that were on the way came too late: the lease had ended.
+    pub(super) fn came_late(&mut self, token: &Token) {
+        if let Some(lease) = self.lease(token) {
+            lease.came_late();
+        }
+    }
+
+    /// The lease is gone: its running tasks are to stop, its results count for nothing.
+    pub(super) fn drop_lease(&mut self, token: &Token) {
+        if let Some(position) = self.leases.iter().position(|lease| lease.token == *token) {
+            self.leases.remove(position).stop();
+        }
+    }
+
+    /// The lease that the coordinator knows by this name.
+    pub(super) fn called(&self, known_as: &Token) -> Option<Token> {
+        let called = self.leases.iter().find(|lease| lease.known_as == *known_as);
+        called.map(|lease| lease.token.clone())
+    }
+
+    /// The coordinator says that the lease has ended.
+    pub(super) fn lose(&mut self, token: &Token) -> Loss {
+        let leaving = self.leaving;
+        if let Some(lease) = self.lease(token) {
+            if lease.is_lost() {
+                return Loss::Known;
+            }
+            if lease.lose() && !leaving {
+                return Loss::Kept;
+            }
+        }
+        self.drop_lease(token);
+        Loss::Gone
+    }
+
+    /// No record of a lost lease is on the way any more.
+    pub(super) fn settled(&mut self, token: &Token) {
+        if let Some(lease) = self.lease(token) {
+            lease.settled();
+        }
+    }
+
+    /// The next lost lease that is to be asked for. It counts as asked for from here on.
+    pub(super) fn claim(&mut self) -> Option<Claim> {
+        self.leases.iter_mut().find_map(|lease| {
+            let kept = lease.claim()?;
+            Some(Claim { token: lease.token.clone(), known_as: lease.known_as.clone(), kept })
+        })
+    }
+
+    /// A lease took the place of the lost one. False if that is gone: then the new one is of no use.
+    pub(super) fn regain(&mut self, token: &Token, known_as: Token, points: &[u64]) -> bool {
+        let Some(lease) = self.lease(token) else { return false };
+        lease.regain(known_as, points);
+        let sweep = lease.sweep.clone();
+        // What was leased to this worker meanwhile it would have twice.
+        for other in self.leases.iter_mut().filter(|lease| lease.sweep == sweep && lease.token != *token) {
+            other.drop_points(|point| points.contains(&point));
+        }
+        self.forget_done();
         true
+    }
+
+    /// Takes so many points that wait, the last ones, out of a lease.
+    pub(super) fn cede(&mut self, token: &Token, most: u64) -> Vec<u64> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let ceded = self.lease(token).map(|lease| lease.cede(most));
+        self.forget_done();
+        ceded.unwrap_or_default()
     }
 
     /// The worker leaves: whatever runs is to stop, and nothing more is started.
     pub(super) fn leave(&mut self) {
         self.leaving = true;
-        self.leases.iter().for_each(|lease| lease.stop.raise());
+        self.leases.iter().for_each(Lease::stop);
+        // There is no time to ask for what was lost.
+        self.leases.retain(|lease| !lease.is_lost());
     }
 
     /// This worker is of no more use, for the first reason that is given: it is to leave.
@@ -223,12 +323,13 @@ impl Held {
     /// A lease of which nothing runs or is on the way any more. It is gone from here and to be released.
     pub(super) fn give_back(&mut self) -> Option<Token> {
         let position = self.leases.iter().position(Lease::is_quiet)?;
-        Some(self.leases.remove(position).token)
+        Some(self.leases.remove(position).known_as)
     }
 
     /// What a heartbeat says.
     pub(super) fn running(&self) -> Vec<Running> {
-        self.leases.iter().map(|lease| (lease.token.clone(), lease.running().collect())).collect()
+        let held = self.leases.iter().filter(|lease| !lease.is_lost());
+        held.map(|lease| (lease.known_as.clone(), lease.running().collect())).collect()
     }
 
     fn lease(&mut self, token: &Token) -> Option<&mut Lease> {
@@ -240,5 +341,7 @@ impl Held {
     }
 }
 
+#[cfg(test)]
+mod lost;
 #[cfg(test)]
 pub(super) mod tests;

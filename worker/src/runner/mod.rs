@@ -3,7 +3,9 @@
 //! One loop takes in everything that happens, one event after the other, and then starts whatever the new situation calls
 //! for. What is held is decided in `held` and what is to be reported in `outbox`, both pure; around them are `compute`,
 //! the threads that run ensembles and take them from what is held at the `desk`, `reporter`, the stream of records, and
-//! calls to the coordinator, of each kind at most one at a time. The engine reaches out through `ensemble` alone; a
+//! calls to the coordinator, of each kind at most one at a time. A lease that was lost goes through three steps: its records
+//! are held back until nothing of it is on the way, what was started of it is asked for, and it goes on under another name
+//! or is dropped. The engine reaches out through `ensemble` alone; a
 //! point's snapshots are on its `shelf`.
 
 mod baselines;
@@ -14,6 +16,7 @@ mod held;
 mod outbox;
 mod reporter;
 mod shelf;
+mod spool;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -29,10 +32,11 @@ use tokio::time::{Sleep, sleep};
 use self::baselines::Baselines;
 use self::compute::{Bench, Compute, Engine};
 use self::desk::Desk;
-use self::held::Held;
+use self::held::{Claim, Held, Loss, Sending};
 use self::reporter::{Mail, Reporter};
 use self::shelf::{Library, Shelf};
-use crate::client::{Client, ClientError, Directives, Leased, Token, Verdict};
+use self::spool::{Limits, Spool};
+use crate::client::{Client, ClientError, Directives, Leased, Reclaimed, Token, Verdict};
 use crate::permits::Permits;
 use crate::snapshots::{SnapshotSettings, Snapshots};
 
@@ -87,6 +91,10 @@ enum Event {
     Durable { token: Token, points: Vec<(u64, u64)> },
     /// The coordinator says that a lease has ended.
     Dropped(Token),
+    /// No record of a lost lease is on the way any more.
+    Settled(Token),
+    /// The question for a lost lease was answered.
+    Reclaimed(Token, Reclaimed),
     /// The coordinator will not go on with this worker.
     Refused(ClientError),
 }
@@ -196,6 +204,7 @@ impl Runner {
         let library = |snapshots| Library { snapshots, interval, runtime: Handle::current() };
         let desk = Arc::new(Desk::new(Held::new(capacity.slots)));
         let (mail, letters) = unbounded_channel();
+        let spool = Spool::new(Limits::default());
         let bench = Bench {
             engine: Engine::default(),
             width: capacity.slots / capacity.devices.len(),
@@ -204,9 +213,10 @@ impl Runner {
             baselines: Baselines::new(Arc::clone(&client), Handle::current()),
             library: snapshots.clone().map(library),
             mail: mail.clone(),
+            room: spool.room(),
         };
         let mut calls = JoinSet::new();
-        let reporter = Reporter::new(Arc::clone(&client), letters, events);
+        let reporter = Reporter::new(Arc::clone(&client), letters, events, spool);
         calls.spawn(async move {
             match reporter.run().await {
                 Err(error) => Event::Refused(error),
@@ -262,7 +272,10 @@ impl Runner {
         while self.aim == Aim::Leave
             && let Some(token) = self.give_back()
         {
-            self.release(token);
+            self.release(token, Vec::new());
+        }
+        while let Some(claim) = self.claim() {
+            self.reclaim(claim);
         }
         if self.aim == Aim::Work && !self.leasing && self.desk.held().wants_lease() {
             self.leasing = true;
@@ -270,10 +283,10 @@ impl Runner {
         }
         // Outcomes gather while others are on the way.
         let outcomes = if self.finishing { None } else { self.desk.held().outcomes() };
-        if let Some((token, outcomes)) = outcomes {
+        if let Some(Sending { token, known_as, outcomes }) = outcomes {
             self.finishing = true;
             self.ask(|client| async move {
-                client.finish(&token, outcomes).await.map(|verdict| Event::Finished(token, verdict))
+                client.finish(&known_as, outcomes).await.map(|verdict| Event::Finished(token, verdict))
             });
         }
     }
@@ -292,7 +305,10 @@ impl Runner {
                 self.finishing = false;
                 match verdict {
                     Verdict::Accepted => self.on_finished(&token),
-                    Verdict::Stale => self.drop_lease(&token),
+                    Verdict::Stale => {
+                        self.desk.held().came_late(&token);
+                        self.lose(&token);
+                    }
                 }
             }
             Event::Released => self.releasing -= 1,
@@ -302,7 +318,9 @@ impl Runner {
                     held.acknowledge(&token, point, records);
                 }
             }
-            Event::Dropped(token) => self.drop_lease(&token),
+            Event::Dropped(token) => self.lose(&token),
+            Event::Settled(token) => self.desk.held().settled(&token),
+            Event::Reclaimed(token, reclaimed) => self.on_reclaimed(token, reclaimed),
             Event::Refused(error) => return Err(error.into()),
         }
         Ok(())
@@ -314,7 +332,7 @@ impl Runner {
         let Some(lease) = lease else { return };
         if self.aim != Aim::Work {
             // It was granted while this worker was told to leave.
-            return self.release(lease.token);
+            return self.release(lease.token, Vec::new());
         }
         tracing::debug!(lease = %lease.token, sweep = lease.sweep, tasks = lease.tasks.len(), "leased");
         // The lease is held from here on, however long the look at the snapshots takes.
@@ -326,8 +344,14 @@ impl Runner {
     }
 
     fn on_directives(&mut self, directives: Directives) {
-        for token in directives.dropped {
-            self.drop_lease(&token);
+        for known_as in &directives.dropped {
+            let called = self.desk.held().called(known_as);
+            if let Some(token) = called {
+                self.lose(&token);
+            }
+        }
+        for (known_as, points) in directives.cede {
+            self.cede(known_as, points);
         }
         if directives.drain && self.aim == Aim::Work {
             tracing::info!("draining: no further leases are taken");
@@ -342,12 +366,60 @@ impl Runner {
         }
     }
 
-    fn drop_lease(&mut self, token: &Token) {
-        if self.desk.drop_lease(token) {
-            tracing::info!(lease = %token, "the lease has ended; its work is dropped");
+    /// The coordinator says that a lease has ended.
+    fn lose(&mut self, token: &Token) {
+        let mail = match self.desk.lose(token) {
+            Loss::Known => return,
+            Loss::Kept => {
+                tracing::info!(lease = %token, "the lease was lost; what was started of it goes on and is asked for");
+                Mail::HoldBack(token.clone())
+            }
+            Loss::Gone => {
+                tracing::info!(lease = %token, "the lease has ended");
+                Mail::Drop(token.clone())
+            }
+        };
+        self.tell(mail);
+    }
+
+    fn on_reclaimed(&mut self, token: Token, reclaimed: Reclaimed) {
+        let Some((known_as, points)) = reclaimed else {
+            tracing::info!(lease = %token, "nothing of the lost lease is wanted any more; its work is dropped");
+            self.desk.drop_lease(&token);
+            return self.tell(Mail::Drop(token));
+        };
+        if !self.desk.regain(&token, known_as.clone(), &points) {
+            // This worker leaves.
+            return self.release(known_as, Vec::new());
         }
-        // The reporter lives as long as the runner.
-        self.mail.send(Mail::Drop(token.clone())).ok();
+        tracing::info!(lease = %token, points = points.len(), %known_as, "reclaimed: work of the lost lease is kept");
+        self.tell(Mail::Regain { token, known_as, points });
+    }
+
+    /// Gives back points that others could start at once.
+    fn cede(&mut self, known_as: Token, most: u64) {
+        let called = self.desk.held().called(&known_as);
+        let points = called.map(|token| self.desk.held().cede(&token, most)).unwrap_or_default();
+        if !points.is_empty() {
+            tracing::info!(lease = %known_as, points = points.len(), "points are given back that others can start at once");
+            self.release(known_as, points);
+        }
+    }
+
+    /// Tells the reporter, who lives as long as the runner.
+    fn tell(&self, mail: Mail) {
+        self.mail.send(mail).ok();
+    }
+
+    fn claim(&self) -> Option<Claim> {
+        self.desk.held().claim()
+    }
+
+    fn reclaim(&mut self, Claim { token, known_as, kept }: Claim) {
+        self.ask(|client| async move {
+            let reclaimed = client.reclaim(&known_as, &kept).await?;
+            Ok(Event::Reclaimed(token, reclaimed))
+        });
     }
 
     fn beat(&mut self) {
@@ -381,9 +453,10 @@ impl Runner {
         });
     }
 
-    fn release(&mut self, token: Token) {
+    /// Gives back points of a lease, or all that is left of it.
+    fn release(&mut self, token: Token, points: Vec<u64>) {
         self.releasing += 1;
-        self.ask(|client| async move { client.release(&token).await.map(|()| Event::Released) });
+        self.ask(|client| async move { client.release(&token, points).await.map(|()| Event::Released) });
     }
 
     /// Calls the coordinator in the background.

@@ -1,13 +1,14 @@
-//! Records on their way to the coordinator. Pure: no network, no clock.
+//! Records on their way to the coordinator. Pure, but for the [`Spool`] that holds them: no network, no clock.
 //!
 //! What has gathered for a lease leaves as one batch; a few batches may be on the way at once, and answers come in their
-//! order. Nothing is forgotten before it is acknowledged: after a broken stream the unanswered batches leave again.
+//! order. Nothing is forgotten before it is acknowledged: after a broken stream the unanswered batches leave again. Records of
+//! a lease that was lost wait until it is known whether they are of use under another.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use phasegrid_proto::v1;
-use prost::Message as _;
 
+use super::spool::{Spool, Waiting};
 use crate::client::{Token, Verdict};
 
 /// Batches on the way at once. More records gather meanwhile, so that batches grow when the coordinator is slow.
@@ -16,19 +17,32 @@ const WINDOW: usize = 4;
 const BATCH_BYTES: usize = 1 << 20;
 
 /// All records that are not acknowledged.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
+    spool: Spool,
     /// Not in a batch yet, in the order of arrival.
-    gathered: VecDeque<(Token, u64, v1::Record)>,
+    gathered: VecDeque<(Token, u64, Waiting)>,
     /// Batches, oldest first; the first `sent` of them are on the way.
     batches: VecDeque<Batch>,
     sent: usize,
+    /// Records of lost leases.
+    held_back: HashMap<Token, HeldBack>,
+    /// The coordinator's names of leases that were reclaimed.
+    names: HashMap<Token, Token>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Batch {
     token: Token,
-    points: BTreeMap<u64, Vec<v1::Record>>,
+    points: BTreeMap<u64, Vec<Waiting>>,
+}
+
+/// What waits of a lost lease.
+#[derive(Debug, Default)]
+struct HeldBack {
+    records: Vec<(u64, Waiting)>,
+    /// It was said that nothing of it is on the way any more.
+    told: bool,
 }
 
 /// What an answer said.
@@ -36,17 +50,27 @@ struct Batch {
 pub(super) enum Answered {
     /// So many records of each of these points are durable.
     Durable(Token, Vec<(u64, u64)>),
-    /// The lease has ended; its records are dropped.
+    /// The lease has ended; its records are held back.
     Stale(Token),
 }
 
 impl Outbox {
+    pub(super) fn new(spool: Spool) -> Self {
+        let (gathered, batches, held_back, names) = Default::default();
+        Self { spool, gathered, batches, sent: 0, held_back, names }
+    }
+
+    /// Nothing is to be sent.
     pub(super) fn is_empty(&self) -> bool {
         self.gathered.is_empty() && self.batches.is_empty()
     }
 
     pub(super) fn push(&mut self, token: Token, point: u64, record: v1::Record) {
-        self.gathered.push_back((token, point, record));
+        let waiting = self.spool.keep(record);
+        match self.held_back.get_mut(&token) {
+            Some(lost) => lost.records.push((point, waiting)),
+            None => self.gathered.push_back((token, point, waiting)),
+        }
     }
 
     /// The next batch to send, if one may leave now.
@@ -58,7 +82,7 @@ impl Outbox {
             let batch = self.batch()?;
             self.batches.push_back(batch);
         }
-        let request = self.batches[self.sent].request();
+        let request = self.request(&self.batches[self.sent]);
         self.sent += 1;
         Some(request)
     }
@@ -68,12 +92,14 @@ impl Outbox {
         self.sent = self.sent.checked_sub(1)?;
         let Batch { token, points } = self.batches.pop_front()?;
         Some(match verdict {
-            Verdict::Accepted => Answered::Durable(
-                token,
-                points.into_iter().map(|(point, records)| (point, records.len() as u64)).collect(),
-            ),
+            Verdict::Accepted => {
+                let counts = points.iter().map(|(&point, records)| (point, records.len() as u64)).collect();
+                points.into_values().flatten().for_each(|waiting| self.spool.forget(waiting));
+                Answered::Durable(token, counts)
+            }
             Verdict::Stale => {
-                self.drop_lease(&token);
+                self.hold_back(&token);
+                self.put_aside(Batch { token: token.clone(), points });
                 Answered::Stale(token)
             }
         })
@@ -82,16 +108,76 @@ impl Outbox {
     /// The stream broke: what is unanswered is to be sent again.
     pub(super) fn broken(&mut self) {
         self.sent = 0;
+        let lost: Vec<_> = self.held_back.keys().cloned().collect();
+        lost.iter().for_each(|token| self.hold_back(token));
     }
 
-    /// Forgets a lease, but for batches on the way, whose answers are still to come.
+    /// A lease was lost: its records wait, but for batches on the way, whose answers are still to come.
+    pub(super) fn hold_back(&mut self, token: &Token) {
+        self.held_back.entry(token.clone()).or_default();
+        for batch in self.take_unsent(token) {
+            self.put_aside(batch);
+        }
+    }
+
+    /// Lost leases of which nothing is on the way any more. Each is told once.
+    pub(super) fn settled(&mut self) -> Vec<Token> {
+        let Self { batches, held_back, .. } = self;
+        let is_on_the_way = |token: &Token| batches.iter().any(|batch| batch.token == *token);
+        let news = held_back.iter_mut().filter(|(token, lost)| !lost.told && !is_on_the_way(token));
+        let tell = |(token, lost): (&Token, &mut HeldBack)| {
+            lost.told = true;
+            token.clone()
+        };
+        news.map(tell).collect()
+    }
+
+    /// A lease took the place of the lost one. Records of points that it covers go out under its name.
+    pub(super) fn regain(&mut self, token: &Token, known_as: Token, points: &[u64]) {
+        let mut records = self.held_back.remove(token).unwrap_or_default().records;
+        self.names.insert(token.clone(), known_as);
+        // What came back from the stream was told before what waited here.
+        records.sort_by_key(|(point, waiting)| (*point, waiting.step));
+        for (point, waiting) in records {
+            if points.contains(&point) {
+                self.gathered.push_back((token.clone(), point, waiting));
+            } else {
+                self.spool.forget(waiting);
+            }
+        }
+    }
+
+    /// Forgets a lease, but for batches on the way, whose answers are still to come. One that says that the lease has ended
+    /// is told, and the lease is to be dropped again.
     pub(super) fn drop_lease(&mut self, token: &Token) {
-        self.gathered.retain(|(of, ..)| of != token);
-        let mut position = 0;
-        self.batches.retain(|batch| {
-            position += 1;
-            position <= self.sent || batch.token != *token
-        });
+        let waiting = self.held_back.remove(token).unwrap_or_default().records.into_iter().map(|(_, waiting)| waiting);
+        let unsent = self.take_unsent(token).into_iter().flat_map(|batch| batch.points.into_values().flatten());
+        waiting.chain(unsent).for_each(|waiting| self.spool.forget(waiting));
+        self.names.remove(token);
+    }
+
+    /// What is of a lease and not on the way.
+    fn take_unsent(&mut self, token: &Token) -> Vec<Batch> {
+        let mut taken = Vec::new();
+        for batch in self.batches.split_off(self.sent) {
+            if batch.token == *token { taken.push(batch) } else { self.batches.push_back(batch) }
+        }
+        let mut gathered = Batch { token: token.clone(), points: BTreeMap::new() };
+        for (of, point, waiting) in std::mem::take(&mut self.gathered) {
+            if of == *token {
+                gathered.points.entry(point).or_default().push(waiting);
+            } else {
+                self.gathered.push_back((of, point, waiting));
+            }
+        }
+        taken.push(gathered);
+        taken
+    }
+
+    fn put_aside(&mut self, batch: Batch) {
+        let records =
+            batch.points.into_iter().flat_map(|(point, records)| records.into_iter().map(move |of| (point, of)));
+        self.held_back.entry(batch.token).or_default().records.extend(records);
     }
 
     /// What has gathered for the lease of the oldest record.
@@ -100,27 +186,46 @@ impl Outbox {
         let mut batch = Batch { token: token.clone(), points: BTreeMap::new() };
         let mut bytes = 0;
         while bytes < BATCH_BYTES {
-            let Some((_, point, record)) = self.gathered.pop_front_if(|(token, ..)| *token == batch.token) else {
+            let Some((_, point, waiting)) = self.gathered.pop_front_if(|(token, ..)| *token == batch.token) else {
                 break;
             };
-            bytes += record.encoded_len();
-            batch.points.entry(point).or_default().push(record);
+            bytes += waiting.bytes();
+            batch.points.entry(point).or_default().push(waiting);
         }
         Some(batch)
     }
-}
 
-impl Batch {
-    fn request(&self) -> v1::ReportRequest {
-        let points = self.points.iter();
-        let points = points.map(|(&point, records)| v1::PointRecords { point, records: records.clone() }).collect();
-        v1::ReportRequest { token: self.token.to_string(), points }
+    fn name(&self, token: &Token) -> Token {
+        self.names.get(token).unwrap_or(token).clone()
+    }
+
+    fn request(&self, batch: &Batch) -> v1::ReportRequest {
+        let read = |waiting: &Waiting| match self.spool.read(waiting) {
+            Ok(record) => Some(record),
+            Err(error) => {
+                // The point is found to lack it when it is finished, and is computed again.
+                tracing::error!(%error, step = waiting.step, "a record that waited cannot be read any more");
+                None
+            }
+        };
+        let points = batch.points.iter();
+        let points = points
+            .map(|(&point, records)| v1::PointRecords { point, records: records.iter().filter_map(read).collect() })
+            .collect();
+        v1::ReportRequest { token: self.name(&batch.token).to_string(), points }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
+    use super::super::spool::Limits;
     use super::*;
+
+    fn outbox() -> Outbox {
+        Outbox::new(Spool::new(Limits::default()))
+    }
 
     fn push(outbox: &mut Outbox, token: &str, point: u64, step: u64) {
         outbox.push(Token::new(token), point, v1::Record { step, ..Default::default() });
@@ -138,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_has_gathered_for_a_lease_leaves_as_one_batch_in_rising_steps() {
-        let mut outbox = Outbox::default();
+        let mut outbox = outbox();
         for (token, point, step) in [("a", 2, 0), ("a", 1, 0), ("a", 2, 5), ("b", 9, 0), ("a", 1, 5)] {
             push(&mut outbox, token, point, step);
         }
@@ -151,7 +256,7 @@ mod tests {
 
     #[test]
     fn answers_match_batches_in_order() {
-        let mut outbox = Outbox::default();
+        let mut outbox = outbox();
         for point in 0..2 {
             push(&mut outbox, "a", point, 0);
             push(&mut outbox, "a", point, 1);
@@ -166,7 +271,7 @@ mod tests {
 
     #[test]
     fn only_a_window_of_batches_is_on_the_way() {
-        let mut outbox = Outbox::default();
+        let mut outbox = outbox();
         for point in 0..WINDOW as u64 {
             push(&mut outbox, "a", point, 0);
             outbox.next().unwrap();
@@ -180,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_broken_stream_sends_the_unanswered_again_and_in_order() {
-        let mut outbox = Outbox::default();
+        let mut outbox = outbox();
         for point in 0..3 {
             push(&mut outbox, "a", point, 0);
             outbox.next().unwrap();
@@ -195,22 +300,65 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_lease_is_forgotten_but_its_batches_on_the_way_are_still_matched() {
-        let mut outbox = Outbox::default();
+    fn a_lost_lease_waits_while_others_go_on_and_is_settled_once_nothing_of_it_is_on_the_way() {
+        let (mut outbox, a) = (outbox(), Token::new("a"));
         push(&mut outbox, "a", 0, 0);
         outbox.next().unwrap();
         push(&mut outbox, "a", 1, 0);
         outbox.next().unwrap();
         push(&mut outbox, "a", 2, 0);
         push(&mut outbox, "b", 3, 0);
-        assert_eq!(outbox.answered(Verdict::Stale), Some(Answered::Stale(Token::new("a"))));
-        assert_eq!(outbox.answered(Verdict::Stale), Some(Answered::Stale(Token::new("a"))));
+        assert_eq!(outbox.answered(Verdict::Stale), Some(Answered::Stale(a.clone())));
+        assert_eq!(outbox.settled(), [], "a batch is still to be answered");
+        assert_eq!(outbox.answered(Verdict::Stale), Some(Answered::Stale(a.clone())));
+        assert_eq!((outbox.settled(), outbox.settled()), (vec![a.clone()], vec![]));
+        push(&mut outbox, "a", 0, 5);
+        assert_eq!(short(outbox.next()), Some(("b".into(), vec![(3, vec![0])])));
+        assert_eq!(outbox.next(), None);
+        outbox.regain(&a, Token::new("c"), &[0, 2]);
+        assert_eq!(short(outbox.next()), Some(("c".into(), vec![(0, vec![0, 5]), (2, vec![0])])));
+        outbox.answered(Verdict::Accepted).unwrap();
+        push(&mut outbox, "a", 0, 9);
+        assert_eq!(short(outbox.next()), Some(("c".into(), vec![(0, vec![9])])), "it keeps its new name");
+        outbox.answered(Verdict::Accepted).unwrap();
+        assert_eq!(outbox.answered(Verdict::Stale), Some(Answered::Stale(a)), "and is lost under it");
+    }
+
+    #[test]
+    fn what_was_on_a_broken_stream_of_a_lost_lease_waits_too() {
+        let (mut outbox, a) = (outbox(), Token::new("a"));
+        push(&mut outbox, "a", 0, 0);
+        outbox.next().unwrap();
+        push(&mut outbox, "a", 0, 1);
+        outbox.hold_back(&a);
+        assert_eq!(outbox.settled(), []);
+        outbox.broken();
+        assert_eq!((outbox.settled(), outbox.next()), (vec![a.clone()], None));
+        outbox.regain(&a, Token::new("c"), &[0]);
+        assert_eq!(short(outbox.next()), Some(("c".into(), vec![(0, vec![0, 1])])));
+    }
+
+    #[test]
+    fn a_lease_that_was_dropped_is_forgotten_but_its_batches_on_the_way_are_still_matched() {
+        let (mut outbox, a) = (outbox(), Token::new("a"));
+        for point in 0..2 {
+            push(&mut outbox, "a", point, 0);
+            outbox.next().unwrap();
+        }
+        push(&mut outbox, "a", 2, 0);
+        push(&mut outbox, "b", 3, 0);
+        outbox.drop_lease(&a);
+        for _ in 0..2 {
+            assert_eq!(outbox.answered(Verdict::Stale), Some(Answered::Stale(a.clone())));
+            outbox.drop_lease(&a);
+        }
+        assert_eq!(outbox.settled(), []);
         assert_eq!(short(outbox.next()), Some(("b".into(), vec![(3, vec![0])])));
     }
 
     #[test]
     fn a_full_batch_leaves_room_under_the_message_limit() {
-        let mut outbox = Outbox::default();
+        let mut outbox = outbox();
         let estimate = v1::Estimate { health_reason: "x".repeat(1000), ..Default::default() };
         let record = v1::Record { estimates: vec![estimate; 20], ..Default::default() };
         for _ in 0..100 {

@@ -9,6 +9,7 @@ use tonic::Status;
 
 use super::Event;
 use super::outbox::{Answered, Outbox};
+use super::spool::Spool;
 use crate::client::{Backoff, Client, ClientError, Token, verdict};
 
 /// Messages that are taken in together.
@@ -19,6 +20,10 @@ const GULP: usize = 1024;
 pub(super) enum Mail {
     /// A record to be carried.
     Record { token: Token, point: u64, record: Box<v1::Record> },
+    /// A lease that was lost: its records wait.
+    HoldBack(Token),
+    /// A lease took the place of the lost one, under this name and with these points.
+    Regain { token: Token, known_as: Token, points: Vec<u64> },
     /// A lease whose records nobody wants any more.
     Drop(Token),
 }
@@ -34,8 +39,13 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    pub(super) fn new(client: Arc<Client>, mail: UnboundedReceiver<Mail>, events: UnboundedSender<Event>) -> Self {
-        Self { client, mail, events, outbox: Outbox::default(), backoff: Backoff::default() }
+    pub(super) fn new(
+        client: Arc<Client>,
+        mail: UnboundedReceiver<Mail>,
+        events: UnboundedSender<Event>,
+        spool: Spool,
+    ) -> Self {
+        Self { client, mail, events, outbox: Outbox::new(spool), backoff: Backoff::default() }
     }
 
     pub(super) async fn run(mut self) -> Result<(), ClientError> {
@@ -51,6 +61,7 @@ impl Reporter {
                 Err(status) => {
                     tracing::debug!(%status, "the stream of reports broke");
                     self.outbox.broken();
+                    self.tell_settled();
                     self.client.recover(&status, known, &mut self.backoff).await?;
                 }
             }
@@ -76,7 +87,12 @@ impl Reporter {
                     let answer = answer?.ok_or_else(|| Status::unavailable("the coordinator ended the stream of reports"))?;
                     self.answered(&answer)?;
                 }
-                open = collect(&mut self.mail, &mut self.outbox) => if !open { return Ok(()) },
+                open = collect(&mut self.mail, &mut self.outbox) => {
+                    self.tell_settled();
+                    if !open {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
@@ -91,11 +107,21 @@ impl Reporter {
         };
         // The runner has gone if nobody listens, and the reporter is about to.
         self.events.send(event).ok();
+        self.tell_settled();
         Ok(())
     }
 
+    /// Tells which lost leases may be reclaimed now.
+    fn tell_settled(&mut self) {
+        for token in self.outbox.settled() {
+            self.events.send(Event::Settled(token)).ok();
+        }
+    }
+
     async fn collect(&mut self) -> bool {
-        collect(&mut self.mail, &mut self.outbox).await
+        let open = collect(&mut self.mail, &mut self.outbox).await;
+        self.tell_settled();
+        open
     }
 }
 
@@ -107,6 +133,8 @@ async fn collect(mail: &mut UnboundedReceiver<Mail>, outbox: &mut Outbox) -> boo
     for message in messages {
         match message {
             Mail::Record { token, point, record } => outbox.push(token, point, *record),
+            Mail::HoldBack(token) => outbox.hold_back(&token),
+            Mail::Regain { token, known_as, points } => outbox.regain(&token, known_as, &points),
             Mail::Drop(token) => outbox.drop_lease(&token),
         }
     }

@@ -4,5 +4,6 @@ mod harness;
 
 mod client;
 mod process;
+mod reclaim;
 mod runner;
 mod snapshots;

@@ -96,6 +96,7 @@ async fn a_stale_lease_is_dropped_and_the_worker_goes_on() {
     assert_eq!(reports.next().await, ("stale".into(), vec![(0, vec![0])]));
     coordinator.heartbeat_with(|heartbeat| runs(heartbeat, 0)).await;
     reports.answer(Verdict::Stale);
+    coordinator.reclaim().await.answer(ReclaimResponse::default());
     coordinator.heartbeat_with(|heartbeat| heartbeat.leases.is_empty()).await;
     // The slot becomes free, which takes the end of the endless task.
     coordinator.lease().await.answer(lease("b", 5, [quick(2)]));
@@ -107,14 +108,15 @@ async fn a_stale_lease_is_dropped_and_the_worker_goes_on() {
 }
 
 #[tokio::test]
-async fn a_lease_that_a_heartbeat_drops_is_stopped_without_a_word() {
+async fn a_lease_of_which_nothing_is_to_be_had_any_more_is_stopped() {
     let mut coordinator = Coordinator::start().await;
     let _worker = coordinator.registered(1, SOON).await;
     coordinator.lease().await.answer(lease("cancelled", 0, [endless(0)]));
     let mut reports = coordinator.reports().await;
     reports.acknowledge(&[0]).await;
     let heartbeat = coordinator.heartbeat().await;
-    heartbeat.answer(HeartbeatResponse { dropped_tokens: vec!["cancelled".into()], drain: false });
+    heartbeat.answer(HeartbeatResponse { dropped_tokens: vec!["cancelled".into()], ..Default::default() });
+    coordinator.reclaim().await.answer(ReclaimResponse::default());
     coordinator.lease().await.answer(lease("b", 5, [quick(0)]));
     reports.acknowledge(&[5, 5, 5]).await;
     assert_eq!(completions(&coordinator.finish().await.request), [(5, 3)]);
@@ -206,7 +208,7 @@ async fn a_drained_worker_finishes_what_it_holds_and_leaves() {
     coordinator.lease().await.answer(lease("b", 0, [quick(0), quick(1)]));
     let mut reports = coordinator.reports().await;
     let heartbeat = coordinator.heartbeat().await;
-    heartbeat.answer(HeartbeatResponse { dropped_tokens: vec![], drain: true });
+    heartbeat.answer(HeartbeatResponse { drain: true, ..Default::default() });
     reports.acknowledge(&[0, 0, 0, 1, 1, 1]).await;
     let mut finished = Vec::new();
     while finished.len() < 2 {

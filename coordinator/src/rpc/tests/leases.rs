@@ -43,7 +43,7 @@ async fn finished(clients: &mut Clients, token: &str, point: u64) -> Result<v1::
 }
 
 async fn released(clients: &mut Clients, token: &str) -> Result<(), Status> {
-    clients.workers.release(v1::ReleaseRequest { token: token.to_owned() }).await.map(drop)
+    clients.workers.release(v1::ReleaseRequest { token: token.to_owned(), points: vec![] }).await.map(drop)
 }
 
 fn assert_denied<T: std::fmt::Debug>(outcome: Result<T, Status>) {

@@ -30,7 +30,7 @@ fn a_worker_that_lives_and_makes_no_progress_loses_what_it_started_and_gets_no_m
     let (after, reply) = hang(&mut cluster, &[(hung.lease, &[(1, 0.5)]), (ahead.lease, &[])]);
     // The first heartbeat told of a point that runs; then ten times the ten seconds that it should take.
     assert_eq!(after, 10 + 110);
-    assert_eq!(reply, HeartbeatReply { dropped: vec![hung.lease, ahead.lease], drain: true });
+    assert_eq!(reply, HeartbeatReply { dropped: vec![hung.lease, ahead.lease], drain: true, cede: vec![] });
     assert_eq!(cluster.complete(&hung), Verdict::Stale);
     assert_eq!(cluster.ask("a"), LeaseReply::Drain);
     cluster.register("b", 1);
@@ -66,22 +66,24 @@ fn short_points_have_some_time_at_least() {
     assert_eq!(hang(&mut cluster, &[(grant.lease, &[(1, 0.0)])]).0, 10 + 70);
 }
 
-#[test]
-fn before_there_is_a_pace_there_is_no_telling_and_off_is_off() {
-    let hard_deadline = Some(HardDeadline { factor: 10.0, least: Duration::from_secs(60) });
-    for (hard_deadline, ended) in [(hard_deadline, false), (None, true)] {
-        let mut cluster = Cluster::under(Settings { hard_deadline, ..settings() }).with_worker("a", 1);
-        cluster.create(9);
-        if ended {
-            let grant = cluster.lease("a");
-            cluster.now += Duration::from_secs(10);
-            cluster.complete(&grant);
-        }
-        let grant = cluster.lease("a");
-        for _ in 0..1000 {
-            cluster.pass(50);
-            let held: &[(u64, f64)] = &[(points(&grant)[0], 0.5)];
-            assert_eq!(cluster.beat("a", &[(grant.lease, held)]), Ok(HeartbeatReply::default()));
-        }
+/// A worker that hangs on its first lease, as long as that is its own; at most for so many seconds.
+fn seconds_of_patience(hard_deadline: Option<HardDeadline>, most: u64) -> u64 {
+    let mut cluster = Cluster::under(Settings { hard_deadline, ..settings() }).with_worker("a", 1);
+    cluster.create(9);
+    let grant = cluster.lease("a");
+    let held: &[(u64, f64)] = &[(points(&grant)[0], 0.5)];
+    let lives = |cluster: &mut Cluster| cluster.beat("a", &[(grant.lease, held)]) == Ok(HeartbeatReply::default());
+    let mut seconds = 0;
+    while seconds < most && lives(&mut cluster) {
+        cluster.pass(50);
+        seconds += 50;
     }
+    seconds
+}
+
+#[test]
+fn before_there_is_a_pace_patience_is_the_factor_times_the_least() {
+    let hard_deadline = Some(HardDeadline { factor: 10.0, least: Duration::from_secs(60) });
+    assert_eq!(seconds_of_patience(hard_deadline, 50_000), 650);
+    assert_eq!(seconds_of_patience(None, 50_000), 50_000, "off is off");
 }

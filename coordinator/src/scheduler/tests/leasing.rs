@@ -49,7 +49,10 @@ fn a_draining_worker_gets_no_lease_and_keeps_what_it_holds() {
     let grant = cluster.lease("a");
     cluster.drain("a");
     assert_eq!(cluster.ask("a"), LeaseReply::Drain);
-    assert_eq!(cluster.heartbeat("a", &[grant.lease]), Ok(HeartbeatReply { dropped: vec![], drain: true }));
+    assert_eq!(
+        cluster.heartbeat("a", &[grant.lease]),
+        Ok(HeartbeatReply { dropped: vec![], drain: true, cede: vec![] })
+    );
     assert_eq!(cluster.complete(&grant), Verdict::Accepted);
 }
 
@@ -59,7 +62,10 @@ fn a_worker_that_registers_again_keeps_its_leases_and_drains_no_more() {
     let grant = cluster.lease("a");
     cluster.drain("a");
     cluster.register("a", 2);
-    assert_eq!(cluster.heartbeat("a", &[grant.lease]), Ok(HeartbeatReply { dropped: vec![], drain: false }));
+    assert_eq!(
+        cluster.heartbeat("a", &[grant.lease]),
+        Ok(HeartbeatReply { dropped: vec![], drain: false, cede: vec![] })
+    );
     assert_eq!(cluster.scheduler.workers().next().unwrap().leased, 2);
 }
 

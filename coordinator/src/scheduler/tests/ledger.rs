@@ -10,6 +10,8 @@ use crate::scheduler::{Change, LeaseKey, Points, SweepKey, SweepState};
 pub(crate) struct Ledger {
     sweeps: BTreeMap<SweepKey, SweepSnapshot>,
     changes: Vec<Change>,
+    /// Records that are stored, of leases alive or not.
+    stored: BTreeMap<LeaseKey, BTreeMap<u64, Reported>>,
 }
 
 impl Ledger {
@@ -40,6 +42,20 @@ impl Ledger {
         std::mem::take(&mut self.changes)
     }
 
+    /// What is stored of a lease's records.
+    pub(crate) fn reported(&self, lease: LeaseKey) -> BTreeMap<u64, Reported> {
+        self.stored.get(&lease).cloned().unwrap_or_default()
+    }
+
+    /// Once an attempt has ended, records of others are forgotten.
+    fn forget_other_attempts(&mut self, lease: LeaseKey, point: u64) {
+        for (other, records) in &mut self.stored {
+            if other.sweep == lease.sweep && *other != lease {
+                records.remove(&point);
+            }
+        }
+    }
+
     fn lease(&mut self, key: LeaseKey) -> &mut LeaseSnapshot {
         let sweep = self.sweeps.get_mut(&key.sweep).unwrap();
         sweep.leases.get_mut(&key.epoch).unwrap_or_else(|| panic!("{key:?} has ended"))
@@ -62,8 +78,18 @@ impl Ledger {
                 let lease_state = LeaseSnapshot { worker: worker.clone(), slots: *slots, granted, remain, reported };
                 sweep.leases.insert(lease.epoch, lease_state);
             }
-            Change::Recorded { lease, records } => {
-                let lease = self.lease(*lease);
+            Change::Inherited { lease: key, from, reported } => {
+                assert!(*from < key.epoch && !self.sweeps[&key.sweep].leases.contains_key(from), "a lease that lives");
+                let lease = self.lease(*key);
+                assert!(reported.keys().all(|point| lease.remain.contains(*point)));
+                assert!(lease.reported.is_empty());
+                lease.reported.clone_from(reported);
+                let old = self.stored.entry(LeaseKey { epoch: *from, ..*key }).or_default();
+                assert!(reported.iter().all(|(point, of)| old.remove(point) == Some(*of)), "other records are stored");
+                self.stored.insert(*key, reported.clone());
+            }
+            Change::Recorded { lease: key, records } => {
+                let lease = self.lease(*key);
                 for record in records {
                     assert!(lease.remain.contains(record.point), "a record of a point that is not leased");
                     let before = lease.reported.get(&record.point);
@@ -71,6 +97,8 @@ impl Ledger {
                     let records = before.map_or(0, |before| before.records) + 1;
                     lease.reported.insert(record.point, Reported { records, last_step: record.step });
                 }
+                let reported = lease.reported.clone();
+                self.stored.entry(*key).or_default().extend(reported);
             }
             Change::Ended { lease: key, finished, setbacks, remain } => {
                 let lease = self.lease(*key);
@@ -78,6 +106,8 @@ impl Ledger {
                 let ended = finished.iter().map(|finish| finish.point).chain(setbacks.iter().map(|back| back.point));
                 assert!(ended.clone().all(|point| lease.remain.contains(point) && !remain.contains(point)));
                 lease.remain.clone_from(remain);
+                ended.for_each(|point| self.forget_other_attempts(*key, point));
+                let lease = self.lease(*key);
                 lease.reported.retain(|point, _| remain.contains(*point));
                 let sweep = self.sweeps.get_mut(&key.sweep).unwrap();
                 if remain.is_empty() {

@@ -3,6 +3,7 @@
 
 mod backoff;
 mod breaker;
+mod ceding;
 mod deadline;
 mod expiry;
 mod explain;
@@ -13,6 +14,7 @@ mod outcomes;
 mod pause;
 mod queue;
 pub(crate) mod random;
+mod reclaim;
 mod resources;
 
 use std::time::Duration;
@@ -142,6 +144,15 @@ impl Cluster {
         let held = held.iter().map(|(lease, running)| Held { lease: *lease, running: running.to_vec() }).collect();
         let decision = self.scheduler.on_heartbeat(&id.into(), held, self.now)?;
         Ok(self.apply(decision))
+    }
+
+    /// A worker asks for points of a lost lease, each with the acknowledged records and whether it was computed to its end.
+    pub(crate) fn reclaim(&mut self, id: &str, lost: LeaseKey, kept_points: &[(u64, u64, bool)]) -> Option<Reclaimed> {
+        let kept = |&(point, acknowledged, computed): &_| Kept { point, acknowledged, computed };
+        let kept: Vec<_> = kept_points.iter().map(kept).collect();
+        let reported = self.ledger.reported(lost);
+        let decision = self.scheduler.on_reclaim(&id.into(), lost, &kept, &reported, self.now).ok()?;
+        self.apply(decision)
     }
 
     fn drain(&mut self, id: &str) {

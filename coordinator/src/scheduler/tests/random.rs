@@ -9,7 +9,7 @@ use super::*;
 type Event = (u8, usize, u64);
 
 pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
-    prop::collection::vec((0_u8..16, 0_usize..1000, 0_u64..1000), 1..150)
+    prop::collection::vec((0_u8..18, 0_usize..1000, 0_u64..1000), 1..150)
 }
 
 /// Plays events on a cluster. `played` sees the cluster after each.
@@ -81,6 +81,21 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
                 let priority = i32::try_from(how % 3).unwrap();
                 let prioritised = cluster.scheduler.on_prioritise(SweepKey(1 + how / 3 % 2), priority).unwrap();
                 cluster.apply(prioritised);
+            }
+            (16, Some((holder, grant))) => {
+                let stored = cluster.ledger.reported(grant.lease);
+                let acknowledged = |point| stored.get(&point).map_or(0, |reported| reported.records);
+                let kept = points(&grant).into_iter().map(|point| (point, acknowledged(point), (point + how) % 3 > 0));
+                let kept: Vec<_> = kept.take(1 + who % 5).collect();
+                if let Some(Reclaimed { lease, points }) = cluster.reclaim(&holder, grant.lease, &kept) {
+                    let tasks = points.iter().map(|point| (point, 1)).collect();
+                    leases.push((holder, Grant { lease, tasks }));
+                }
+            }
+            (17, Some((_, grant))) => {
+                let ceded = points(&grant).into_iter().rev().take(1 + who % 3).collect();
+                let ceded = cluster.scheduler.on_cede(grant.lease, &ceded);
+                cluster.apply(ceded);
             }
             _ => {}
         }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::Row;
 
-use super::session::{Connection, Step, Value};
+use super::session::{Connection, Step};
+use super::values::numbers;
 use super::{Fault, int, number, small};
 use crate::scheduler::snapshot::{LeaseSnapshot, Reported, SweepSnapshot};
-use crate::scheduler::{LeaseKey, SweepKey, WorkerId};
+use crate::scheduler::{LeaseKey, Points, SweepKey, WorkerId};
 use crate::store::chunks::{Blobs, Settled};
 use crate::store::encoding::{Unreadable, decode, from_micros, state};
 use crate::store::{StoredSweep, SweepEntry};
@@ -24,7 +25,9 @@ pub(super) async fn sweeps(connection: &mut Connection) -> Result<Vec<StoredSwee
     let [rows, chunks, attempts, leases] = &answers[..] else { unreachable!("each step is answered") };
     let (mut settled, mut attempts) = (settled(chunks)?, by_sweep_and_point(attempts)?);
     let mut leases = leased(leases)?;
-    for row in &connection.pipeline(vec![reported_under(&leases)]).await?.concat() {
+    for row in
+        &connection.pipeline(vec![reported_of(leases.iter().map(|(key, lease)| (*key, &lease.remain)))]).await?.concat()
+    {
         add_reported(row, &mut leases)?;
     }
     let mut sweeps = Vec::with_capacity(rows.len());
@@ -112,25 +115,30 @@ pub(super) fn leased(rows: &[Row]) -> Result<BTreeMap<LeaseKey, LeaseSnapshot>, 
     Ok(leases)
 }
 
-fn reported_under(leases: &BTreeMap<LeaseKey, LeaseSnapshot>) -> Step {
-    let column = |number: &dyn Fn(&LeaseKey, &LeaseSnapshot) -> u64| -> Value {
-        Box::new(leases.iter().map(|(key, lease)| int(number(key, lease))).collect::<Vec<_>>())
-    };
+/// Asks what is stored of the records of points under leases.
+pub(super) fn reported_of<'a>(leases: impl IntoIterator<Item = (LeaseKey, &'a Points)>) -> Step {
+    let leases: Vec<_> = leases.into_iter().collect();
+    let column = |number: &dyn Fn(&(LeaseKey, &Points)) -> u64| numbers(leases.iter().map(number));
     let columns = [
-        column(&|key, _| key.sweep.0),
-        column(&|key, _| key.epoch),
-        column(&|_, lease| lease.remain.min().unwrap_or_default()),
-        column(&|_, lease| lease.remain.max().unwrap_or_default()),
+        column(&|(key, _)| key.sweep.0),
+        column(&|(key, _)| key.epoch),
+        column(&|(_, points)| points.min().unwrap_or_default()),
+        column(&|(_, points)| points.max().unwrap_or_default()),
     ];
     Step::new(include_str!("sql/load_reported.sql"), columns)
 }
 
+/// What is stored of a point under a lease.
+pub(super) fn reported(row: &Row) -> Result<(LeaseKey, u64, Reported), Fault> {
+    let lease = LeaseKey { sweep: key(row)?, epoch: number(row.try_get(1)?)? };
+    let reported = Reported { records: number(row.try_get(3)?)?, last_step: number(row.try_get(4)?)? };
+    Ok((lease, number(row.try_get(2)?)?, reported))
+}
+
 fn add_reported(row: &Row, leases: &mut BTreeMap<LeaseKey, LeaseSnapshot>) -> Result<(), Fault> {
-    let key = LeaseKey { sweep: key(row)?, epoch: number(row.try_get(1)?)? };
+    let (key, point, reported) = reported(row)?;
     let lease = leases.get_mut(&key).ok_or_else(|| Unreadable("records of a lease that is not there".to_owned()))?;
-    let point = number(row.try_get(2)?)?;
     if lease.remain.contains(point) {
-        let reported = Reported { records: number(row.try_get(3)?)?, last_step: number(row.try_get(4)?)? };
         lease.reported.insert(point, reported);
     }
     Ok(())

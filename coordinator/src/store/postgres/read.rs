@@ -6,13 +6,14 @@ use std::ops::RangeInclusive;
 use phasegrid_proto::v1;
 use tokio_postgres::Row;
 
-use super::load::{self, leased, leases_of};
+use super::load::{self, leased, leases_of, reported_of};
 use super::session::{Connection, Step};
 use super::values::{numbers, texts, value};
 use super::{Fault, PostgresReader, number, segments, small, tokens};
 use crate::access::Token;
 use crate::results::TaskResult;
-use crate::scheduler::{LeaseKey, Setback, SweepKey};
+use crate::scheduler::snapshot::Reported;
+use crate::scheduler::{LeaseKey, Points, Setback, SweepKey};
 use crate::store::encoding::from_micros;
 use crate::store::page::{self, Known, LastSetback, Newest, Wanted};
 use crate::store::{History, PastAttempt, Reader, Segment, StoreError, StoredSweep, Unsealed};
@@ -48,6 +49,14 @@ impl Reader for PostgresReader {
 
     fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError> {
         self.ask(async |connection| page(connection, sweep, Wanted { from, limit }).await)
+    }
+
+    fn reported(&mut self, lease: LeaseKey, points: &Points) -> Result<BTreeMap<u64, Reported>, StoreError> {
+        self.ask_once(reported_of([(lease, points)]), |rows| {
+            let reported = rows.iter().map(|row| load::reported(row).map(|(_, point, reported)| (point, reported)));
+            let reported: Result<BTreeMap<_, _>, Fault> = reported.collect();
+            Ok(reported?.into_iter().filter(|(point, _)| points.contains(*point)).collect())
+        })
     }
 
     fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError> {

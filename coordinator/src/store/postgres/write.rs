@@ -1,6 +1,7 @@
 //! Applies a group of writes in one transaction of two round trips: the first begins it, holds the term, reads the chunks
 //! that are touched and does everything else; the second writes the chunks back and commits.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use tokio_postgres::Row;
@@ -8,6 +9,7 @@ use tokio_postgres::Row;
 use super::session::{Connection, Step, Value};
 use super::values::{nullable_text, numbers, texts, value};
 use super::{Fault, PostgresStore, Term, number, segments, tokens};
+use crate::scheduler::snapshot::Reported;
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, WorkerId};
 use crate::store::chunks::{self, Blobs, Chunks};
 use crate::store::encoding::{encode, state_number, to_micros};
@@ -78,6 +80,7 @@ fn apply(write: &Write, now: i64, steps: &mut Vec<Step>) {
         Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
             steps.extend(grant(*lease, worker, *slots, points, *next, now));
         }
+        Write::Schedule(Change::Inherited { lease, from, reported }) => steps.push(inherit(*lease, *from, reported)),
         Write::Schedule(Change::Recorded { lease, records }) => steps.push(record(*lease, records)),
         Write::Schedule(Change::Ended { lease, finished, setbacks, remain }) => {
             end(*lease, finished, setbacks, remain, now, steps);
@@ -120,6 +123,16 @@ fn grant(lease: LeaseKey, worker: &WorkerId, slots: u32, points: &Points, next: 
         Step::new(include_str!("sql/name_worker.sql"), [value(&*worker.0)]),
         Step::new(include_str!("sql/insert_lease.sql"), row),
     ]
+}
+
+fn inherit(lease: LeaseKey, from: u64, reported: &BTreeMap<u64, Reported>) -> Step {
+    let records: u64 = reported.values().map(|reported| reported.records).sum();
+    let points = numbers(reported.keys().copied());
+    let step = Step::new(
+        include_str!("sql/inherit_records.sql"),
+        [value(lease.sweep), points, value(from), value(lease.epoch)],
+    );
+    step.expecting(usize::try_from(records).unwrap_or(usize::MAX), "records of the lost lease are gone")
 }
 
 fn record(lease: LeaseKey, records: &[Measurement]) -> Step {

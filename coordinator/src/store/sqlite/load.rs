@@ -89,7 +89,8 @@ pub(super) fn leases(connection: &Connection, sweep: SweepKey) -> Result<BTreeMa
     Ok(leases)
 }
 
-fn reported(
+/// What is stored of a lease's records of these points.
+pub(super) fn reported(
     connection: &Connection,
     sweep: SweepKey,
     epoch: u64,

@@ -9,7 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Fault, SqliteReader, load, segments, tokens};
 use crate::access::Token;
 use crate::results::TaskResult;
-use crate::scheduler::{LeaseKey, Setback, SweepKey};
+use crate::scheduler::snapshot::Reported;
+use crate::scheduler::{LeaseKey, Points, Setback, SweepKey};
 use crate::store::encoding::from_micros;
 use crate::store::page::{self, Known, LastSetback, Newest, Wanted};
 use crate::store::{History, PastAttempt, Reader, Segment, StoreError, StoredSweep, Unsealed};
@@ -32,6 +33,10 @@ impl Reader for SqliteReader {
 
     fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError> {
         self.ask(|connection| Question { connection, sweep, wanted: Wanted { from, limit } }.page())
+    }
+
+    fn reported(&mut self, lease: LeaseKey, points: &Points) -> Result<BTreeMap<u64, Reported>, StoreError> {
+        self.ask(|connection| load::reported(connection, lease.sweep, lease.epoch, points))
     }
 
     fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError> {

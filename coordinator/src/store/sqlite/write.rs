@@ -1,11 +1,13 @@
 //! Applies a group of writes in one transaction.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{Fault, SqliteStore, segments, tokens};
+use crate::scheduler::snapshot::Reported;
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, WorkerId};
 use crate::store::chunks::{self, Blobs, Chunks};
 use crate::store::encoding::{encode, state_number, to_micros};
@@ -68,6 +70,7 @@ impl Group<'_> {
             Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
                 self.grant(*lease, worker, *slots, points, *next)
             }
+            Write::Schedule(Change::Inherited { lease, from, reported }) => self.inherit(*lease, *from, reported),
             Write::Schedule(Change::Recorded { lease, records }) => self.record(*lease, records),
             Write::Schedule(Change::Ended { lease, finished, setbacks, remain }) => {
                 self.end(*lease, finished, setbacks, remain)
@@ -117,6 +120,18 @@ impl Group<'_> {
         let mut statement = self.connection.prepare_cached(include_str!("sql/live_lease.sql"))?;
         let holder = statement.query_row([lease.sweep.0, lease.epoch], |row| row.get(0)).optional()?;
         holder.ok_or(Fault::Conflict("the lease has ended"))
+    }
+
+    fn inherit(&self, lease: LeaseKey, from: u64, reported: &BTreeMap<u64, Reported>) -> Result<(), Fault> {
+        self.holder(lease)?;
+        let mut statement = self.connection.prepare_cached(include_str!("sql/inherit_records.sql"))?;
+        for (point, reported) in reported {
+            let records = statement.execute(params![lease.sweep.0, point, from, lease.epoch])?;
+            if records as u64 != reported.records {
+                return Err(Fault::Conflict("records of the lost lease are gone"));
+            }
+        }
+        Ok(())
     }
 
     fn record(&self, lease: LeaseKey, records: &[Measurement]) -> Result<(), Fault> {

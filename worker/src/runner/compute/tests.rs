@@ -11,9 +11,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::client::{Client, Leased, Token};
-use crate::runner::held::Held;
 use crate::runner::held::tests::mixed;
+use crate::runner::held::{Held, Sending};
 use crate::runner::shelf;
+use crate::runner::spool::{Limits, Spool};
 use crate::surroundings::TaskEnd;
 
 /// An engine that stacks any tasks.
@@ -37,6 +38,7 @@ fn bench(engine: Engine, width: usize, leases: impl IntoIterator<Item = Leased>)
         baselines: Baselines::new(client, Handle::current()),
         library: None,
         mail,
+        room: Spool::new(Limits::default()).room(),
     };
     (bench, letters)
 }
@@ -49,7 +51,7 @@ fn run_next(bench: &Bench) {
 
 /// Points and outcomes of the first lease that has any.
 fn outcomes(bench: &Bench) -> Vec<(u64, Outcome)> {
-    let (token, outcomes) = bench.desk.held().outcomes().expect("a point has ended");
+    let Sending { token, outcomes, .. } = bench.desk.held().outcomes().expect("a point has ended");
     bench.desk.held().finished(&token);
     outcomes.into_iter().map(|of| (of.point, of.outcome.unwrap())).collect()
 }
@@ -136,7 +138,7 @@ async fn given_up(engine: Engine, device: Device, points: Range<u64>) -> (String
         desk.changed().await;
     }
     let reason = desk.held().given_up().unwrap().to_owned();
-    let (_, outcomes) = desk.held().outcomes().expect("a point has failed");
+    let outcomes = desk.held().outcomes().expect("a point has failed").outcomes;
     (reason, outcomes.into_iter().map(|outcome| outcome.point).collect())
 }
 
@@ -197,7 +199,7 @@ async fn threads_that_wait_are_woken_when_the_lease_is_gone_that_they_wait_for()
         found.send(thread.next(1, |tasks| (stack.borrow_mut())(tasks)).unwrap()[0].point).unwrap();
     });
     ask.recv().unwrap();
-    assert!(desk.drop_lease(&Token::new("a")));
+    desk.drop_lease(&Token::new("a"));
     assert_eq!(find.recv_timeout(Duration::from_secs(60)), Ok(7));
 }
 
@@ -219,7 +221,7 @@ async fn a_snapshot_is_kept_for_whoever_goes_on_and_deleted_once_the_point_is_fi
     let (_folder, library) = shelf::tests::library(Duration::ZERO);
     bench.library = Some(library.clone());
     run_next(&bench);
-    let (token, _) = bench.desk.held().outcomes().unwrap();
+    let token = bench.desk.held().outcomes().unwrap().token;
     let shelves = bench.desk.held().finished(&token);
     assert_eq!(shelves.len(), 1, "the other took no snapshot");
     shelves[0].clear().await;

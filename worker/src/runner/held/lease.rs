@@ -1,4 +1,6 @@
 //! One lease: its points from the queue to their acknowledged outcomes.
+//!
+//! It has its first token for a name here. Once it was lost and reclaimed the coordinator knows it by another.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -6,15 +8,20 @@ use std::sync::Arc;
 use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::v1::{self, outcome::Outcome};
 
-use super::{Assignment, Ended, Stop};
-use crate::client::Token;
+use super::{Assignment, Ended, Sending, Stop};
+use crate::client::{Kept, Token};
 use crate::runner::shelf::Shelf;
 use crate::surroundings::{Start, TaskEnd};
 
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) token: Token,
-    pub(super) stop: Stop,
+    /// The coordinator's name for it.
+    pub(super) known_as: Token,
+    /// For logs, and to tell whether points of two leases are the same.
+    pub(super) sweep: String,
+    /// It was lost, and is not reclaimed yet.
+    lost: Option<Claim>,
     /// Points that are not started, in the lease's order.
     waiting: VecDeque<(u64, Start)>,
     /// The points' snapshots are being looked for.
@@ -23,16 +30,27 @@ pub(super) struct Lease {
     started: BTreeMap<u64, Started>,
     /// Points whose outcome may be sent.
     ready: Vec<Ready>,
-    /// Points whose outcome is on the way, and where the snapshots are that they will not need any more.
-    on_the_way: usize,
-    shelves: Vec<Arc<Shelf>>,
+    /// Points whose outcome is on the way.
+    on_the_way: Vec<Ready>,
     /// Points that were stopped, to be given back.
     stopped: usize,
+}
+
+/// How far a lost lease is from being reclaimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// Records of it are on the way.
+    Unsettled,
+    /// Nothing is on the way but perhaps outcomes.
+    Settled,
+    /// The question is on the way.
+    Asked,
 }
 
 #[derive(Debug, Default)]
 struct Started {
     acknowledged: u64,
+    stop: Stop,
     state: State,
 }
 
@@ -48,23 +66,35 @@ impl Default for State {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ready {
     outcome: v1::Outcome,
+    /// Where the snapshots are that it will not need any more.
     shelf: Option<Arc<Shelf>>,
 }
 
+impl Ready {
+    /// The point, and how many records it has, if it was computed to its end.
+    fn computed(&self) -> Option<(u64, u64)> {
+        match &self.outcome.outcome {
+            Some(Outcome::Completed(v1::Completed { records })) => Some((self.outcome.point, *records)),
+            _ => None,
+        }
+    }
+}
+
 impl Lease {
-    pub(super) fn new(token: Token, looking: bool) -> Self {
+    pub(super) fn new(token: Token, sweep: String, looking: bool) -> Self {
         Self {
+            known_as: token.clone(),
             token,
-            stop: Stop::default(),
+            sweep,
+            lost: None,
             waiting: VecDeque::new(),
             looking,
             started: BTreeMap::new(),
             ready: Vec::new(),
-            on_the_way: 0,
-            shelves: Vec::new(),
+            on_the_way: Vec::new(),
             stopped: 0,
         }
     }
@@ -99,8 +129,14 @@ impl Lease {
     /// Starts the next point.
     pub(super) fn start(&mut self) -> Option<Assignment> {
         let (point, start) = self.waiting.pop_front()?;
-        self.started.insert(point, Started::default());
-        Some(Assignment { token: self.token.clone(), point, start, stop: self.stop.clone() })
+        let stop = Stop::default();
+        self.started.insert(point, Started { stop: stop.clone(), ..Started::default() });
+        Some(Assignment { token: self.token.clone(), point, start, stop })
+    }
+
+    /// Whatever runs of it is to stop.
+    pub(super) fn stop(&self) {
+        self.started.values().for_each(|started| started.stop.raise());
     }
 
     pub(super) fn progress(&mut self, point: u64, share: f64) {
@@ -159,34 +195,98 @@ impl Lease {
     }
 
     /// The outcomes that may be sent, unless others are on the way.
-    pub(super) fn send(&mut self) -> Option<(Token, Vec<v1::Outcome>)> {
-        if self.ready.is_empty() || self.on_the_way > 0 {
+    pub(super) fn send(&mut self) -> Option<Sending> {
+        if self.is_lost() || self.ready.is_empty() || !self.on_the_way.is_empty() {
             return None;
         }
-        self.on_the_way = self.ready.len();
-        let mut outcomes = Vec::with_capacity(self.ready.len());
-        for Ready { outcome, shelf } in self.ready.drain(..) {
-            outcomes.push(outcome);
-            self.shelves.extend(shelf);
-        }
-        Some((self.token.clone(), outcomes))
+        self.on_the_way = std::mem::take(&mut self.ready);
+        Some(Sending {
+            token: self.token.clone(),
+            known_as: self.known_as.clone(),
+            outcomes: self.on_the_way.iter().map(|ready| ready.outcome.clone()).collect(),
+        })
     }
 
-    /// What was on the way has arrived.
+    /// What was on the way has arrived. Returns the snapshots that nobody needs any more.
     pub(super) fn sent(&mut self) -> Vec<Arc<Shelf>> {
-        self.on_the_way = 0;
-        std::mem::take(&mut self.shelves)
+        self.on_the_way.drain(..).filter_map(|ready| ready.shelf).collect()
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// The coordinator says that the lease has ended. What was started of it goes on, if that may still be of use: false
+    /// otherwise.
+    pub(super) fn lose(&mut self) -> bool {
+        self.lost = Some(Claim::Unsettled);
+        (self.looking, self.stopped) = (false, 0);
+        self.waiting.clear();
+        !self.started.is_empty() || self.ready.iter().chain(&self.on_the_way).any(|ready| ready.computed().is_some())
+    }
+
+    /// No record of the lost lease is on the way any more.
+    pub(super) fn settled(&mut self) {
+        if self.lost == Some(Claim::Unsettled) {
+            self.lost = Some(Claim::Settled);
+        }
+    }
+
+    /// The outcomes that were on the way came too late.
+    pub(super) fn came_late(&mut self) {
+        self.ready.append(&mut self.on_the_way);
+    }
+
+    /// What of a lost lease is to be asked for, once nothing of it is on the way.
+    pub(super) fn claim(&mut self) -> Option<Vec<Kept>> {
+        if self.lost != Some(Claim::Settled) || !self.on_the_way.is_empty() {
+            return None;
+        }
+        self.lost = Some(Claim::Asked);
+        let started = self.started.iter().filter_map(|(&point, Started { acknowledged, state, .. })| match state {
+            State::Ended { outcome: Outcome::Failed(_), .. } => None,
+            State::Ended { .. } => Some(Kept { point, acknowledged: *acknowledged, computed: true }),
+            State::Running { .. } => Some(Kept { point, acknowledged: *acknowledged, computed: false }),
+        });
+        let ready = self.ready.iter().filter_map(Ready::computed);
+        let ready = ready.map(|(point, records)| Kept { point, acknowledged: records, computed: true });
+        Some(started.chain(ready).collect())
+    }
+
+    /// Another lease took the place of the lost one, and covers these points. The others are dropped.
+    pub(super) fn regain(&mut self, known_as: Token, points: &[u64]) {
+        (self.known_as, self.lost) = (known_as, None);
+        self.drop_points(|point| !points.contains(&point));
+    }
+
+    /// Drops points in whatever state.
+    pub(super) fn drop_points(&mut self, is_dropped: impl Fn(u64) -> bool) {
+        self.waiting.retain(|(point, _)| !is_dropped(*point));
+        self.started.retain(|point, started| {
+            let dropped = is_dropped(*point);
+            if dropped {
+                started.stop.raise();
+            }
+            !dropped
+        });
+        self.ready.retain(|ready| !is_dropped(ready.outcome.point));
+    }
+
+    /// Takes so many points that wait from the end of the queue.
+    pub(super) fn cede(&mut self, most: usize) -> Vec<u64> {
+        let kept = self.waiting.len().saturating_sub(most);
+        self.waiting.split_off(kept).into_iter().map(|(point, _)| point).collect()
     }
 
     /// Points that have ended and whose end the coordinator is not known to have kept.
     pub(super) fn unacknowledged(&self) -> usize {
         let ended = self.started.values().filter(|started| matches!(started.state, State::Ended { .. }));
-        ended.count() + self.ready.len() + self.on_the_way
+        ended.count() + self.ready.len() + self.on_the_way.len()
     }
 
     /// Nothing runs and nothing is on the way.
     pub(super) fn is_quiet(&self) -> bool {
-        self.started.is_empty() && self.ready.is_empty() && self.on_the_way == 0
+        self.started.is_empty() && self.ready.is_empty() && self.on_the_way.is_empty()
     }
 
     /// All its points are finished.

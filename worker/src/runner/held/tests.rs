@@ -21,7 +21,7 @@ fn task(steps: u64) -> TaskConfig {
     TaskConfig::from_json(&json).unwrap()
 }
 
-fn lease(token: &str, points: Range<u64>) -> Leased {
+pub(super) fn lease(token: &str, points: Range<u64>) -> Leased {
     mixed(token, points, |_| 0)
 }
 
@@ -40,18 +40,18 @@ fn equal(tasks: &[TaskConfig]) -> usize {
     tasks.iter().take_while(|task| task.train.steps == tasks[0].train.steps).count()
 }
 
-fn holding(slots: usize, leases: impl IntoIterator<Item = Leased>) -> Held {
+pub(super) fn holding(slots: usize, leases: impl IntoIterator<Item = Leased>) -> Held {
     let mut held = Held::new(slots);
     leases.into_iter().for_each(|lease| held.take(lease, false));
     held
 }
 
-fn points(assignments: &[Assignment]) -> Vec<u64> {
+pub(super) fn points(assignments: &[Assignment]) -> Vec<u64> {
     assignments.iter().map(|assignment| assignment.point).collect()
 }
 
 /// Starts single points while there are any, at most `threads` of them.
-fn started(held: &mut Held, threads: usize) -> Vec<u64> {
+pub(super) fn started(held: &mut Held, threads: usize) -> Vec<u64> {
     (0..threads).flat_map(|_| points(&held.start(1, alone))).collect()
 }
 
@@ -60,7 +60,7 @@ fn ended(end: TaskEnd, reported: u64) -> Ended {
 }
 
 /// Ends a point whose ensemble it was.
-fn complete(held: &mut Held, token: &Token, point: u64, reported: u64) {
+pub(super) fn complete(held: &mut Held, token: &Token, point: u64, reported: u64) {
     held.end(token, point, ended(TaskEnd::Completed, reported));
     held.free();
 }
@@ -71,7 +71,7 @@ fn stop(held: &mut Held, token: &Token, point: u64) {
 }
 
 fn sent(held: &mut Held) -> Option<Vec<u64>> {
-    held.outcomes().map(|(_, outcomes)| outcomes.iter().map(|outcome| outcome.point).collect())
+    held.outcomes().map(|sending| sending.outcomes.iter().map(|outcome| outcome.point).collect())
 }
 
 #[test]
@@ -156,7 +156,8 @@ fn an_outcome_waits_until_all_its_records_are_durable() {
     assert_eq!(held.outcomes(), None);
     held.acknowledge(&token, 0, 1);
     let outcome = Outcome::Completed(v1::Completed { records: 2 });
-    assert_eq!(held.outcomes(), Some((token.clone(), vec![v1::Outcome { point: 0, outcome: Some(outcome) }])));
+    let outcomes = vec![v1::Outcome { point: 0, outcome: Some(outcome) }];
+    assert_eq!(held.outcomes(), Some(Sending { token: token.clone(), known_as: token.clone(), outcomes }));
     assert_eq!(held.outcomes(), None, "they are on the way");
     assert!(!held.is_empty());
     held.finished(&token);
@@ -186,7 +187,7 @@ fn a_configuration_that_makes_no_sense_fails_for_good_and_the_others_run() {
     range.tasks[1].1 = Err("task.seed: missing".into());
     let mut held = holding(2, [range]);
     let failed = Outcome::Failed(v1::Failed { error: "task.seed: missing".into(), permanent: true });
-    assert_eq!(held.outcomes().unwrap().1, [v1::Outcome { point: 1, outcome: Some(failed) }]);
+    assert_eq!(held.outcomes().unwrap().outcomes, [v1::Outcome { point: 1, outcome: Some(failed) }]);
     assert_eq!(started(&mut held, 2), [0, 2]);
 }
 
@@ -194,8 +195,7 @@ fn a_configuration_that_makes_no_sense_fails_for_good_and_the_others_run() {
 fn a_dropped_lease_stops_its_tasks_and_the_worker_stays_until_they_have() {
     let (mut held, token) = (holding(1, [lease("a", 0..2)]), Token::new("a"));
     let running = held.start(1, alone);
-    assert!(held.drop_lease(&token));
-    assert!(!held.drop_lease(&token));
+    held.drop_lease(&token);
     assert!(running[0].stop.is_raised() && !held.is_empty());
     held.acknowledge(&token, 0, 1);
     stop(&mut held, &token, 0);

@@ -110,6 +110,7 @@ pub(crate) enum Said {
     Report(Reports),
     Finish(Call<FinishRequest, FinishResponse>),
     Release(Call<ReleaseRequest, ReleaseResponse>),
+    Reclaim(Call<ReclaimRequest, ReclaimResponse>),
     FindBaseline(Call<FindBaselineRequest, FindBaselineResponse>),
     StoreBaseline(Call<StoreBaselineRequest, StoreBaselineResponse>),
 }
@@ -178,6 +179,7 @@ impl Coordinator {
         reports: Report -> Reports;
         finish: Finish -> Call<FinishRequest, FinishResponse>;
         release: Release -> Call<ReleaseRequest, ReleaseResponse>;
+        reclaim: Reclaim -> Call<ReclaimRequest, ReclaimResponse>;
         find_baseline: FindBaseline -> Call<FindBaselineRequest, FindBaselineResponse>;
         store_baseline: StoreBaseline -> Call<StoreBaselineRequest, StoreBaselineResponse>;
     }
@@ -296,6 +298,10 @@ impl WorkerService for Ear {
 
     async fn release(&self, request: Request<ReleaseRequest>) -> Result<Response<ReleaseResponse>, Status> {
         self.pass(request, Said::Release).await
+    }
+
+    async fn reclaim(&self, request: Request<ReclaimRequest>) -> Result<Response<ReclaimResponse>, Status> {
+        self.pass(request, Said::Reclaim).await
     }
 
     async fn find_baseline(

@@ -1,0 +1,77 @@
+use super::*;
+
+/// `a` holds all eight points of a sweep, and has started two.
+fn hoard() -> (Cluster, Grant) {
+    let mut cluster = Cluster::with_sweep(10).with_worker("a", 2);
+    let first = cluster.lease("a");
+    cluster.now += Duration::from_secs(2);
+    cluster.complete(&first);
+    let grant = cluster.lease("a");
+    assert_eq!(points(&grant), [2, 3, 4, 5, 6], "five seconds of two slots");
+    (cluster, grant)
+}
+
+#[test]
+fn nothing_is_asked_for_while_nobody_waits() {
+    let (mut cluster, grant) = hoard();
+    assert_eq!(cluster.heartbeat("a", &[grant.lease]).unwrap().cede, []);
+}
+
+#[test]
+fn a_slow_worker_is_asked_for_the_share_of_those_with_nothing_to_do() {
+    let (mut cluster, grant) = hoard();
+    let rest = cluster.lease("a");
+    assert_eq!(points(&rest), [7, 8, 9]);
+    cluster.register("b", 2);
+    assert_eq!(cluster.ask("b"), LeaseReply::Nothing);
+    let asked = cluster.heartbeat("a", &[grant.lease, rest.lease]).unwrap().cede;
+    // Of three and of three that wait, half each, and no less.
+    let expected = [(grant.lease, 2), (rest.lease, 2)].map(|(lease, points)| Cession { lease, points });
+    assert_eq!(asked, expected);
+    let ceded = cluster.scheduler.on_cede(rest.lease, &[8, 9].into_iter().collect());
+    cluster.apply(ceded);
+    assert_eq!(
+        [points(&cluster.lease("b")), points(&cluster.lease("b"))],
+        [[8], [9]],
+        "each its share of what is left"
+    );
+    assert_eq!(cluster.heartbeat("a", &[grant.lease, rest.lease]).unwrap().cede, [], "nobody waits any more");
+    assert_eq!(cluster.complete(&grant), Verdict::Accepted);
+    assert_eq!(cluster.finish(rest.lease, vec![(7, COMPLETED)]), Verdict::Accepted);
+}
+
+#[test]
+fn a_worker_whose_slots_are_full_takes_nothing_from_others() {
+    let (mut cluster, grant) = hoard();
+    let rest = cluster.lease("a");
+    cluster.register("b", 1);
+    assert_eq!(cluster.ask("b"), LeaseReply::Nothing);
+    let ceded = cluster.scheduler.on_cede(rest.lease, &[9].into_iter().collect());
+    cluster.apply(ceded);
+    assert_eq!(points(&cluster.lease("b")), [9]);
+    assert_eq!(cluster.ask("b"), LeaseReply::Nothing, "it asks ahead of need");
+    assert_eq!(cluster.heartbeat("a", &[grant.lease, rest.lease]).unwrap().cede, []);
+}
+
+#[test]
+fn points_that_end_within_a_second_are_not_worth_the_way() {
+    let mut cluster = Cluster::with_sweep(100).with_worker("a", 2);
+    let first = cluster.lease("a");
+    cluster.now += Duration::from_millis(20);
+    cluster.complete(&first);
+    let grant = cluster.lease("a");
+    assert_eq!(points(&grant).len(), 98);
+    cluster.register("b", 2);
+    assert_eq!(cluster.ask("b"), LeaseReply::Nothing);
+    assert_eq!(cluster.heartbeat("a", &[grant.lease]).unwrap().cede, []);
+}
+
+#[test]
+fn a_lease_that_was_ceded_whole_has_ended() {
+    let (mut cluster, grant) = hoard();
+    let ceded = cluster.scheduler.on_cede(grant.lease, &(0..10).collect());
+    cluster.apply(ceded);
+    assert_eq!(cluster.complete(&grant), Verdict::Stale);
+    let again = cluster.scheduler.on_cede(grant.lease, &(0..10).collect());
+    assert_eq!(again.changes, []);
+}

@@ -1,0 +1,109 @@
+use super::*;
+
+/// A sweep of six points of which `a` held three and was not heard of any more; `b` is there.
+fn lost() -> (Cluster, Grant) {
+    let mut cluster = Cluster::with_sweep(6).with_worker("a", 3).with_worker("b", 3);
+    let grant = cluster.lease("a");
+    assert_eq!(points(&grant), [0, 1, 2]);
+    cluster.report(grant.lease, &[(0, 0), (0, 1), (1, 0)]).unwrap();
+    cluster.pass(61);
+    cluster.register("a", 3);
+    cluster.register("b", 3);
+    (cluster, grant)
+}
+
+#[test]
+fn what_nobody_has_taken_is_the_workers_again_with_its_records() {
+    let (mut cluster, grant) = lost();
+    let reclaimed = cluster.reclaim("a", grant.lease, &[(0, 2, true), (1, 1, false)]).unwrap();
+    assert_eq!(reclaimed.points.iter().collect::<Vec<_>>(), [0, 1]);
+    let lease = reclaimed.lease;
+    assert_eq!(cluster.report(grant.lease, &[(0, 2)]), Ok(Verdict::Stale));
+    // Records that were on the way are sent again; those that arrived count once.
+    assert_eq!(cluster.report(lease, &[(0, 1), (0, 2)]), Ok(Verdict::Accepted));
+    let finished = cluster.finish(lease, vec![(0, Outcome::Completed { records: 3 })]);
+    assert_eq!((finished, cluster.progress().finished), (Verdict::Accepted, 1));
+    assert_eq!(points(&cluster.lease("b")), [2, 3], "what was not reclaimed is pending");
+}
+
+#[test]
+fn asked_twice_the_answer_is_the_same() {
+    let (mut cluster, grant) = lost();
+    let first = cluster.reclaim("a", grant.lease, &[(0, 2, true)]);
+    assert!(first.is_some());
+    cluster.ledger.take_changes();
+    assert_eq!(cluster.reclaim("a", grant.lease, &[(0, 2, true)]), first);
+    assert_eq!(cluster.ledger.take_changes(), []);
+}
+
+#[test]
+fn what_was_computed_is_had_from_whoever_holds_it_and_what_still_runs_is_not() {
+    let (mut cluster, grant) = lost();
+    let other = cluster.lease("b");
+    assert_eq!(points(&other), [0, 1, 2]);
+    let reclaimed = cluster.reclaim("a", grant.lease, &[(0, 2, true), (1, 1, false)]).unwrap();
+    assert_eq!(reclaimed.points.iter().collect::<Vec<_>>(), [0]);
+    assert_eq!(cluster.heartbeat("b", &[other.lease]).unwrap().dropped, [other.lease]);
+    // The other worker goes on with the rest in the same way.
+    let rest = cluster.reclaim("b", other.lease, &[(0, 0, true), (1, 0, false), (2, 0, false)]).unwrap();
+    assert_eq!(rest.points.iter().collect::<Vec<_>>(), [1, 2], "what was reclaimed as computed stays");
+    assert_eq!(cluster.finish(reclaimed.lease, vec![(0, Outcome::Completed { records: 2 })]), Verdict::Accepted);
+}
+
+#[test]
+fn a_point_that_finished_elsewhere_stays_so() {
+    let (mut cluster, grant) = lost();
+    let other = cluster.lease("b");
+    cluster.complete(&other);
+    assert_eq!(cluster.reclaim("a", grant.lease, &[(0, 0, true)]), None);
+}
+
+#[test]
+fn nobody_reclaims_what_was_never_his() {
+    let (mut cluster, grant) = lost();
+    assert_eq!(cluster.reclaim("b", grant.lease, &[(0, 0, true)]), None, "it was another worker's");
+    assert_eq!(cluster.reclaim("a", grant.lease, &[(3, 0, true)]), None, "it was not in the lease");
+    let never = LeaseKey { epoch: 9, ..grant.lease };
+    assert_eq!(cluster.reclaim("a", never, &[(0, 0, true)]), None);
+}
+
+#[test]
+fn a_point_whose_acknowledged_records_are_gone_is_computed_again() {
+    let (mut cluster, grant) = lost();
+    let other = cluster.lease("b");
+    cluster.finish(other.lease, vec![(0, failed("a failure", false))]);
+    let released = cluster.scheduler.on_release(other.lease);
+    cluster.apply(released);
+    let reclaimed = cluster.reclaim("a", grant.lease, &[(0, 2, true), (1, 1, true)]).unwrap();
+    assert_eq!(reclaimed.points.iter().collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_sweep_that_was_cancelled_gives_nothing_back() {
+    let (mut cluster, grant) = lost();
+    let cancelled = cluster.scheduler.on_cancel(SweepKey(1)).unwrap();
+    cluster.apply(cancelled);
+    assert_eq!(cluster.reclaim("a", grant.lease, &[(0, 2, true)]), None);
+}
+
+#[test]
+fn a_point_that_waits_after_its_loss_need_not_wait() {
+    let mut cluster = Cluster::under(Settings { retry_backoff: Duration::from_secs(300), ..settings() });
+    cluster.create(1);
+    cluster.register("a", 1);
+    let grant = cluster.lease("a");
+    cluster.pass(61);
+    cluster.register("a", 1);
+    let reclaimed = cluster.reclaim("a", grant.lease, &[(0, 0, true)]).unwrap();
+    assert_eq!(cluster.scheduler.next_return(), None);
+    assert_eq!(cluster.finish(reclaimed.lease, vec![(0, COMPLETED)]), Verdict::Accepted);
+    assert_eq!(cluster.state(), SweepState::Completed);
+}
+
+#[test]
+fn a_worker_that_hangs_gets_back_what_it_has_computed_and_not_what_runs() {
+    let (mut cluster, grant) = lost();
+    cluster.drain("a");
+    let reclaimed = cluster.reclaim("a", grant.lease, &[(0, 2, true), (1, 1, false)]).unwrap();
+    assert_eq!(reclaimed.points.iter().collect::<Vec<_>>(), [0]);
+}

@@ -1,0 +1,61 @@
+//! Work that goes back and forth between workers: what a worker lost and has worked on, it reclaims; what it has not started
+//! and others could start at once, it cedes.
+
+use super::desk::{Desk, say, write};
+use super::workers::parse;
+use super::{Coordinator, Kept, ReclaimedLease, Refusal};
+use crate::scheduler::{Points, WorkerId};
+
+/// Points of one call; no lease has so many.
+const MOST_POINTS: usize = 1 << 16;
+
+impl Coordinator {
+    /// A worker asks for the points of a lease that it lost, on which it has worked on: the lease that takes its place, or
+    /// none, if nothing of it is to be had any more. May be repeated.
+    ///
+    /// # Errors
+    /// If the worker is unknown, or the token is none.
+    pub async fn reclaim(&self, worker: &str, token: &str, kept: Vec<Kept>) -> Result<Option<ReclaimedLease>, Refusal> {
+        self.speak_for(worker)?;
+        let token = parse(token)?;
+        check_number(kept.len())?;
+        let Some(lost) = self.decide(move |desk, _| say(desk.lease(&token))).await? else { return Ok(None) };
+        let with_records: Points = kept.iter().filter(|kept| kept.acknowledged > 0).map(|kept| kept.point).collect();
+        let reported = self.read(move |reader| reader.reported(lost, &with_records)).await?;
+        let (claim, worker) = (self.claim(), WorkerId::from(worker));
+        self.decide(move |desk: &mut Desk, now| {
+            // The token may have been revoked meanwhile.
+            claim.to_worker(&worker.0)?;
+            let (writes, reclaimed) = write(desk.scheduler.on_reclaim(&worker, lost, &kept, &reported, now)?)?;
+            let lease = reclaimed.and_then(|reclaimed| {
+                let token = desk.token(reclaimed.lease)?.to_string();
+                Some(ReclaimedLease { token, points: reclaimed.points.iter().collect() })
+            });
+            Ok((writes, lease))
+        })
+        .await
+    }
+
+    /// A worker gives back points of a lease that it has not started. Those that the lease does not hold are left alone.
+    ///
+    /// # Errors
+    /// If the token is none.
+    pub async fn cede(&self, token: &str, points: &[u64]) -> Result<(), Refusal> {
+        let token = parse(token)?;
+        check_number(points.len())?;
+        let points: Points = points.iter().copied().collect();
+        let claim = self.claim();
+        self.decide(move |desk, _| match claim.to(desk, &token)? {
+            Some(lease) => write(desk.scheduler.on_cede(lease, &points)),
+            None => say(()),
+        })
+        .await
+    }
+}
+
+fn check_number(points: usize) -> Result<(), Refusal> {
+    if points <= MOST_POINTS {
+        return Ok(());
+    }
+    Err(Refusal::InvalidArgument(format!("points: at most {MOST_POINTS} are accepted")))
+}
