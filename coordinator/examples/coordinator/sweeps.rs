@@ -18,23 +18,8 @@ pub(crate) async fn client(url: &str) -> Result<SweepServiceClient<Channel>> {
 /// Submits a sweep of as many tasks, rounded up to whole cells. Returns its id and how many there are.
 pub(crate) async fn submit(client: &mut SweepServiceClient<Channel>, tasks: u64) -> Result<(String, u64)> {
     let seeds = tasks.div_ceil(CELLS);
-    let source = format!(
+    let rest = format!(
         r#"
-        name = "trivial"
-        [task.data]
-        kind = "modular"
-        operation = "add"
-        modulus = 7
-        train_fraction = 0.5
-        [task.model]
-        kind = "quadratic"
-        width = 8
-        [task.train]
-        optimizer = "adam"
-        learning_rate = 1e-3
-        batch_size = "full"
-        steps = 100
-        loss = "mse"
         [task]
         checkpoints = [100]
         [axes]
@@ -46,6 +31,7 @@ pub(crate) async fn submit(client: &mut SweepServiceClient<Channel>, tasks: u64)
         y = "train.weight_decay"
         "#
     );
+    let source = phasegrid_tests::sweeps::trivial("trivial", &rest);
     let request = v1::CreateSweepRequest { request_id: "bench".to_owned(), source, ..Default::default() };
     let sweep = client.create_sweep(request).await?.into_inner().sweep.ok_or("no sweep")?;
     Ok((sweep.id, seeds * CELLS))

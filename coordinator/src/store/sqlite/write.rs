@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::{Fault, SqliteStore, tokens};
+use super::{Fault, SqliteStore};
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, WorkerId};
 use crate::store::chunks::{self, Blobs, Chunks};
 use crate::store::encoding::{encode, state_number, to_micros};
@@ -29,7 +29,7 @@ fn commit(connection: &mut Connection, writes: &[Write], now: i64) -> Result<(),
 }
 
 /// A transaction under way.
-struct Group<'a> {
+pub(super) struct Group<'a> {
     connection: &'a Connection,
     now: i64,
 }
@@ -63,7 +63,7 @@ impl Group<'_> {
             Write::Content { digest, sweep, point } => {
                 self.execute(include_str!("sql/name_content.sql"), params![digest, sweep.0, point]).map(drop)
             }
-            Write::Access(change) => tokens::apply(self.connection, change),
+            Write::Access(change) => self.change_access(change),
             Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
                 self.grant(*lease, worker, *slots, points, *next)
             }
@@ -87,12 +87,17 @@ impl Group<'_> {
         }
     }
 
-    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, Fault> {
+    pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, Fault> {
         Ok(self.connection.prepare_cached(sql)?.execute(params)?)
     }
 
     /// Executes a guarded statement, which must change a row.
-    fn expect_one(&self, sql: &str, params: impl rusqlite::Params, otherwise: &'static str) -> Result<(), Fault> {
+    pub(super) fn expect_one(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        otherwise: &'static str,
+    ) -> Result<(), Fault> {
         if self.execute(sql, params)? == 1 { Ok(()) } else { Err(Fault::Conflict(otherwise)) }
     }
 
