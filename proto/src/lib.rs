@@ -3,10 +3,12 @@
 //! - [`v1`]: the messages and services, generated from `phasegrid/v1/*.proto`, which are the specification.
 //! - [`task`]: a task's configuration, which crosses the wire as canonical JSON and names the task's result by content.
 //! - [`connection`]: how clients and workers come to a coordinator.
+//! - [`duration`]: spans of time as people write them.
 //! - [`place`]: where snapshots of long tasks are kept, and records of finished ones; [`objects`]: the object store there.
 //! - [`theory`]: what is known of a task without running it.
 
 pub mod connection;
+pub mod duration;
 pub mod objects;
 pub mod place;
 pub mod task;

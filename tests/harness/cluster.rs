@@ -48,8 +48,14 @@ impl Cluster {
     /// Two coordinators on a PostgreSQL database, the first of which leads.
     #[must_use]
     pub fn of_two_on(database: &str, lease_time: &'static str) -> Self {
+        Self::of_two_with_settings(database, [("LEASE_TIME", lease_time)])
+    }
+
+    /// Two coordinators on a PostgreSQL database, with these settings.
+    #[must_use]
+    pub fn of_two_with_settings<const N: usize>(database: &str, settings: [(&'static str, &'static str); N]) -> Self {
         let store = ["--store".to_owned(), database.to_owned()];
-        Self::of(2, Folder::new(), store, vec![("LEASE_TIME", lease_time)])
+        Self::of(2, Folder::new(), store, settings.to_vec())
     }
 
     fn of(count: u32, folder: Folder, store: [String; 2], settings: Vec<(&'static str, &'static str)>) -> Self {
@@ -86,6 +92,11 @@ impl Cluster {
     /// The coordinator's process; of several, that of the first.
     pub fn coordinator(&mut self) -> &mut Process {
         &mut self.coordinators[0]
+    }
+
+    /// The processes of all coordinators.
+    pub fn coordinators(&mut self) -> &mut [Process] {
+        &mut self.coordinators
     }
 
     /// The process of the coordinator that leads, when one does.

@@ -28,13 +28,14 @@ enum State {
 }
 
 impl Link {
-    /// A link to the server at this URL, which need not be there yet.
+    /// A link to the server at this URL or address, which need not be there yet.
     ///
     /// # Panics
     /// If the machine has no port to spare.
     #[must_use]
     pub fn to(url: &str) -> Self {
-        let server: SocketAddr = url.trim_start_matches("http://").parse().expect("a server has an address and a port");
+        let address = url.trim_start_matches("http://");
+        let server: SocketAddr = address.parse().expect("a server has an address and a port");
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port to spare");
         let address = listener.local_addr().expect("a listener has an address");
         let shared = Arc::new(Mutex::new(Shared { state: State::Whole, ends: Vec::new() }));
@@ -49,6 +50,12 @@ impl Link {
             }
         });
         link
+    }
+
+    /// Where it begins.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What to connect to.

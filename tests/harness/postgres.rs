@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use crate::process::{children, lives};
+use crate::{Link, wait};
 
 /// PostgreSQL refuses to run as root; then it runs as the user whom no file belongs to.
 const NOBODY: u32 = 65534;
@@ -66,7 +70,19 @@ impl Postgres {
     /// The URL of a database.
     #[must_use]
     pub fn url(&self, name: &str) -> String {
-        format!("postgres://{USER}@127.0.0.1:{}/{name}", self.port)
+        format!("postgres://{USER}@{}/{name}", self.address())
+    }
+
+    /// The URL of a database that is reached through a link to [`Postgres::address`].
+    #[must_use]
+    pub fn url_through(&self, link: &Link, name: &str) -> String {
+        format!("postgres://{USER}@{}/{name}", link.address())
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// Executes SQL, and returns what it answers: a line a row, columns parted by `|`.
@@ -98,6 +114,23 @@ impl Postgres {
     /// If it does not run.
     pub fn crash(&self) {
         self.run("pg_ctl", &["--wait", "--pgdata=data", "-m", "immediate", "stop"]);
+    }
+
+    /// Kills the server with all its processes, none of which can say or tidy up anything: SIGKILL.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn kill(&self) {
+        let lock = self.folder.join("data/postmaster.pid");
+        let text = std::fs::read_to_string(&lock).expect("a running server has a lock file");
+        let server: u32 = text.lines().next().and_then(|line| line.parse().ok()).expect("it names the process");
+        // Frozen first, so that it starts no others meanwhile.
+        signal(server, Signal::STOP);
+        let processes: Vec<u32> = children(server).into_iter().chain([server]).collect();
+        processes.iter().for_each(|id| signal(*id, Signal::KILL));
+        wait::until("the server is gone", || (!processes.iter().any(|id| lives(*id))).then_some(()));
+        // As long as nobody has waited for the process, another server would take it for one that runs.
+        std::fs::remove_file(lock).expect("the folder is ours");
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> String {
@@ -150,6 +183,12 @@ fn as_nobody(command: &mut Command) {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+fn signal(id: u32, signal: Signal) {
+    let id = i32::try_from(id).ok().and_then(Pid::from_raw).expect("processes have positive ids");
+    // One that has just ended by itself is as good as killed.
+    let _ = kill_process(id, signal);
 }
 
 /// Where PostgreSQL's binaries are.

@@ -69,6 +69,16 @@ impl Process {
         self.wait();
     }
 
+    /// Lets the process do nothing until it is thawed, without its knowing: SIGSTOP.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a frozen process go on, as if no time had passed.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Waits for the process to end by itself.
     ///
     /// # Panics
@@ -94,9 +104,7 @@ impl Process {
     /// If there is no `/proc` to read them from.
     #[must_use]
     pub fn children(&self) -> Vec<u32> {
-        let processes = fs::read_dir("/proc").expect("processes are listed in /proc").flatten();
-        let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        ids.filter(|id| parent(*id) == Some(self.child.id())).collect()
+        children(self.child.id())
     }
 
     fn signal(&self, signal: Signal) {
@@ -123,6 +131,13 @@ impl Drop for Process {
             }
         }
     }
+}
+
+/// The processes that one has started and that have not ended.
+pub(crate) fn children(id: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("processes are listed in /proc").flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|child| parent(*child) == Some(id)).collect()
 }
 
 /// The id of a process's parent; `None` if the process has ended.

@@ -60,3 +60,31 @@ y = "train.weight_decay"
 
 /// Records of one point of [`quadratic`].
 pub const RECORDS: usize = 9;
+
+/// A sweep file for tests of the coordinator alone: its smallest tasks, which nobody computes. `rest` follows the table of
+/// training, with the checkpoints and the axes.
+#[must_use]
+pub fn trivial(name: &str, rest: &str) -> String {
+    format!(
+        r#"name = "{name}"
+
+[task.data]
+kind = "modular"
+operation = "add"
+modulus = 7
+train_fraction = 0.5
+
+[task.model]
+kind = "quadratic"
+width = 8
+
+[task.train]
+optimizer = "adam"
+learning_rate = 1e-3
+batch_size = "full"
+steps = 100
+loss = "mse"
+
+{rest}"#
+    )
+}

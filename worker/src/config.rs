@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use config::{Environment, File, FileFormat, Value};
 use phasegrid_proto::connection::{self, ConnectionError, Credentials, URLS};
+use phasegrid_proto::duration::{self, DURATIONS};
 use phasegrid_proto::place::{PLACES, Place};
 use phasegrid_proto::task::Problem;
 
@@ -20,8 +21,6 @@ use crate::snapshots::SnapshotSettings;
 
 /// Everything that can be set.
 const KEYS: &str = "coordinator, ca, token_file, device, slots, name, snapshots, snapshot_interval, log, log_format";
-/// A snapshot less often than this saves nobody any work.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The flags, which win over the environment and the file.
 #[derive(Clone, Debug, Default, clap::Parser)]
@@ -208,12 +207,9 @@ impl Settings {
             name: keys.read("name", "1 to 100 characters of A-Z a-z 0-9 . _ -", name, identity::default_name),
             snapshots: SnapshotSettings {
                 place: keys.read("snapshots", PLACES, |text| text.parse::<Place>().ok().map(Some), || None),
-                interval: keys.read(
-                    "snapshot_interval",
-                    "a duration up to 365 days as in \"500ms\", \"30s\", \"2m\", \"1h\" or a number of seconds",
-                    duration,
-                    || Duration::from_secs(10),
-                ),
+                interval: keys.read("snapshot_interval", &format!("a duration {DURATIONS}"), duration::parse, || {
+                    Duration::from_secs(10)
+                }),
             },
             log: keys.read(
                 "log",
@@ -284,20 +280,6 @@ fn slots(text: &str) -> Option<Option<u32>> {
 
 fn name(text: &str) -> Option<String> {
     identity::is_name(text).then(|| text.to_owned())
-}
-
-/// A number with a unit, or seconds.
-fn duration(text: &str) -> Option<Duration> {
-    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[number.len()..] {
-        "ms" => 1e-3,
-        "s" | "" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    let seconds: f64 = number.parse().ok()?;
-    Duration::try_from_secs_f64(seconds * unit).ok().filter(|duration| *duration <= LONGEST_INTERVAL)
 }
 
 fn log(text: &str) -> Option<String> {

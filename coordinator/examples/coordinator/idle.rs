@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use phasegrid_proto::v1;
 use tokio::sync::Semaphore;
 
-use crate::server::Server;
+use crate::server::{Server, Way};
 use crate::{Result, bench, sweeps, worker};
 
 /// Workers that connect at the same time.
@@ -23,13 +23,13 @@ struct Seen {
 pub(crate) async fn run(folder: &Path, workers: u64, time: Duration) -> Result<()> {
     let data = tempfile::tempdir_in(folder)?;
     let server = Server::start(data.path())?;
-    let mut client = sweeps::client(&server.url).await?;
+    let mut client = sweeps::client(&server.people).await?;
     let (id, _) = sweeps::submit(&mut client, 100 * workers).await?;
     let start = Instant::now();
     let gate = Arc::new(Semaphore::new(JOINING));
     let end = start + time;
     let holding: Vec<_> = (0..workers)
-        .map(|number| tokio::spawn(hold(server.url.clone(), format!("w{number}"), Arc::clone(&gate), end)))
+        .map(|number| tokio::spawn(hold(server.workers.clone(), format!("w{number}"), Arc::clone(&gate), end)))
         .collect();
     let mut seen = Vec::new();
     for worker in holding {
@@ -53,9 +53,9 @@ pub(crate) async fn run(folder: &Path, workers: u64, time: Duration) -> Result<(
 }
 
 /// Takes a lease and keeps it until the end.
-async fn hold(url: String, worker_id: String, gate: Arc<Semaphore>, end: Instant) -> Result<Seen> {
+async fn hold(way: Way, worker_id: String, gate: Arc<Semaphore>, end: Instant) -> Result<Seen> {
     let joining = gate.acquire().await?;
-    let (mut client, terms) = worker::join(&url, &worker_id).await?;
+    let (mut client, terms) = worker::join(&way, &worker_id).await?;
     let request = v1::LeaseRequest { worker_id: worker_id.clone(), wait: None };
     let lease = client.lease(request).await?.into_inner().lease.ok_or("no lease")?;
     drop(joining);

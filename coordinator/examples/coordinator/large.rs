@@ -16,7 +16,7 @@ const RANGE: u64 = 1 << 18;
 pub(crate) async fn run(folder: &Path, points: u64) -> Result<()> {
     let data = tempfile::tempdir_in(folder)?;
     let server = Server::start(data.path())?;
-    let mut client = sweeps::client(&server.url).await?;
+    let mut client = sweeps::client(&server.people).await?;
     let start = Instant::now();
     let (id, points) = sweeps::submit(&mut client, points).await?;
     bench(&format!("submit_{points}_points"), start.elapsed().as_secs_f64(), "s");
@@ -29,7 +29,7 @@ pub(crate) async fn run(folder: &Path, points: u64) -> Result<()> {
     server.kill()?;
     let start = Instant::now();
     let server = Server::start(data.path())?;
-    let mut client = sweeps::client(&server.url).await?;
+    let mut client = sweeps::client(&server.people).await?;
     let progress = sweeps::progress(&mut client, &id).await?;
     bench(&format!("restart_{points}_points"), start.elapsed().as_secs_f64(), "s");
     bench(&format!("restart_{points}_points_memory"), server.peak_memory()?, "MB");

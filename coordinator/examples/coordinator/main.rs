@@ -1,8 +1,8 @@
 //! Measures the coordinator under simulated workers: `make bench-coordinator`.
 //!
 //! The coordinator is a process of its own, this program started again as `serve` with all that the command line of
-//! `phasegrid` does: SQLite with durable commits in a real folder, real sockets. The workers live in this process, speak
-//! the real protocol and compute nothing. One `bench NAME VALUE UNIT` line a figure on stdout, talk on stderr.
+//! `phasegrid` does: SQLite with durable commits in a real folder, real sockets, TLS with certificates as `init-cluster`
+//! makes them, and tokens. The workers live in this process, speak the real protocol and compute nothing. One `bench NAME VALUE UNIT` line a figure on stdout, talk on stderr.
 
 mod disk;
 mod idle;
@@ -20,13 +20,25 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use server::Door;
+use throughput::Load;
+
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(Parser)]
 struct Args {
-    /// How many workers, run after run
+    /// How many workers, run after run, over TLS and with a token
     #[arg(long, value_delimiter = ',', default_value = "1,4,16,256")]
     workers: Vec<u64>,
+    /// How many workers in a run without TLS, for comparison; 0 leaves it out
+    #[arg(long, default_value_t = 16)]
+    plain: u64,
+    /// How many workers in a run in which each message has few records; 0 leaves it out
+    #[arg(long, default_value_t = 16)]
+    small: u64,
+    /// Records of a message in that run; in the others it has all of a lease
+    #[arg(long, default_value_t = 32)]
+    small_records: usize,
     /// Trivial tasks of each run
     #[arg(long, default_value_t = 1_000_000)]
     tasks: u64,
@@ -57,7 +69,8 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("serve") {
+    // The same program as the command line of `phasegrid`, for what a cluster is made of.
+    if matches!(std::env::args().nth(1).as_deref(), Some("serve" | "init-cluster" | "token")) {
         return phasegrid_coordinator::cli::main();
     }
     match work(&Args::parse()) {
@@ -84,14 +97,25 @@ fn work(args: &Args) -> Result<()> {
     if args.records {
         return runtime.block_on(records::run(&args.folder, args.recorded));
     }
-    for (run, workers) in args.workers.iter().enumerate() {
-        let last = run + 1 == args.workers.len();
-        runtime.block_on(throughput::run(&args.folder, *workers, args.tasks, last))?;
+    for load in loads(args) {
+        runtime.block_on(load.run(&args.folder, args.tasks))?;
     }
     runtime.block_on(records::run(&args.folder, args.recorded))?;
     runtime.block_on(large::run(&args.folder, args.points))?;
     peers::run(args.hyperqueue.as_deref(), "peer_hyperqueue.py")?;
     peers::run(args.dask.as_deref(), "peer_dask.py")
+}
+
+/// The runs of trivial tasks. The table is read once, after the last of those that nothing distinguishes.
+fn loads(args: &Args) -> Vec<Load> {
+    let secured = |workers: u64| Load { workers, door: Door::Secured, at_most: usize::MAX, table: false };
+    let mut loads: Vec<_> = args.workers.iter().map(|workers| secured(*workers)).collect();
+    if let Some(last) = loads.last_mut() {
+        last.table = true;
+    }
+    loads.extend((args.small > 0).then(|| Load { at_most: args.small_records, ..secured(args.small) }));
+    loads.extend((args.plain > 0).then(|| Load { door: Door::Open, ..secured(args.plain) }));
+    loads
 }
 
 /// Prints a figure.

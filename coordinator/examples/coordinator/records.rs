@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::server::Server;
+use crate::server::{Server, Way};
 use crate::worker::{self, Client};
 use crate::{Result, bench, sweeps};
 
@@ -33,11 +33,11 @@ pub(crate) async fn run(folder: &Path, tasks: u64) -> Result<()> {
     bench("disk_write", write_rate(folder)?, "MB/s");
     let data = tempfile::tempdir_in(folder)?;
     let server = Server::start(data.path())?;
-    let mut client = sweeps::client(&server.url).await?;
+    let mut client = sweeps::client(&server.people).await?;
     let (_, tasks) = sweeps::submit(&mut client, tasks).await?;
     let (start, processor) = (Instant::now(), server.processor()?);
     let workers: Vec<_> =
-        (0..WORKERS).map(|number| tokio::spawn(work(server.url.clone(), format!("r{number}")))).collect();
+        (0..WORKERS).map(|number| tokio::spawn(work(server.workers.clone(), format!("r{number}")))).collect();
     let mut finished = 0;
     for worker in workers {
         finished += worker.await??;
@@ -125,8 +125,8 @@ fn write_rate(folder: &Path) -> Result<f64> {
 }
 
 /// Works until there is nothing left. Returns how many tasks it finished.
-async fn work(url: String, worker_id: String) -> Result<u64> {
-    let (mut client, _) = worker::join(&url, &worker_id).await?;
+async fn work(way: Way, worker_id: String) -> Result<u64> {
+    let (mut client, _) = worker::join(&way, &worker_id).await?;
     let (requests, stream) = mpsc::channel(1);
     let mut reports = client.clone();
     let answers =

@@ -1,23 +1,23 @@
 //! A simulated worker: it speaks as `phasegrid-worker` does and computes nothing. While the records of one lease are on
 //! their way to the disk the next is fetched, and points are finished when their records are acknowledged.
 
+use phasegrid_proto::connection::Connection;
 use phasegrid_proto::v1::worker_service_client::WorkerServiceClient;
 use phasegrid_proto::{NUMERICS_VERSION, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 
 use crate::Result;
+use crate::server::Way;
 
-pub(crate) type Client = WorkerServiceClient<Channel>;
+pub(crate) type Client = WorkerServiceClient<Connection>;
 
 /// Leases that are on their way from one of a worker's parts to the next.
 const AHEAD: usize = 2;
 
 /// Connects and registers a worker of two slots.
-pub(crate) async fn join(url: &str, worker_id: &str) -> Result<(Client, v1::RegisterResponse)> {
-    let channel = tonic::transport::Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?;
-    let mut client = WorkerServiceClient::new(channel).max_decoding_message_size(64 << 20);
+pub(crate) async fn join(way: &Way, worker_id: &str) -> Result<(Client, v1::RegisterResponse)> {
+    let mut client = WorkerServiceClient::new(way.connect().await?).max_decoding_message_size(64 << 20);
     let registration = v1::RegisterRequest {
         worker_id: worker_id.to_owned(),
         slots: 2,
@@ -29,13 +29,13 @@ pub(crate) async fn join(url: &str, worker_id: &str) -> Result<(Client, v1::Regi
     Ok((client, terms))
 }
 
-/// Works until there is nothing left. Returns how many tasks it finished.
-pub(crate) async fn work(url: String, worker_id: String) -> Result<u64> {
-    let (client, _) = join(&url, &worker_id).await?;
+/// Works until there is nothing left, with so many records a message at most. Returns how many tasks it finished.
+pub(crate) async fn work(way: Way, worker_id: String, at_most: usize) -> Result<u64> {
+    let (client, _) = join(&way, &worker_id).await?;
     let (leased, to_report) = mpsc::channel(AHEAD);
     let (reported, to_finish) = mpsc::channel(AHEAD);
     let fetching = tokio::spawn(fetch(client.clone(), worker_id, leased));
-    let reporting = tokio::spawn(report(client.clone(), to_report, reported));
+    let reporting = tokio::spawn(report(client.clone(), at_most, to_report, reported));
     let finished = finish(client, to_finish).await;
     reporting.await??;
     fetching.await??;
@@ -54,6 +54,7 @@ async fn fetch(mut client: Client, worker_id: String, leased: mpsc::Sender<v1::L
 /// Reports one record of each point, over one stream, and passes on what is durable.
 async fn report(
     mut client: Client,
+    at_most: usize,
     mut leases: mpsc::Receiver<v1::LeasedRange>,
     reported: mpsc::Sender<(String, Vec<u64>)>,
 ) -> Result<()> {
@@ -64,18 +65,24 @@ async fn report(
         let mut next = Some(first);
         while let Some(lease) = next {
             let points: Vec<u64> = lease.tasks.iter().map(|task| task.point).collect();
-            let records = points.iter().map(|&point| v1::PointRecords { point, records: vec![record()] }).collect();
-            requests.send(v1::ReportRequest { token: lease.token.clone(), points: records }).await?;
-            sent.send((lease.token, points)).await?;
+            let messages = points.len().div_ceil(at_most);
+            for (number, part) in (1..).zip(points.chunks(at_most)) {
+                let records = part.iter().map(|&point| v1::PointRecords { point, records: vec![record()] }).collect();
+                requests.send(v1::ReportRequest { token: lease.token.clone(), points: records }).await?;
+                // With the last of its messages all records of a lease are on their way.
+                sent.send((number == messages).then(|| (lease.token.clone(), points.clone()))).await?;
+            }
             next = leases.recv().await;
         }
         Result::Ok(())
     });
     let mut answers = client.report(ReceiverStream::new(stream)).await?.into_inner();
-    while let Some(lease) = unanswered.recv().await {
+    while let Some(reported_whole) = unanswered.recv().await {
         let answer = answers.message().await?.ok_or("the stream of reports ended")?;
         accepted(answer.verdict())?;
-        reported.send(lease).await?;
+        if let Some(lease) = reported_whole {
+            reported.send(lease).await?;
+        }
     }
     sending.await?
 }

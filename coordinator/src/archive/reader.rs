@@ -10,7 +10,8 @@ use tokio::runtime::{Builder, Handle};
 use super::{Archive, Footer, Row};
 use crate::access::Token;
 use crate::results::{TaskResult, TaskState};
-use crate::scheduler::{LeaseKey, Setback, SweepKey};
+use crate::scheduler::snapshot::Reported;
+use crate::scheduler::{LeaseKey, Points, Setback, SweepKey};
 use crate::store::{History, Reader, Segment, StoreError, StoredSweep, Unsealed};
 
 /// Footers that are kept. One takes some hundred kilobytes.

@@ -166,6 +166,14 @@ impl Client {
         }
     }
 
+    /// What a coordinator's refusal of a sweep file means to a person.
+    fn failure_of(&self, file: &SweepFile, status: Status) -> Failure {
+        match status.code() {
+            Code::InvalidArgument => file.failure(status.message().to_owned()),
+            _ => self.failure(status),
+        }
+    }
+
     /// Creates the sweep that the file with its overrides describes, or finds the one that the same request created before.
     pub(super) async fn create(
         &mut self,
@@ -173,20 +181,14 @@ impl Client {
         wish: v1::CreateSweepRequest,
     ) -> Result<v1::Sweep, Failure> {
         let request = v1::CreateSweepRequest { overrides: file.overrides.clone(), ..wish };
-        let answer = self.sweeps.create_sweep(request).await.map_err(|status| match status.code() {
-            Code::InvalidArgument => file.failure(status.message().to_owned()),
-            _ => self.failure(status),
-        })?;
+        let answer = self.sweeps.create_sweep(request).await.map_err(|status| self.failure_of(file, status))?;
         Ok(answer.into_inner().sweep.unwrap_or_default())
     }
 
     /// How many of the results of the sweep that the file describes are there already.
     pub(super) async fn known(&mut self, file: &SweepFile, source: String) -> Result<v1::CountKnownResponse, Failure> {
         let request = v1::CountKnownRequest { source, overrides: file.overrides.clone() };
-        let answer = self.sweeps.count_known(request).await.map_err(|status| match status.code() {
-            Code::InvalidArgument => file.failure(status.message().to_owned()),
-            _ => self.failure(status),
-        })?;
+        let answer = self.sweeps.count_known(request).await.map_err(|status| self.failure_of(file, status))?;
         Ok(answer.into_inner())
     }
 

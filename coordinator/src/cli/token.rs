@@ -9,6 +9,7 @@ use crate::access::Role;
 use crate::config::parse_duration;
 use crate::results::format::Format;
 use crate::results::{Cell, Kind};
+use crate::rpc::tokens::role_from_wire;
 
 use super::client::Remote;
 use super::failure::Failure;
@@ -156,12 +157,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     parse_duration(text)
 }
 
+/// A role's name; empty, if it is one of a later release.
 fn role(role: v1::Role) -> &'static str {
-    match role {
-        v1::Role::Worker => "worker",
-        v1::Role::Submit => "submit",
-        v1::Role::Read => "read",
-        v1::Role::Admin => "admin",
-        v1::Role::Unspecified => "",
-    }
+    role_from_wire(role).map_or("", Role::name)
 }

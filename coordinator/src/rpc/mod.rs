@@ -26,7 +26,7 @@ pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
 pub mod tls;
-mod tokens;
+pub(crate) mod tokens;
 pub(crate) mod workers;
 
 /// The largest message that either side takes, in bytes.

@@ -50,18 +50,16 @@ impl TokenService for Tokens {
 }
 
 fn wish(request: v1::CreateTokenRequest) -> Result<TokenWish, Status> {
-    let role = match request.role() {
-        v1::Role::Worker => Role::Worker,
-        v1::Role::Submit => Role::Submit,
-        v1::Role::Read => Role::Read,
-        v1::Role::Admin => Role::Admin,
-        v1::Role::Unspecified => {
-            return Err(Status::invalid_argument("role: worker, submit, read and admin are accepted"));
-        }
-    };
+    let role = role_from_wire(request.role());
+    let role = role.ok_or_else(|| Status::invalid_argument("role: worker, submit, read and admin are accepted"))?;
     let lifetime = request.lifetime.map(Duration::try_from).transpose();
     let lifetime = lifetime.map_err(|_| Status::invalid_argument("lifetime: a span above zero is accepted"))?;
     Ok(TokenWish { role, name: request.name, lifetime, uses: Some(request.uses).filter(|uses| *uses > 0) })
+}
+
+/// The role that a message names, if it names one.
+pub(crate) fn role_from_wire(role: v1::Role) -> Option<Role> {
+    Role::ALL.into_iter().find(|known| v1::Role::from(*known) == role)
 }
 
 impl From<Role> for v1::Role {

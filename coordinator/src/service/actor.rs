@@ -16,7 +16,7 @@ use super::aside;
 use super::desk::Desk;
 use super::parking::{Asking, Parking, Work};
 use super::publisher::Publisher;
-use crate::scheduler::{Change, LeaseKey, LeaseReply, Moment, Settings};
+use crate::scheduler::{Change, Decision, LeaseKey, LeaseReply, Moment, Settings};
 use crate::store::writer::{Batch, Done};
 use crate::store::{Reader, StoreError, Write};
 
@@ -181,34 +181,36 @@ impl Actor {
         if asking.reply.is_closed() {
             return None;
         }
-        let (changes, work) = match self.desk.scheduler.on_lease_request(&asking.worker, now) {
-            Err(refused) => (Vec::new(), Err(refused.into())),
-            Ok(decision) => match decision.reply {
-                LeaseReply::Nothing => return Some(asking),
-                LeaseReply::Drain => (decision.changes, Ok(Work::Drain)),
-                LeaseReply::Granted(grant) => {
-                    let listed = self.desk.catalogue.get(grant.lease.sweep)?;
-                    let (spec, sweep_id) = (listed.spec.clone().ok()?, listed.entry.id.clone());
-                    let token = self.desk.token(grant.lease)?.to_string();
-                    (decision.changes, Ok(Work::Granted { token, grant, spec, sweep_id }))
-                }
-            },
+        // Whatever becomes of the reply, what was decided is written.
+        let decided = self.desk.scheduler.on_lease_request(&asking.worker, now);
+        let (changes, reply) = match decided {
+            Ok(Decision { changes, reply }) => (changes, Ok(reply)),
+            Err(refused) => (Vec::new(), Err(refused)),
         };
-        let granted = match &work {
-            Ok(Work::Granted { grant, .. }) => Some(grant.lease),
-            _ => None,
+        let writes: Vec<_> = changes.into_iter().map(Write::Schedule).collect();
+        let (granted, work) = match reply {
+            Err(refused) => (None, Err(refused.into())),
+            Ok(LeaseReply::Nothing) => {
+                if !writes.is_empty() {
+                    self.submit(writes, Box::new(|_| {}), now);
+                }
+                return Some(asking);
+            }
+            Ok(LeaseReply::Drain) => (None, Ok(Work::Drain)),
+            Ok(LeaseReply::Granted(grant)) => (Some(grant.lease), self.desk.work(grant)),
         };
         let itself = self.itself.clone();
         let done = move |outcome: Result<(), StoreError>| {
             // A lease that could not be written is none, and its name may soon be another's.
             let granted = granted.filter(|_| outcome.is_ok());
-            let undelivered = asking.reply.send(outcome.map_err(Into::into).and(work)).is_err();
-            if let (true, Some(lease), Some(itself)) = (undelivered, granted, itself.upgrade()) {
-                // Who asked has gone meanwhile. If the inbox is full the lease ends by its time.
+            let of_use = work.is_ok();
+            let delivered = asking.reply.send(outcome.map_err(Into::into).and(work)).is_ok() && of_use;
+            if let (false, Some(lease), Some(itself)) = (delivered, granted, itself.upgrade()) {
+                // Who asked has gone meanwhile, or can do nothing with it. If the inbox is full the lease ends by its time.
                 let _ = itself.try_send(Message::Event(release(lease)));
             }
         };
-        self.submit(changes.into_iter().map(Write::Schedule).collect(), Box::new(done), now);
+        self.submit(writes, Box::new(done), now);
         None
     }
 

@@ -5,7 +5,7 @@ use super::catalogue::Listed;
 use super::desk::{Desk, write};
 use super::people::view;
 use super::{Coordinator, Refusal, SweepView};
-use crate::scheduler::Workload;
+use crate::scheduler::{Decision, SweepKey, Workload};
 
 impl Coordinator {
     /// Gives up what is not finished of a sweep. One that has ended stays as it is.
@@ -13,13 +13,7 @@ impl Coordinator {
     /// # Errors
     /// If there is no such sweep.
     pub async fn cancel(&self, id: &str) -> Result<SweepView, Refusal> {
-        let id = id.to_owned();
-        self.decide(move |desk, now| {
-            let key = desk.key(&id)?;
-            let (writes, _) = write(desk.scheduler.on_cancel(key)?)?;
-            Ok((writes, view(desk, key, now)?))
-        })
-        .await
+        self.change(id, |desk, key| Ok(desk.scheduler.on_cancel(key)?)).await
     }
 
     /// Gives a sweep another priority. What is leased stays so.
@@ -27,13 +21,7 @@ impl Coordinator {
     /// # Errors
     /// If there is no such sweep.
     pub async fn prioritise(&self, id: &str, priority: i32) -> Result<SweepView, Refusal> {
-        let id = id.to_owned();
-        self.decide(move |desk, now| {
-            let key = desk.key(&id)?;
-            let (writes, ()) = write(desk.scheduler.on_prioritise(key, priority)?)?;
-            Ok((writes, view(desk, key, now)?))
-        })
-        .await
+        self.change(id, move |desk, key| Ok(desk.scheduler.on_prioritise(key, priority)?)).await
     }
 
     /// Leases nothing more of a sweep until it is resumed; what is leased may end. One that has ended stays as it is.
@@ -41,13 +29,7 @@ impl Coordinator {
     /// # Errors
     /// If there is no such sweep.
     pub async fn pause(&self, id: &str) -> Result<SweepView, Refusal> {
-        let id = id.to_owned();
-        self.decide(move |desk, now| {
-            let key = desk.key(&id)?;
-            let (writes, _) = write(desk.scheduler.on_pause(key)?)?;
-            Ok((writes, view(desk, key, now)?))
-        })
-        .await
+        self.change(id, |desk, key| Ok(desk.scheduler.on_pause(key)?)).await
     }
 
     /// Lets a paused sweep go on. One that is not paused stays as it is.
@@ -55,12 +37,9 @@ impl Coordinator {
     /// # Errors
     /// If there is no such sweep, or this release cannot read it.
     pub async fn resume(&self, id: &str) -> Result<SweepView, Refusal> {
-        let id = id.to_owned();
-        self.decide(move |desk, now| {
-            let key = desk.key(&id)?;
+        self.change(id, |desk, key| {
             desk.spec(key)?;
-            let (writes, _) = write(desk.scheduler.on_resume(key)?)?;
-            Ok((writes, view(desk, key, now)?))
+            Ok(desk.scheduler.on_resume(key)?)
         })
         .await
     }
@@ -95,6 +74,21 @@ impl Coordinator {
         self.decide(move |desk, _| {
             desk.drained = true;
             write(desk.scheduler.on_drain(&worker)?)
+        })
+        .await
+    }
+
+    /// Changes a sweep, and answers what it is then.
+    async fn change<T>(
+        &self,
+        id: &str,
+        decide: impl FnOnce(&mut Desk, SweepKey) -> Result<Decision<T>, Refusal> + Send + 'static,
+    ) -> Result<SweepView, Refusal> {
+        let id = id.to_owned();
+        self.decide(move |desk, now| {
+            let key = desk.key(&id)?;
+            let (writes, _) = write(decide(desk, key)?)?;
+            Ok((writes, view(desk, key, now)?))
         })
         .await
     }

@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Refusal;
 use super::catalogue::{Catalogue, Listed, read_again};
+use super::parking::Work;
 use super::token::Token;
 use super::view::SweepView;
-use crate::scheduler::{Decision, LeaseKey, Moment, Refused, Requirement, Scheduler, Settings, SweepKey, Workload};
+use crate::scheduler::{
+    Decision, Grant, LeaseKey, Moment, Refused, Requirement, Scheduler, Settings, SweepKey, Workload,
+};
 use crate::spec::{Shards, Spec};
 use crate::store::{StoredSweep, Write};
 
@@ -83,6 +86,14 @@ impl Desk {
     pub(super) fn spec(&self, key: SweepKey) -> Result<&Spec, Refusal> {
         let listed = self.catalogue.get(key).ok_or(Refused::UnknownSweep(key))?;
         listed.spec.as_ref().map_err(|problem| Refusal::unreadable(&listed.entry.id, problem))
+    }
+
+    /// What a worker needs to know of what it was granted.
+    pub(super) fn work(&self, grant: Grant) -> Result<Work, Refusal> {
+        let LeaseKey { sweep, .. } = grant.lease;
+        let spec = self.spec(sweep)?.clone();
+        let token = self.token(grant.lease).ok_or(Refused::UnknownSweep(sweep))?;
+        Ok(Work::Granted { token: token.to_string(), grant, spec, sweep_id: token.sweep_id })
     }
 
     /// What of a sweep is leased.

@@ -115,18 +115,6 @@ fn a_token_in_the_environment_is_shown_and_never_told() {
 }
 
 #[test]
-fn durations_are_numbers_with_a_unit_or_seconds() {
-    for (text, milliseconds) in
-        [("500ms", 500), ("1.5s", 1500), ("2m", 120_000), ("1h", 3_600_000), ("7", 7000), ("0", 0)]
-    {
-        assert_eq!(duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
-    }
-    for text in ["", "s", "1d", "-1s", "nan", "inf", "1 s", "9000h"] {
-        assert_eq!(duration(text), None, "{text:?}");
-    }
-}
-
-#[test]
 fn a_missing_file_is_named() {
     let args = Args { config: Some("no-such-file.toml".into()), ..Args::default() };
     assert!(Settings::load(args, HashMap::new()).unwrap_err().to_string().contains("no-such-file.toml"));

@@ -12,6 +12,7 @@ mod workers;
 
 use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::{NUMERICS_VERSION, v1};
+use phasegrid_tests::sweeps;
 
 use super::*;
 
@@ -22,29 +23,8 @@ fn patient() -> Settings {
 
 /// A sweep file of so many points.
 fn map(points: u64) -> String {
-    format!(
-        r#"
-        name = "map"
-        [task.data]
-        kind = "modular"
-        operation = "add"
-        modulus = 7
-        train_fraction = 0.5
-        [task.model]
-        kind = "quadratic"
-        width = 8
-        [task.train]
-        optimizer = "adam"
-        learning_rate = 1e-3
-        batch_size = "full"
-        steps = 100
-        loss = "mse"
-        [task.checkpoints]
-        every = 50
-        [axes]
-        seed = {{ from = 0, count = {points} }}
-        "#
-    )
+    let rest = format!("[task.checkpoints]\nevery = 50\n[axes]\nseed = {{ from = 0, count = {points} }}\n");
+    sweeps::trivial("map", &rest)
 }
 
 async fn open(folder: &tempfile::TempDir) -> Coordinator {

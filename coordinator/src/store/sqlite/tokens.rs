@@ -3,23 +3,38 @@
 use rusqlite::{Connection, Row, params};
 
 use super::Fault;
+use super::write::Group;
 use crate::access::{Change, Token, TokenEntry, TokenId};
 use crate::store::encoding::{StoredToken, from_micros, role_number, to_micros};
 
-/// Applies a change within a transaction.
-pub(super) fn apply(connection: &Connection, change: &Change) -> Result<(), Fault> {
-    match change {
-        Change::Created(entry) => create(connection, entry),
-        Change::Used(token) => take_use(connection, token),
-        Change::Registered { token, worker } => {
-            take_use(connection, token)?;
-            execute(connection, include_str!("sql/register_worker.sql"), [worker, token.as_str()]).map(drop)
+impl Group<'_> {
+    /// Applies a change of who has access.
+    pub(super) fn change_access(&self, change: &Change) -> Result<(), Fault> {
+        match change {
+            Change::Created(entry) => self.create_token(entry),
+            Change::Used(token) => self.take_use(token),
+            Change::Registered { token, worker } => {
+                self.take_use(token)?;
+                self.execute(include_str!("sql/register_worker.sql"), [worker, token.as_str()]).map(drop)
+            }
+            Change::Revoked { token, at } => {
+                let row = params![token.as_str(), to_micros(*at)];
+                self.expect_one(include_str!("sql/revoke_token.sql"), row, "there is no such token")?;
+                self.execute(include_str!("sql/forget_token_workers.sql"), [token.as_str()]).map(drop)
+            }
         }
-        Change::Revoked { token, at } => {
-            let row = params![token.as_str(), to_micros(*at)];
-            expect_one(connection, include_str!("sql/revoke_token.sql"), row, "there is no such token")?;
-            execute(connection, include_str!("sql/forget_token_workers.sql"), [token.as_str()]).map(drop)
-        }
+    }
+
+    fn create_token(&self, entry: &TokenEntry) -> Result<(), Fault> {
+        let TokenEntry { id, role, name, digest, created, expires, uses } = entry;
+        let (created, expires) = (to_micros(*created), expires.map(to_micros));
+        let row = params![id.as_str(), role_number(*role), name, digest.as_bytes(), created, expires, uses];
+        self.execute(include_str!("sql/insert_token.sql"), row).map(drop)
+    }
+
+    fn take_use(&self, token: &TokenId) -> Result<(), Fault> {
+        let otherwise = "the token is revoked or used up";
+        self.expect_one(include_str!("sql/use_token.sql"), [token.as_str()], otherwise)
     }
 }
 
@@ -32,31 +47,6 @@ pub(super) fn load(connection: &Connection) -> Result<Vec<Token>, Fault> {
         tokens.push(token(connection, row)?);
     }
     Ok(tokens)
-}
-
-fn create(connection: &Connection, entry: &TokenEntry) -> Result<(), Fault> {
-    let TokenEntry { id, role, name, digest, created, expires, uses } = entry;
-    let (created, expires) = (to_micros(*created), expires.map(to_micros));
-    let row = params![id.as_str(), role_number(*role), name, digest.as_bytes(), created, expires, uses];
-    execute(connection, include_str!("sql/insert_token.sql"), row).map(drop)
-}
-
-fn take_use(connection: &Connection, token: &TokenId) -> Result<(), Fault> {
-    let otherwise = "the token is revoked or used up";
-    expect_one(connection, include_str!("sql/use_token.sql"), [token.as_str()], otherwise)
-}
-
-fn execute(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<usize, Fault> {
-    Ok(connection.prepare_cached(sql)?.execute(params)?)
-}
-
-fn expect_one(
-    connection: &Connection,
-    sql: &str,
-    params: impl rusqlite::Params,
-    otherwise: &'static str,
-) -> Result<(), Fault> {
-    if execute(connection, sql, params)? == 1 { Ok(()) } else { Err(Fault::Conflict(otherwise)) }
 }
 
 fn token(connection: &Connection, row: &Row<'_>) -> Result<Token, Fault> {

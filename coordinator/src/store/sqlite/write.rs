@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::{Fault, SqliteStore, segments, tokens};
+use super::{Fault, SqliteStore, segments};
 use crate::scheduler::snapshot::Reported;
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, WorkerId};
 use crate::store::chunks::{self, Blobs, Chunks};
@@ -31,7 +31,7 @@ fn commit(connection: &mut Connection, writes: &[Write], now: i64) -> Result<(),
 }
 
 /// A transaction under way.
-struct Group<'a> {
+pub(super) struct Group<'a> {
     connection: &'a Connection,
     now: i64,
 }
@@ -65,7 +65,7 @@ impl Group<'_> {
             Write::Content { digest, sweep, point } => {
                 self.execute(include_str!("sql/name_content.sql"), params![digest, sweep.0, point]).map(drop)
             }
-            Write::Access(change) => tokens::apply(self.connection, change),
+            Write::Access(change) => self.change_access(change),
             Write::Sealed(segment) => segments::seal(self.connection, segment),
             Write::Schedule(Change::Granted { lease, worker, slots, points, next }) => {
                 self.grant(*lease, worker, *slots, points, *next)
@@ -91,12 +91,17 @@ impl Group<'_> {
         }
     }
 
-    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, Fault> {
+    pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, Fault> {
         Ok(self.connection.prepare_cached(sql)?.execute(params)?)
     }
 
     /// Executes a guarded statement, which must change a row.
-    fn expect_one(&self, sql: &str, params: impl rusqlite::Params, otherwise: &'static str) -> Result<(), Fault> {
+    pub(super) fn expect_one(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        otherwise: &'static str,
+    ) -> Result<(), Fault> {
         if self.execute(sql, params)? == 1 { Ok(()) } else { Err(Fault::Conflict(otherwise)) }
     }
 
