@@ -45,5 +45,5 @@ fn a_worker_that_joins_near_the_end_takes_what_another_has_not_started() {
     let tasks = cluster.table(&sweep, "tasks");
     let workers = column(&tasks, "worker");
     assert!(workers.contains(&"worker-2".to_owned()), "{workers:?}");
-    assert!(column(&tasks, "attempts").iter().all(|attempts| attempts == "1"), "nothing is computed twice");
+    assert!(column(&tasks, "attempts").iter().all(|attempts| attempts == "1"), "giving back counts no attempt");
 }

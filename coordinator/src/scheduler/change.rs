@@ -44,8 +44,8 @@ pub enum Change {
         /// The first point of the sweep that was never leased, from now on.
         next: u64,
     },
-    /// The records that were stored under a lease that was lost count for this one. Rests on both: this lease is alive, and
-    /// all those records are there.
+    /// The records that were stored under a lease that has ended count for this one, which was granted just before. Rests on
+    /// all those records being there.
     Inherited {
         /// The lease that goes on.
         lease: LeaseKey,

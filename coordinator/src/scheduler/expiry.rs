@@ -86,7 +86,7 @@ impl Scheduler {
     pub(super) fn lose(&mut self, key: LeaseKey, error: &str, now: Moment) -> Vec<Change> {
         let started = self.leases.started(key);
         let Some(lease) = self.end(key) else { return Vec::new() };
-        self.lost.remember(key, lease.worker.clone(), lease.points.clone());
+        self.lost.remember(key, &lease);
         self.leases.keep_busy(&lease, started.len());
         let Some(sweep) = self.sweeps.get_mut(&key.sweep) else { return Vec::new() };
         let max_attempts = self.settings.max_attempts;

@@ -42,11 +42,11 @@ impl Scheduler {
             .and_then(|worker| self.queue.next(worker))
             .and_then(|key| Some((key, self.sweeps.get_mut(&key)?)));
         let Some((key, sweep)) = found else {
-            self.workers.set_hungry(id, true);
+            self.workers.asked(id, true);
             return Ok(Decision::quiet(LeaseReply::Nothing));
         };
 
-        self.workers.set_hungry(id, false);
+        self.workers.asked(id, false);
         let all_slots = self.workers.slots(sweep.requirement);
         let quota = Quota::new(sweep.pace, self.settings.lease_target, slots, all_slots, sweep.pending());
         let points = sweep.take(&quota, self.settings.max_attempts);

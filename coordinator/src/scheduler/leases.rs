@@ -69,6 +69,15 @@ impl Lease {
         }
     }
 
+    /// A lease in this one's place, on points of it. Its worker goes on with it where it was.
+    pub(super) fn heir(mut self, key: LeaseKey, points: Points, deadline: Moment) -> Self {
+        self.reported.retain(|point, _| points.contains(*point));
+        self.running.retain(|(point, _)| points.contains(*point));
+        self.computed &= &points;
+        let width = points.len().min(self.slots.into());
+        Self { points, ended: Points::new(), heir_of: Some(key), width, deadline, ..self }
+    }
+
     /// Slots that it takes, from its beginning to its end.
     pub(super) fn width(&self) -> u64 {
         self.width

@@ -64,7 +64,7 @@ pub use life::{Submission, Workload};
 pub use outcomes::{Outcome, Verdict};
 pub use progress::Progress;
 pub use queue::User;
-pub use reclaim::{Kept, Reclaimed};
+pub use reclaim::{Inheritance, Kept, Reclaimed};
 pub use resources::{Device, Requirement};
 pub use settings::Settings;
 pub use sweep::SweepState;

@@ -110,6 +110,11 @@ impl Sweep {
         if leases { self.size - self.next + self.returned.len() } else { 0 }
     }
 
+    /// It gives leases, and has no point for another one.
+    pub(super) fn is_leased_out(&self) -> bool {
+        self.state == SweepState::Running && !self.on_hold && self.pending() == 0
+    }
+
     /// Points that are neither leased, finished nor failed, in whatever state the sweep is.
     pub(super) fn waiting(&self) -> u64 {
         self.size - self.next + self.returned.len() + self.backing_off.len() as u64

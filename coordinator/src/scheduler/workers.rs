@@ -1,6 +1,6 @@
 //! The workers that have been heard of lately. None of it is durable: after a restart they register again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Decision, Moment, Refused, Requirement, Scheduler, WorkerId};
 
@@ -44,47 +44,57 @@ pub(super) struct Worker {
     pub(super) device: String,
     pub(super) memory: u64,
     pub(super) draining: bool,
-    /// It asked for work when there was none.
-    pub(super) hungry: bool,
     pub(super) finished: u64,
     pub(super) heard: Moment,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Workers(BTreeMap<WorkerId, Worker>);
+pub(super) struct Workers {
+    known: BTreeMap<WorkerId, Worker>,
+    /// Those whose last wish for work was in vain, and who may get some.
+    hungry: BTreeSet<WorkerId>,
+}
 
 impl Workers {
     /// A sign of life of a worker.
     pub(super) fn hear(&mut self, id: &WorkerId, now: Moment) -> Result<&mut Worker, Refused> {
-        let worker = self.0.get_mut(id).ok_or_else(|| Refused::UnknownWorker(id.clone()))?;
+        let worker = self.known.get_mut(id).ok_or_else(|| Refused::UnknownWorker(id.clone()))?;
         worker.heard = now;
         Ok(worker)
     }
 
     pub(super) fn get(&self, id: &WorkerId) -> Option<&Worker> {
-        self.0.get(id)
+        self.known.get(id)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = (&WorkerId, &Worker)> {
-        self.0.iter()
+    pub(super) fn is_anyone_hungry(&self) -> bool {
+        !self.hungry.is_empty()
     }
 
-    /// Whether a worker's last wish for work was in vain.
-    pub(super) fn set_hungry(&mut self, id: &WorkerId, hungry: bool) {
-        if let Some(worker) = self.0.get_mut(id) {
-            worker.hungry = hungry;
+    /// Those whose last wish for work was in vain.
+    pub(super) fn hungry(&self) -> impl Iterator<Item = (&WorkerId, &Worker)> {
+        self.hungry.iter().filter_map(|id| self.known.get_key_value(id))
+    }
+
+    /// A worker asked for work, in vain or not.
+    pub(super) fn asked(&mut self, id: &WorkerId, in_vain: bool) {
+        if in_vain {
+            self.hungry.insert(id.clone());
+        } else {
+            self.hungry.remove(id);
         }
     }
 
     /// The worker gets no further leases.
     pub(super) fn drain(&mut self, id: &WorkerId) {
-        if let Some(worker) = self.0.get_mut(id) {
+        if let Some(worker) = self.known.get_mut(id) {
             worker.draining = true;
+            self.hungry.remove(id);
         }
     }
 
     pub(super) fn credit(&mut self, id: &WorkerId, finished: u64) {
-        if let Some(worker) = self.0.get_mut(id) {
+        if let Some(worker) = self.known.get_mut(id) {
             worker.finished += finished;
         }
     }
@@ -92,16 +102,18 @@ impl Workers {
     /// The slots of all workers that may ask for leases and suit a sweep.
     pub(super) fn slots(&self, needed: Requirement) -> u64 {
         let suits = |worker: &&Worker| !worker.draining && needed.fits(worker);
-        self.0.values().filter(suits).map(|worker| u64::from(worker.slots)).sum()
+        self.known.values().filter(suits).map(|worker| u64::from(worker.slots)).sum()
     }
 
     /// Forgets those last heard of before `then`.
     pub(super) fn forget_silent(&mut self, then: Moment) {
-        self.0.retain(|_, worker| worker.heard > then);
+        self.known.retain(|_, worker| worker.heard > then);
+        let Self { known, hungry } = self;
+        hungry.retain(|id| known.contains_key(id));
     }
 
     pub(super) fn longest_silent(&self) -> Option<Moment> {
-        self.0.values().map(|worker| worker.heard).min()
+        self.known.values().map(|worker| worker.heard).min()
     }
 }
 
@@ -110,10 +122,10 @@ impl Scheduler {
     /// who registers has just been started, or was forgotten.
     pub fn on_register(&mut self, registration: Registration, now: Moment) -> Decision<()> {
         let Registration { worker, slots, device, memory } = registration;
-        let finished = self.workers.0.get(&worker).map_or(0, |known| known.finished);
-        let (slots, draining, hungry) = (slots.max(1), false, false);
-        let worker_now = Worker { slots, device, memory, draining, hungry, finished, heard: now };
-        self.workers.0.insert(worker, worker_now);
+        let finished = self.workers.known.get(&worker).map_or(0, |known| known.finished);
+        let (slots, draining) = (slots.max(1), false);
+        let worker_now = Worker { slots, device, memory, draining, finished, heard: now };
+        self.workers.known.insert(worker, worker_now);
         Decision::quiet(())
     }
 
@@ -122,14 +134,14 @@ impl Scheduler {
     /// # Errors
     /// If the worker is unknown.
     pub fn on_drain(&mut self, worker: &WorkerId) -> Result<Decision<()>, Refused> {
-        let known = self.workers.0.get_mut(worker).ok_or_else(|| Refused::UnknownWorker(worker.clone()))?;
-        known.draining = true;
+        self.workers.get(worker).ok_or_else(|| Refused::UnknownWorker(worker.clone()))?;
+        self.workers.drain(worker);
         Ok(Decision::quiet(()))
     }
 
     /// All workers, by name.
     pub fn workers(&self) -> impl Iterator<Item = WorkerSummary> {
-        self.workers.0.iter().map(|(id, worker)| WorkerSummary {
+        self.workers.known.iter().map(|(id, worker)| WorkerSummary {
             worker: id.clone(),
             device: worker.device.clone(),
             memory: worker.memory,

@@ -1,10 +1,13 @@
 //! Work that goes back and forth between workers: what a worker lost and has worked on, it reclaims; what it has not started
 //! and others could start at once, it cedes.
 
+use std::collections::BTreeMap;
+
 use super::desk::{Desk, say, write};
 use super::workers::parse;
 use super::{Coordinator, Kept, ReclaimedLease, Refusal};
-use crate::scheduler::{Points, WorkerId};
+use crate::scheduler::{Inheritance, LeaseKey, Points, WorkerId};
+use crate::store::{Reader, StoreError};
 
 /// Points of one call; no lease has so many.
 const MOST_POINTS: usize = 1 << 16;
@@ -19,14 +22,20 @@ impl Coordinator {
         self.speak_for(worker)?;
         let token = parse(token)?;
         check_number(kept.len())?;
-        let Some(lost) = self.decide(move |desk, _| say(desk.lease(&token))).await? else { return Ok(None) };
-        let with_records: Points = kept.iter().filter(|kept| kept.acknowledged > 0).map(|kept| kept.point).collect();
-        let reported = self.read(move |reader| reader.reported(lost, &with_records)).await?;
         let (claim, worker) = (self.claim(), WorkerId::from(worker));
+        let (of, asked) = (worker.clone(), kept.clone());
+        let find = move |desk: &mut Desk, _| {
+            say(desk.lease(&token).map(|lost| (lost, desk.scheduler.inheritance(&of, lost, &asked))))
+        };
+        let Some((lost, inheritance)) = self.decide(find).await? else { return Ok(None) };
+        let stored = match inheritance {
+            Some((lease, points)) => Some(self.read(move |reader| stored(reader, lease, &points)).await?),
+            None => None,
+        };
         self.decide(move |desk: &mut Desk, now| {
             // The token may have been revoked meanwhile.
             claim.to_worker(&worker.0)?;
-            let (writes, reclaimed) = write(desk.scheduler.on_reclaim(&worker, lost, &kept, &reported, now)?)?;
+            let (writes, reclaimed) = write(desk.scheduler.on_reclaim(&worker, lost, &kept, stored.as_ref(), now)?)?;
             let lease = reclaimed.and_then(|reclaimed| {
                 let token = desk.token(reclaimed.lease)?.to_string();
                 Some(ReclaimedLease { token, points: reclaimed.points.iter().collect() })
@@ -51,6 +60,11 @@ impl Coordinator {
         })
         .await
     }
+}
+
+fn stored(reader: &mut dyn Reader, lease: LeaseKey, points: &Points) -> Result<Inheritance, StoreError> {
+    let reported = if points.is_empty() { BTreeMap::new() } else { reader.reported(lease, points)? };
+    Ok(Inheritance { lease, reported })
 }
 
 fn check_number(points: usize) -> Result<(), Refusal> {

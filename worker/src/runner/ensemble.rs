@@ -15,6 +15,10 @@ use super::shelf::Shelf;
 use crate::client::Token;
 use crate::surroundings::{Start, Surroundings, TaskEnd};
 
+/// Steps in which it is told how much of a point's work is done. Finer ones are of no use to anyone; with these a task of a
+/// week makes progress each minute, and is not taken for one that hangs.
+const STEPS_TOLD: f64 = 10_000.0;
+
 /// One ensemble on one thread.
 pub(super) struct Ensemble<'a> {
     bench: &'a Bench,
@@ -31,7 +35,7 @@ struct Member {
     point: u64,
     stop: Stop,
     reported: AtomicU64,
-    /// Percent of the work that was last told; finer steps are of no use to anyone.
+    /// How many of the [`STEPS_TOLD`] were told.
     told: AtomicU64,
     ended: AtomicBool,
     shelf: Option<Arc<Shelf>>,
@@ -106,7 +110,9 @@ impl Surroundings for Ensemble<'_> {
 
     fn record(&self, member: usize, record: v1::Record) {
         let member = self.member(member);
-        self.bench.room.take(&record, || member.stop.is_raised());
+        if !self.bench.room.take(&record, || member.stop.is_raised()) {
+            return;
+        }
         member.reported.fetch_add(1, Ordering::Relaxed);
         // Nobody listens any more when the process leaves.
         let mail = Mail::Record { token: member.token.clone(), point: member.point, record: Box::new(record) };
@@ -114,8 +120,8 @@ impl Surroundings for Ensemble<'_> {
     }
 
     fn progress(&self, member: usize, work_done: f64) {
-        let (member, percent) = (self.member(member), (work_done * 100.0) as u64);
-        if member.told.fetch_max(percent, Ordering::Relaxed) < percent {
+        let (member, share) = (self.member(member), (work_done * STEPS_TOLD) as u64);
+        if member.told.fetch_max(share, Ordering::Relaxed) < share {
             self.bench.desk.held().progress(&member.token, member.point, work_done);
         }
     }

@@ -137,7 +137,7 @@ impl Held {
     }
 
     /// Fewer points wait than there are slots: the next lease should be on its way. Not so while too many have ended
-    /// that the coordinator has not acknowledged: they are kept in memory, and it has enough to do.
+    /// that the coordinator has not acknowledged: their records wait here, and it has enough to do.
     pub(super) fn wants_lease(&self) -> bool {
         let ended: usize = self.leases.iter().map(Lease::unacknowledged).sum();
         // What this worker is about to reclaim might be leased to it besides.
@@ -239,6 +239,11 @@ impl Held {
         if let Some(position) = self.leases.iter().position(|lease| lease.token == *token) {
             self.leases.remove(position).stop();
         }
+    }
+
+    /// The lease is still here.
+    pub(super) fn holds(&self, token: &Token) -> bool {
+        self.leases.iter().any(|lease| lease.token == *token)
     }
 
     /// The lease that the coordinator knows by this name.

@@ -18,6 +18,7 @@ mod reporter;
 mod shelf;
 mod spool;
 
+use std::collections::HashSet;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +124,9 @@ struct Runner {
     leasing: bool,
     finishing: bool,
     releasing: usize,
+    reclaiming: bool,
+    /// Leases that go by another name than at first.
+    renamed: HashSet<Token>,
     clearing: usize,
     beating: bool,
     next_beat: Pin<Box<Sleep>>,
@@ -236,6 +240,8 @@ impl Runner {
             leasing: false,
             finishing: false,
             releasing: 0,
+            reclaiming: false,
+            renamed: HashSet::new(),
             clearing: 0,
             beating: false,
             next_beat,
@@ -244,7 +250,11 @@ impl Runner {
 
     /// Nothing is left to be done here.
     fn may_leave(&self) -> bool {
-        self.aim != Aim::Work && self.desk.held().is_empty() && self.releasing == 0 && self.clearing == 0
+        self.aim != Aim::Work
+            && self.desk.held().is_empty()
+            && self.releasing == 0
+            && !self.reclaiming
+            && self.clearing == 0
     }
 
     /// How the worker ends when it leaves.
@@ -274,7 +284,10 @@ impl Runner {
         {
             self.release(token, Vec::new());
         }
-        while let Some(claim) = self.claim() {
+        if !self.reclaiming
+            && let Some(claim) = self.claim()
+        {
+            self.reclaiming = true;
             self.reclaim(claim);
         }
         if self.aim == Aim::Work && !self.leasing && self.desk.held().wants_lease() {
@@ -364,6 +377,9 @@ impl Runner {
         for shelf in shelves {
             self.clear(shelf);
         }
+        if !self.desk.held().holds(token) && self.renamed.remove(token) {
+            self.tell(Mail::Drop(token.clone()));
+        }
     }
 
     /// The coordinator says that a lease has ended.
@@ -376,6 +392,7 @@ impl Runner {
             }
             Loss::Gone => {
                 tracing::info!(lease = %token, "the lease has ended");
+                self.renamed.remove(token);
                 Mail::Drop(token.clone())
             }
         };
@@ -383,9 +400,11 @@ impl Runner {
     }
 
     fn on_reclaimed(&mut self, token: Token, reclaimed: Reclaimed) {
+        self.reclaiming = false;
         let Some((known_as, points)) = reclaimed else {
             tracing::info!(lease = %token, "nothing of the lost lease is wanted any more; its work is dropped");
             self.desk.drop_lease(&token);
+            self.renamed.remove(&token);
             return self.tell(Mail::Drop(token));
         };
         if !self.desk.regain(&token, known_as.clone(), &points) {
@@ -393,6 +412,7 @@ impl Runner {
             return self.release(known_as, Vec::new());
         }
         tracing::info!(lease = %token, points = points.len(), %known_as, "reclaimed: work of the lost lease is kept");
+        self.renamed.insert(token.clone());
         self.tell(Mail::Regain { token, known_as, points });
     }
 

@@ -27,8 +27,17 @@ pub(super) struct Outbox {
     sent: usize,
     /// Records of lost leases.
     held_back: HashMap<Token, HeldBack>,
-    /// The coordinator's names of leases that were reclaimed.
-    names: HashMap<Token, Token>,
+    /// Leases that were reclaimed.
+    reclaimed: HashMap<Token, Reclaimed>,
+}
+
+/// A lease that was reclaimed.
+#[derive(Debug)]
+struct Reclaimed {
+    /// The coordinator's name for it.
+    known_as: Token,
+    /// What it covers. Records of other points may still come, from tasks that are about to stop.
+    points: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -56,8 +65,8 @@ pub(super) enum Answered {
 
 impl Outbox {
     pub(super) fn new(spool: Spool) -> Self {
-        let (gathered, batches, held_back, names) = Default::default();
-        Self { spool, gathered, batches, sent: 0, held_back, names }
+        let (gathered, batches, held_back, reclaimed) = Default::default();
+        Self { spool, gathered, batches, sent: 0, held_back, reclaimed }
     }
 
     /// Nothing is to be sent.
@@ -67,9 +76,12 @@ impl Outbox {
 
     pub(super) fn push(&mut self, token: Token, point: u64, record: v1::Record) {
         let waiting = self.spool.keep(record);
-        match self.held_back.get_mut(&token) {
-            Some(lost) => lost.records.push((point, waiting)),
-            None => self.gathered.push_back((token, point, waiting)),
+        if let Some(lost) = self.held_back.get_mut(&token) {
+            lost.records.push((point, waiting));
+        } else if self.reclaimed.get(&token).is_some_and(|reclaimed| !reclaimed.points.contains(&point)) {
+            self.spool.forget(waiting);
+        } else {
+            self.gathered.push_back((token, point, waiting));
         }
     }
 
@@ -133,9 +145,8 @@ impl Outbox {
     }
 
     /// A lease took the place of the lost one. Records of points that it covers go out under its name.
-    pub(super) fn regain(&mut self, token: &Token, known_as: Token, points: &[u64]) {
+    pub(super) fn regain(&mut self, token: &Token, known_as: Token, points: Vec<u64>) {
         let mut records = self.held_back.remove(token).unwrap_or_default().records;
-        self.names.insert(token.clone(), known_as);
         // What came back from the stream was told before what waited here.
         records.sort_by_key(|(point, waiting)| (*point, waiting.step));
         for (point, waiting) in records {
@@ -145,6 +156,7 @@ impl Outbox {
                 self.spool.forget(waiting);
             }
         }
+        self.reclaimed.insert(token.clone(), Reclaimed { known_as, points });
     }
 
     /// Forgets a lease, but for batches on the way, whose answers are still to come. One that says that the lease has ended
@@ -153,7 +165,7 @@ impl Outbox {
         let waiting = self.held_back.remove(token).unwrap_or_default().records.into_iter().map(|(_, waiting)| waiting);
         let unsent = self.take_unsent(token).into_iter().flat_map(|batch| batch.points.into_values().flatten());
         waiting.chain(unsent).for_each(|waiting| self.spool.forget(waiting));
-        self.names.remove(token);
+        self.reclaimed.remove(token);
     }
 
     /// What is of a lease and not on the way.
@@ -196,7 +208,7 @@ impl Outbox {
     }
 
     fn name(&self, token: &Token) -> Token {
-        self.names.get(token).unwrap_or(token).clone()
+        self.reclaimed.get(token).map_or(token, |reclaimed| &reclaimed.known_as).clone()
     }
 
     fn request(&self, batch: &Batch) -> v1::ReportRequest {
@@ -315,7 +327,8 @@ mod tests {
         push(&mut outbox, "a", 0, 5);
         assert_eq!(short(outbox.next()), Some(("b".into(), vec![(3, vec![0])])));
         assert_eq!(outbox.next(), None);
-        outbox.regain(&a, Token::new("c"), &[0, 2]);
+        outbox.regain(&a, Token::new("c"), vec![0, 2]);
+        push(&mut outbox, "a", 1, 5);
         assert_eq!(short(outbox.next()), Some(("c".into(), vec![(0, vec![0, 5]), (2, vec![0])])));
         outbox.answered(Verdict::Accepted).unwrap();
         push(&mut outbox, "a", 0, 9);
@@ -334,7 +347,7 @@ mod tests {
         assert_eq!(outbox.settled(), []);
         outbox.broken();
         assert_eq!((outbox.settled(), outbox.next()), (vec![a.clone()], None));
-        outbox.regain(&a, Token::new("c"), &[0]);
+        outbox.regain(&a, Token::new("c"), vec![0]);
         assert_eq!(short(outbox.next()), Some(("c".into(), vec![(0, vec![0, 1])])));
     }
 

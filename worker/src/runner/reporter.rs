@@ -1,5 +1,6 @@
 //! Carries records to the coordinator over one stream at a time, and brings back what is durable.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use phasegrid_proto::v1;
@@ -62,8 +63,26 @@ impl Reporter {
                     tracing::debug!(%status, "the stream of reports broke");
                     self.outbox.broken();
                     self.tell_settled();
-                    self.client.recover(&status, known, &mut self.backoff).await?;
+                    let (client, mut backoff) = (Arc::clone(&self.client), std::mem::take(&mut self.backoff));
+                    let recovered = self.meanwhile(client.recover(&status, known, &mut backoff)).await;
+                    self.backoff = backoff;
+                    match recovered {
+                        Some(recovered) => recovered?,
+                        None => return Ok(()),
+                    }
                 }
+            }
+        }
+    }
+
+    /// Waits for something and takes in what comes meanwhile: it goes on coming while the coordinator is away. `None` if no
+    /// more can come.
+    async fn meanwhile<T>(&mut self, waited_for: impl Future<Output = T>) -> Option<T> {
+        let mut waited_for = pin!(waited_for);
+        loop {
+            tokio::select! {
+                done = &mut waited_for => return Some(done),
+                open = self.collect() => if !open { return None },
             }
         }
     }
@@ -77,7 +96,10 @@ impl Reporter {
         while let Some(request) = self.outbox.next() {
             stream.send(request).map_err(closed)?;
         }
-        let mut answers = self.client.report(UnboundedReceiverStream::new(requests)).await?;
+        let client = Arc::clone(&self.client);
+        let opened = self.meanwhile(client.report(UnboundedReceiverStream::new(requests))).await;
+        let Some(answers) = opened else { return Ok(()) };
+        let mut answers = answers?;
         loop {
             while let Some(request) = self.outbox.next() {
                 stream.send(request).map_err(closed)?;
@@ -87,12 +109,7 @@ impl Reporter {
                     let answer = answer?.ok_or_else(|| Status::unavailable("the coordinator ended the stream of reports"))?;
                     self.answered(&answer)?;
                 }
-                open = collect(&mut self.mail, &mut self.outbox) => {
-                    self.tell_settled();
-                    if !open {
-                        return Ok(());
-                    }
-                }
+                open = self.collect() => if !open { return Ok(()) },
             }
         }
     }
@@ -118,25 +135,47 @@ impl Reporter {
         }
     }
 
+    /// Takes in what has come, waiting for at least one message. False when no more can come.
     async fn collect(&mut self) -> bool {
-        let open = collect(&mut self.mail, &mut self.outbox).await;
+        let mut messages = Vec::new();
+        self.mail.recv_many(&mut messages, GULP).await;
+        let open = !messages.is_empty();
+        for message in messages {
+            match message {
+                Mail::Record { token, point, record } => self.outbox.push(token, point, *record),
+                Mail::HoldBack(token) => self.outbox.hold_back(&token),
+                Mail::Regain { token, known_as, points } => self.outbox.regain(&token, known_as, points),
+                Mail::Drop(token) => self.outbox.drop_lease(&token),
+            }
+        }
         self.tell_settled();
         open
     }
 }
 
-/// Takes in what has come, waiting for at least one message. False when no more can come.
-async fn collect(mail: &mut UnboundedReceiver<Mail>, outbox: &mut Outbox) -> bool {
-    let mut messages = Vec::new();
-    mail.recv_many(&mut messages, GULP).await;
-    let open = !messages.is_empty();
-    for message in messages {
-        match message {
-            Mail::Record { token, point, record } => outbox.push(token, point, *record),
-            Mail::HoldBack(token) => outbox.hold_back(&token),
-            Mail::Regain { token, known_as, points } => outbox.regain(&token, known_as, &points),
-            Mail::Drop(token) => outbox.drop_lease(&token),
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::super::spool::Limits;
+    use super::*;
+
+    #[tokio::test]
+    async fn records_are_taken_in_while_the_coordinator_is_away() {
+        // Nobody listens there.
+        let client = Arc::new(Client::new("http://127.0.0.1:9", &Default::default(), "w", 1, "cpu").unwrap());
+        let ((mail, letters), (events, _heard)) = (unbounded_channel(), unbounded_channel());
+        let spool = Spool::new(Limits { memory: 100, all: 1 << 20 });
+        let reporting = tokio::spawn(Reporter::new(client, letters, events, spool).run());
+        for step in 0..5 * GULP as u64 {
+            let record = Box::new(v1::Record { step, ..Default::default() });
+            mail.send(Mail::Record { token: Token::new("a"), point: 0, record }).unwrap();
         }
+        // It sees the end of its mail behind all records, or never.
+        drop(mail);
+        let ended = tokio::time::timeout(Duration::from_secs(60), reporting).await;
+        ended.expect("mail is left lying").unwrap().unwrap();
     }
-    open
 }

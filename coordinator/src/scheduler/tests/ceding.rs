@@ -1,6 +1,6 @@
 use super::*;
 
-/// `a` holds all eight points of a sweep, and has started two.
+/// `a` holds five of the eight points that are left of a sweep, and has started two.
 fn hoard() -> (Cluster, Grant) {
     let mut cluster = Cluster::with_sweep(10).with_worker("a", 2);
     let first = cluster.lease("a");
@@ -25,9 +25,8 @@ fn a_slow_worker_is_asked_for_the_share_of_those_with_nothing_to_do() {
     cluster.register("b", 2);
     assert_eq!(cluster.ask("b"), LeaseReply::Nothing);
     let asked = cluster.heartbeat("a", &[grant.lease, rest.lease]).unwrap().cede;
-    // Of three and of three that wait, half each, and no less.
-    let expected = [(grant.lease, 2), (rest.lease, 2)].map(|(lease, points)| Cession { lease, points });
-    assert_eq!(asked, expected);
+    // Half of the six that wait, and of the last lease first.
+    assert_eq!(asked, [Cession { lease: rest.lease, points: 3 }]);
     let ceded = cluster.scheduler.on_cede(rest.lease, &[8, 9].into_iter().collect());
     cluster.apply(ceded);
     assert_eq!(
@@ -51,6 +50,23 @@ fn a_worker_whose_slots_are_full_takes_nothing_from_others() {
     assert_eq!(points(&cluster.lease("b")), [9]);
     assert_eq!(cluster.ask("b"), LeaseReply::Nothing, "it asks ahead of need");
     assert_eq!(cluster.heartbeat("a", &[grant.lease, rest.lease]).unwrap().cede, []);
+}
+
+#[test]
+fn nothing_is_asked_for_of_a_paused_sweep_nor_for_a_worker_that_drains() {
+    let (mut cluster, grant) = hoard();
+    let rest = cluster.lease("a");
+    cluster.register("b", 2);
+    assert_eq!(cluster.ask("b"), LeaseReply::Nothing);
+    let leases = [grant.lease, rest.lease];
+    assert_eq!(cluster.heartbeat("a", &leases).unwrap().cede.len(), 1);
+    let paused = cluster.scheduler.on_pause(SweepKey(1)).unwrap();
+    cluster.apply(paused);
+    assert_eq!(cluster.heartbeat("a", &leases).unwrap().cede, []);
+    let resumed = cluster.scheduler.on_resume(SweepKey(1)).unwrap();
+    cluster.apply(resumed);
+    cluster.drain("b");
+    assert_eq!(cluster.heartbeat("a", &leases).unwrap().cede, []);
 }
 
 #[test]

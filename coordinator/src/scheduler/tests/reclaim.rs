@@ -41,12 +41,16 @@ fn what_was_computed_is_had_from_whoever_holds_it_and_what_still_runs_is_not() {
     let (mut cluster, grant) = lost();
     let other = cluster.lease("b");
     assert_eq!(points(&other), [0, 1, 2]);
+    cluster.report(other.lease, &[(1, 0)]).unwrap();
     let reclaimed = cluster.reclaim("a", grant.lease, &[(0, 2, true), (1, 1, false)]).unwrap();
     assert_eq!(reclaimed.points.iter().collect::<Vec<_>>(), [0]);
     assert_eq!(cluster.heartbeat("b", &[other.lease]).unwrap().dropped, [other.lease]);
-    // The other worker goes on with the rest in the same way.
-    let rest = cluster.reclaim("b", other.lease, &[(0, 0, true), (1, 0, false), (2, 0, false)]).unwrap();
-    assert_eq!(rest.points.iter().collect::<Vec<_>>(), [1, 2], "what was reclaimed as computed stays");
+    cluster.register("c", 3);
+    assert_eq!(points(&cluster.lease("c")), [3], "what the other one still computes is kept for it");
+    // It goes on with the rest in the same way; what it has not started it gives back.
+    let rest = cluster.reclaim("b", other.lease, &[(0, 0, true), (1, 1, false)]).unwrap();
+    assert_eq!(rest.points.iter().collect::<Vec<_>>(), [1], "what was reclaimed as computed stays");
+    assert_eq!(points(&cluster.lease("c")), [2]);
     assert_eq!(cluster.finish(reclaimed.lease, vec![(0, Outcome::Completed { records: 2 })]), Verdict::Accepted);
 }
 
@@ -101,7 +105,29 @@ fn a_point_that_waits_after_its_loss_need_not_wait() {
 }
 
 #[test]
-fn a_worker_that_hangs_gets_back_what_it_has_computed_and_not_what_runs() {
+fn a_lease_that_is_lost_again_before_its_worker_hears_of_it_is_reclaimed_by_the_name_that_it_knows() {
+    let (mut cluster, grant) = lost();
+    cluster.reclaim("a", grant.lease, &[(0, 2, true), (1, 1, true)]).unwrap();
+    cluster.pass(61);
+    cluster.register("a", 3);
+    let again = cluster.reclaim("a", grant.lease, &[(0, 2, true), (1, 1, true)]).unwrap();
+    assert_eq!(again.points.iter().collect::<Vec<_>>(), [0, 1]);
+    let outcomes = [(0, 2), (1, 1)].map(|(point, records)| (point, Outcome::Completed { records }));
+    assert_eq!(cluster.finish(again.lease, outcomes.into()), Verdict::Accepted);
+    assert_eq!(cluster.progress().finished, 2);
+}
+
+#[test]
+fn a_lease_that_is_alive_is_the_workers_and_what_it_does_not_name_is_given_back() {
+    let mut cluster = Cluster::with_sweep(3).with_worker("a", 3);
+    let grant = cluster.lease("a");
+    let reclaimed = cluster.reclaim("a", grant.lease, &[(1, 0, false)]).unwrap();
+    assert_eq!((reclaimed.lease, reclaimed.points.iter().collect::<Vec<_>>()), (grant.lease, vec![1]));
+    assert_eq!(cluster.progress().pending, 2);
+}
+
+#[test]
+fn a_worker_that_drains_gets_back_what_it_has_computed_and_not_what_runs() {
     let (mut cluster, grant) = lost();
     cluster.drain("a");
     let reclaimed = cluster.reclaim("a", grant.lease, &[(0, 2, true), (1, 1, false)]).unwrap();

@@ -1,6 +1,7 @@
 //! Gives back all sweeps with the state from which a scheduler goes on.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use tokio_postgres::Row;
 
@@ -25,8 +26,10 @@ pub(super) async fn sweeps(connection: &mut Connection) -> Result<Vec<StoredSwee
     let [rows, chunks, attempts, leases] = &answers[..] else { unreachable!("each step is answered") };
     let (mut settled, mut attempts) = (settled(chunks)?, by_sweep_and_point(attempts)?);
     let mut leases = leased(leases)?;
-    for row in
-        &connection.pipeline(vec![reported_of(leases.iter().map(|(key, lease)| (*key, &lease.remain)))]).await?.concat()
+    for row in &connection
+        .pipeline(vec![reported_of(leases.iter().map(|(key, lease)| (*key, bounds(&lease.remain))))])
+        .await?
+        .concat()
     {
         add_reported(row, &mut leases)?;
     }
@@ -115,15 +118,19 @@ pub(super) fn leased(rows: &[Row]) -> Result<BTreeMap<LeaseKey, LeaseSnapshot>, 
     Ok(leases)
 }
 
-/// Asks what is stored of the records of points under leases.
-pub(super) fn reported_of<'a>(leases: impl IntoIterator<Item = (LeaseKey, &'a Points)>) -> Step {
+fn bounds(points: &Points) -> RangeInclusive<u64> {
+    points.min().unwrap_or_default()..=points.max().unwrap_or_default()
+}
+
+/// Asks what is stored of the records of points under leases, from a first point to a last.
+pub(super) fn reported_of(leases: impl IntoIterator<Item = (LeaseKey, RangeInclusive<u64>)>) -> Step {
     let leases: Vec<_> = leases.into_iter().collect();
-    let column = |number: &dyn Fn(&(LeaseKey, &Points)) -> u64| numbers(leases.iter().map(number));
+    let column = |number: &dyn Fn(&(LeaseKey, RangeInclusive<u64>)) -> u64| numbers(leases.iter().map(number));
     let columns = [
         column(&|(key, _)| key.sweep.0),
         column(&|(key, _)| key.epoch),
-        column(&|(_, points)| points.min().unwrap_or_default()),
-        column(&|(_, points)| points.max().unwrap_or_default()),
+        column(&|(_, points)| *points.start()),
+        column(&|(_, points)| *points.end()),
     ];
     Step::new(include_str!("sql/load_reported.sql"), columns)
 }

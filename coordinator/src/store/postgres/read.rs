@@ -16,7 +16,7 @@ use crate::scheduler::snapshot::Reported;
 use crate::scheduler::{LeaseKey, Points, Setback, SweepKey};
 use crate::store::encoding::from_micros;
 use crate::store::page::{self, Known, LastSetback, Newest, Wanted};
-use crate::store::{History, PastAttempt, Reader, Segment, StoreError, StoredSweep, Unsealed};
+use crate::store::{History, PastAttempt, Reader, Segment, StoreError, StoredSweep, Unsealed, runs};
 
 impl PostgresReader {
     /// Asks within a transaction.
@@ -52,10 +52,11 @@ impl Reader for PostgresReader {
     }
 
     fn reported(&mut self, lease: LeaseKey, points: &Points) -> Result<BTreeMap<u64, Reported>, StoreError> {
-        self.ask_once(reported_of([(lease, points)]), |rows| {
+        // Points of a claim may lie far apart.
+        let step = reported_of(runs(points.iter()).into_iter().map(|run| (lease, run)));
+        self.ask_once(step, |rows| {
             let reported = rows.iter().map(|row| load::reported(row).map(|(_, point, reported)| (point, reported)));
-            let reported: Result<BTreeMap<_, _>, Fault> = reported.collect();
-            Ok(reported?.into_iter().filter(|(point, _)| points.contains(*point)).collect())
+            reported.collect()
         })
     }
 

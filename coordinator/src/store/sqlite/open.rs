@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -26,6 +27,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// There are more statements than a connection keeps prepared by default.
 const STATEMENTS: usize = 64;
+
+/// A lock is tried so often before it is taken for another coordinator's.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 impl SqliteStore {
     /// Opens the data folder, and creates what is missing of it.
@@ -62,15 +67,19 @@ impl SqliteStore {
     }
 }
 
-/// Keeps other coordinators out until the file is closed, be it by a crash.
+/// Keeps other coordinators out until the file is closed, be it by a crash. A process that forks holds on to the locks of its
+/// parent until it has become another program: a lock that was just given up may be held for a moment more.
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let unusable = |source| OpenError::Unusable { path: folder.to_owned(), source };
     let file = File::options().create(true).append(true).open(folder.join("lock")).map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: folder.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_INTERVAL),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
     }
+    Err(OpenError::Locked { path: folder.to_owned() })
 }
 
 /// Creates the database under another name and renames it when it is complete, so that an empty or half-written file under

@@ -13,7 +13,7 @@ use crate::scheduler::snapshot::Reported;
 use crate::scheduler::{LeaseKey, Points, Setback, SweepKey};
 use crate::store::encoding::from_micros;
 use crate::store::page::{self, Known, LastSetback, Newest, Wanted};
-use crate::store::{History, PastAttempt, Reader, Segment, StoreError, StoredSweep, Unsealed};
+use crate::store::{History, PastAttempt, Reader, Segment, StoreError, StoredSweep, Unsealed, runs};
 
 impl SqliteReader {
     fn ask<T>(&mut self, question: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
@@ -36,7 +36,14 @@ impl Reader for SqliteReader {
     }
 
     fn reported(&mut self, lease: LeaseKey, points: &Points) -> Result<BTreeMap<u64, Reported>, StoreError> {
-        self.ask(|connection| load::reported(connection, lease.sweep, lease.epoch, points))
+        // Points of a claim may lie far apart.
+        self.ask(|connection| {
+            let mut reported = BTreeMap::new();
+            for run in runs(points.iter()) {
+                reported.append(&mut load::reported(connection, lease.sweep, lease.epoch, &run.collect())?);
+            }
+            Ok(reported)
+        })
     }
 
     fn failures(&mut self, sweep: SweepKey, limit: usize) -> Result<Vec<Setback>, StoreError> {

@@ -21,7 +21,7 @@ pub(super) struct Lease {
     /// For logs, and to tell whether points of two leases are the same.
     pub(super) sweep: String,
     /// It was lost, and is not reclaimed yet.
-    lost: Option<Claim>,
+    lost: Option<Reclaiming>,
     /// Points that are not started, in the lease's order.
     waiting: VecDeque<(u64, Start)>,
     /// The points' snapshots are being looked for.
@@ -38,7 +38,7 @@ pub(super) struct Lease {
 
 /// How far a lost lease is from being reclaimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Claim {
+enum Reclaiming {
     /// Records of it are on the way.
     Unsettled,
     /// Nothing is on the way but perhaps outcomes.
@@ -219,7 +219,7 @@ impl Lease {
     /// The coordinator says that the lease has ended. What was started of it goes on, if that may still be of use: false
     /// otherwise.
     pub(super) fn lose(&mut self) -> bool {
-        self.lost = Some(Claim::Unsettled);
+        self.lost = Some(Reclaiming::Unsettled);
         (self.looking, self.stopped) = (false, 0);
         self.waiting.clear();
         !self.started.is_empty() || self.ready.iter().chain(&self.on_the_way).any(|ready| ready.computed().is_some())
@@ -227,8 +227,8 @@ impl Lease {
 
     /// No record of the lost lease is on the way any more.
     pub(super) fn settled(&mut self) {
-        if self.lost == Some(Claim::Unsettled) {
-            self.lost = Some(Claim::Settled);
+        if self.lost == Some(Reclaiming::Unsettled) {
+            self.lost = Some(Reclaiming::Settled);
         }
     }
 
@@ -239,10 +239,10 @@ impl Lease {
 
     /// What of a lost lease is to be asked for, once nothing of it is on the way.
     pub(super) fn claim(&mut self) -> Option<Vec<Kept>> {
-        if self.lost != Some(Claim::Settled) || !self.on_the_way.is_empty() {
+        if self.lost != Some(Reclaiming::Settled) || !self.on_the_way.is_empty() {
             return None;
         }
-        self.lost = Some(Claim::Asked);
+        self.lost = Some(Reclaiming::Asked);
         let started = self.started.iter().filter_map(|(&point, Started { acknowledged, state, .. })| match state {
             State::Ended { outcome: Outcome::Failed(_), .. } => None,
             State::Ended { .. } => Some(Kept { point, acknowledged: *acknowledged, computed: true }),
