@@ -5,7 +5,7 @@
 //! itself, so that a restart goes on where things were.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::aside;
 use super::desk::Desk;
 use crate::archive::{Archive, Draft, FormatError};
 use crate::scheduler::{Measurement, SweepKey};
+use crate::store::writer::Done;
 use crate::store::{Reader, StoreError, Write};
 
 /// How much is sealed at once: one of these. It bounds the memory that sealing takes, and how long deleting the rows holds up
@@ -26,6 +27,9 @@ const FULL_BYTES: usize = 16 << 20;
 const LEAST_ROWS: usize = 4096;
 /// Rows that are read at once: other readers wait for no more.
 const BITE: usize = 8192;
+/// Segments whose naming is under way at most. A commit takes its turn among those of the workers, and the next segment is
+/// made meanwhile.
+const NAMED_AT_ONCE: usize = 4;
 /// How often it is asked what has finished.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// After a failure it is tried again this often.
@@ -85,6 +89,11 @@ impl Course {
         enough && !self.hopeless && self.done_at != Some(sweep.finished)
     }
 }
+
+/// What the actor will answer.
+type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
+/// Segments that are being named, in the order of their numbers.
+type Naming = VecDeque<Answer<()>>;
 
 /// Why sealing does not go on.
 #[derive(Debug)]
@@ -151,37 +160,63 @@ impl Sealing {
     /// Seals what there is of a sweep, in the order of points, a segment at a time; or says why its records cannot be.
     async fn seal(&self, sweep: &Standing, course: &mut Course) -> Result<Option<FormatError>, Stop> {
         let (key, measure) = (sweep.key, self.measure);
-        let (mut heap, mut next) = (Heap::default(), Some(0));
+        let (mut heap, mut next, mut naming) = (Heap::default(), Some(0), Naming::new());
         while let Some(from) = next {
             let read = self.ask(move |reader| reader.unsealed(key, from, BITE.min(measure.full_rows))).await?;
             next = read.next;
             for records in read.records.chunk_by(|a, b| a.point == b.point) {
                 heap.push(records);
                 if heap.is_full(measure)
-                    && let unsealable @ Some(_) = self.write(sweep, course, std::mem::take(&mut heap)).await?
+                    && let Err(error) = self.write(sweep, course, std::mem::take(&mut heap), &mut naming).await?
                 {
-                    return Ok(unsealable);
+                    self.named(naming).await?;
+                    return Ok(Some(error));
                 }
             }
         }
+        let mut unsealable = None;
         if !sweep.ended {
             course.due = sweep.finished + heap.missing(measure);
-            return Ok(None);
+        } else {
+            course.done_at = Some(sweep.finished);
+            if heap.records.len() >= measure.least_rows {
+                unsealable = self.write(sweep, course, heap, &mut naming).await?.err();
+            }
         }
-        course.done_at = Some(sweep.finished);
-        if heap.records.len() < measure.least_rows { Ok(None) } else { self.write(sweep, course, heap).await }
+        self.named(naming).await?;
+        Ok(unsealable)
     }
 
-    async fn write(&self, sweep: &Standing, course: &mut Course, heap: Heap) -> Result<Option<FormatError>, Stop> {
+    /// Puts a segment into the archive, and lets the store name it.
+    async fn write(
+        &self,
+        sweep: &Standing,
+        course: &mut Course,
+        heap: Heap,
+        naming: &mut Naming,
+    ) -> Result<Result<(), FormatError>, Stop> {
         let draft = match aside::run(move || Draft::new(&heap.records)).await.map_err(|_| Stop::Ending)? {
             Ok(draft) => draft,
-            Err(error) => return Ok(Some(error)),
+            Err(error) => return Ok(Err(error)),
         };
         let segment = self.archive.put(draft, (sweep.key, &sweep.id), course.number).await?;
         tracing::debug!(file = segment.name, rows = segment.rows, bytes = segment.bytes, "records are sealed");
-        self.decide(move |_| (vec![Write::Sealed(segment)], ())).await?;
+        if naming.len() == NAMED_AT_ONCE
+            && let Some(first) = naming.pop_front()
+        {
+            self.answer(first).await?;
+        }
+        naming.push_back(self.hand_in(move |_| (vec![Write::Sealed(segment)], ())).await?);
         course.number += 1;
-        Ok(None)
+        Ok(Ok(()))
+    }
+
+    /// Waits until all of these segments are named.
+    async fn named(&self, naming: Naming) -> Result<(), Stop> {
+        for answer in naming {
+            self.answer(answer).await?;
+        }
+        Ok(())
     }
 
     async fn course(&self, key: SweepKey) -> Result<Course, Stop> {
@@ -223,10 +258,18 @@ impl Sealing {
         &self,
         event: impl FnOnce(&mut Desk) -> (Vec<Write>, T) + Send + 'static,
     ) -> Result<T, Stop> {
+        self.answer(self.hand_in(event).await?).await
+    }
+
+    /// The same without waiting for the answer.
+    async fn hand_in<T: Send + 'static>(
+        &self,
+        event: impl FnOnce(&mut Desk) -> (Vec<Write>, T) + Send + 'static,
+    ) -> Result<Answer<T>, Stop> {
         let (reply, answer) = oneshot::channel();
         let event = Box::new(move |desk: &mut Desk, _: &mut _, _| {
             let (writes, value) = event(desk);
-            let done: crate::store::writer::Done = Box::new(move |durable: Result<(), StoreError>| {
+            let done: Done = Box::new(move |durable| {
                 // Whoever asked may be gone.
                 let _ = reply.send(durable.map(|()| value));
             });
@@ -234,7 +277,10 @@ impl Sealing {
         });
         let inbox = self.inbox.upgrade().ok_or(Stop::Ending)?;
         inbox.send(Message::Event(event)).await.map_err(|_| Stop::Ending)?;
-        drop(inbox);
+        Ok(answer)
+    }
+
+    async fn answer<T>(&self, answer: Answer<T>) -> Result<T, Stop> {
         match answer.await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(Stop::Failed("the coordinator is stopping, or cannot reach its data".to_owned())),
