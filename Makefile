@@ -5,8 +5,10 @@ CARGO ?= cargo
 PHASEGRID = $(CARGO) run --quiet --release --bin phasegrid --
 # libtorch for CUDA in place of the CPU's: make demo DEVICE=cuda. What was chosen stays until the other is named.
 DEVICE ?=
+# Seconds for each of the five targets: make fuzz FUZZ_SECONDS=600
+FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test chaos paper known-answers bench-engine bench-coordinator build check deny .libtorch
+.PHONY: help demo test chaos fuzz paper known-answers bench-engine bench-coordinator build check deny .libtorch
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -17,8 +19,11 @@ demo: build ## The main job: run sweeps/demo.toml and leave table and pictures i
 test: build ## All tests, with real processes, and pandas reading what they leave
 	$(CARGO) test --release --workspace
 
-chaos: build ## Ten minutes in which coordinator and workers are killed and links cut, at random
+chaos: build ## Ten minutes on each store in which coordinators, workers and database are killed and links cut, at random
 	PHASEGRID_CHAOS_SECONDS=600 $(CARGO) test --release -p phasegrid-tests --test chaos -- --nocapture
+
+fuzz: ## Bytes without end for whatever reads them (a minute a target; needs a nightly toolchain and cargo-fuzz)
+	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 paper: build ## The paper's trajectory (minutes), held against independent values
 	$(PHASEGRID) run sweeps/paper-trajectory.toml

@@ -46,3 +46,7 @@ mod stopping;
 
 #[cfg(test)]
 mod simulation;
+
+#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;

@@ -62,8 +62,10 @@ impl Load {
 
 async fn read_table(server: &Server, id: &str, tasks: u64) -> Result<()> {
     let mut client = sweeps::client(&server.people).await?;
-    let start = Instant::now();
+    let (start, processor) = (Instant::now(), server.processor()?);
     let rows = sweeps::cells(&mut client, id).await?;
-    bench(&format!("table_{tasks}_tasks_{rows}_cells"), start.elapsed().as_secs_f64(), "s");
+    let name = format!("table_{tasks}_tasks_{rows}_cells");
+    bench(&name, start.elapsed().as_secs_f64(), "s");
+    bench(&format!("{name}_coordinator_processor"), server.processor()? - processor, "s");
     Ok(())
 }

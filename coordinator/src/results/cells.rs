@@ -23,6 +23,25 @@ pub(super) struct Cells {
     constants: Constants,
     /// In the order of the axes' values.
     sums: BTreeMap<Place, Sums>,
+    /// Where the last tasks were on the diagram's axes: neighbours mostly differ in the seed alone.
+    recent: [Recent; 2],
+}
+
+/// The value of an axis that was looked up last, and its place in the order.
+#[derive(Default)]
+struct Recent(Option<(Value, Option<usize>)>);
+
+impl Recent {
+    fn index(&mut self, axis: &Axis, value: &Value) -> Option<usize> {
+        match &self.0 {
+            Some((last, index)) if last == value => *index,
+            _ => {
+                let index = axis.index(value);
+                self.0 = Some((value.clone(), index));
+                index
+            }
+        }
+    }
 }
 
 /// Where a cell is: the places of its values on the diagram's axes, and its sampler where that is not given by them.
@@ -44,7 +63,8 @@ struct Sums {
 
 impl Cells {
     pub(super) fn new(layout: &Layout) -> Self {
-        Self { quantities: Quantities::new(layout), constants: Constants::new(layout), sums: BTreeMap::new() }
+        let (quantities, constants) = (Quantities::new(layout), Constants::new(layout));
+        Self { quantities, constants, sums: BTreeMap::new(), recent: Default::default() }
     }
 
     pub(super) fn push(&mut self, layout: &Layout, outer: &[Value], known: &Known, result: &TaskResult) {
@@ -54,11 +74,13 @@ impl Cells {
         let labels = layout.phases.labels();
         let further = layout.further_sampler_axes().next().is_some();
         for sampler in layout.sampler_rows() {
-            let index = |path: &Option<String>| {
+            let [x, y] = &mut self.recent;
+            let index = |path: &Option<String>, recent: &mut Recent| {
                 let path = path.as_ref()?;
-                layout.axis(path)?.index(layout.value(path, outer, sampler))
+                recent.index(layout.axis(path)?, layout.value(path, outer, sampler))
             };
-            let place = Place { x: index(&layout.x), y: index(&layout.y), sampler: sampler.filter(|_| further) };
+            let (x, y) = (index(&layout.x, x), index(&layout.y, y));
+            let place = Place { x, y, sampler: sampler.filter(|_| further) };
             let (quantities, constants) = (&self.quantities, &self.constants);
             let new = || Sums::new([labels.len(), quantities.columns().count(), constants.columns().count()]);
             let sums = self.sums.entry(place).or_insert_with(new);

@@ -14,6 +14,8 @@
 
 mod authorisation;
 mod convert;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod exchange;
 mod explain;
 mod metering;
 mod pages;

@@ -163,7 +163,7 @@ impl Server {
 }
 
 /// Everything that is answered.
-async fn routes(coordinator: &Coordinator, stopping: &Stopping) -> Result<Routes, ServerError> {
+pub(super) async fn routes(coordinator: &Coordinator, stopping: &Stopping) -> Result<Routes, ServerError> {
     let streams = Streams::default();
     let sweeps = SweepServiceServer::new(Sweeps::new(coordinator.clone(), stopping.clone(), streams.clone()))
         .max_decoding_message_size(MESSAGE_LIMIT)

@@ -2,10 +2,11 @@
 
 use futures_util::{Stream, StreamExt, stream};
 use phasegrid_proto::v1;
+use tokio::task::JoinHandle;
 use tonic::Status;
 
-use crate::results::{Cell, Column, Kind, Layout, Level, Table, TableBuilder};
-use crate::service::Coordinator;
+use crate::results::{Cell, Column, Kind, Layout, Level, Table, TableBuilder, TaskResult};
+use crate::service::{Coordinator, Refusal};
 
 /// Rows of one message.
 const ROWS: usize = 500;
@@ -42,7 +43,8 @@ pub(super) async fn read(
     let builder = TableBuilder::new(Layout::of(&spec), level);
     let columns = builder.columns().iter().map(column_to_wire).collect();
     let head = v1::ReadTableResponse { columns, rows: vec![] };
-    let reader = Reader { coordinator, id, next: 0, builder: Some(builder), rows: vec![].into_iter() };
+    let ahead = read_page(&coordinator, &id, 0);
+    let reader = Reader { coordinator, id, ahead, builder: Some(builder), rows: vec![].into_iter() };
     let parts = stream::try_unfold(reader, |mut reader| async {
         let part = reader.part().await?;
         Ok(part.map(|part| (part, reader)))
@@ -50,12 +52,18 @@ pub(super) async fn read(
     Ok(stream::once(async { Ok(head) }).chain(parts))
 }
 
+/// Begins to read a page of results.
+fn read_page(coordinator: &Coordinator, id: &str, from: u64) -> JoinHandle<Result<Vec<TaskResult>, Refusal>> {
+    let (coordinator, id) = (coordinator.clone(), id.to_owned());
+    tokio::spawn(async move { coordinator.results(&id, from, PAGE).await })
+}
+
 /// A table that is being read.
 struct Reader {
     coordinator: Coordinator,
     id: String,
-    /// The first point not yet read.
-    next: u64,
+    /// The page after those that the builder has: one is read while the one before it is put into the table.
+    ahead: JoinHandle<Result<Vec<TaskResult>, Refusal>>,
     /// Gone when all points are read.
     builder: Option<TableBuilder>,
     /// Rows not yet sent.
@@ -70,9 +78,9 @@ impl Reader {
                 return Ok(Some(part));
             }
             let Some(mut builder) = self.builder.take() else { return Ok(None) };
-            let page = self.coordinator.results(&self.id, self.next, PAGE).await?;
+            let page = (&mut self.ahead).await.map_err(|_| Refusal::unreachable())??;
             let rows = if let Some(last) = page.last() {
-                self.next = last.point + 1;
+                self.ahead = read_page(&self.coordinator, &self.id, last.point + 1);
                 page.iter().for_each(|result| builder.push(result));
                 self.builder.insert(builder).take_rows()
             } else {

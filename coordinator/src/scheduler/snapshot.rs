@@ -53,6 +53,20 @@ pub struct LeaseSnapshot {
     pub reported: BTreeMap<u64, Reported>,
 }
 
+impl SweepSnapshot {
+    /// What no sweep can be in, however it came to be stored: its points are there, and were leased before anything became
+    /// of them.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<&'static str> {
+        if self.next > self.size {
+            return Some("more points were leased than there are");
+        }
+        let leased = self.leases.values().flat_map(|lease| [&lease.granted, &lease.remain]);
+        let last = [&self.finished, &self.failed].into_iter().chain(leased).filter_map(Points::max).max();
+        last.is_some_and(|last| last >= self.next).then_some("something became of a point that was never leased")
+    }
+}
+
 impl Scheduler {
     /// Goes on from what the store holds. Every lease has a new lease time from now, within which its worker may return.
     #[must_use]

@@ -65,7 +65,7 @@ impl Refusal {
     }
 
     /// The actor is gone, or gave up the call.
-    pub(super) fn unreachable() -> Self {
+    pub(crate) fn unreachable() -> Self {
         Self::Unavailable("the coordinator is stopping, or cannot reach its data; ask again later".to_owned())
     }
 }

@@ -14,6 +14,9 @@ pub(super) const GRAMMAR: &str =
 /// The most values that are ever listed in full.
 pub(super) const MOST_LISTED: u64 = 1_000_000;
 
+/// The most values of a range that are kept once one of them was asked for.
+const MOST_KEPT: u64 = 10_000;
+
 /// How an axis is best drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -72,7 +75,13 @@ impl Axis {
 
     /// The value at `index`, which is below [`Axis::count`].
     pub(super) fn value(&self, index: u64) -> Value {
-        self.values.at(index)
+        let kept = match self.values {
+            // To round a number takes longer than to look it up, and tables ask for each as often as there are tasks.
+            Values::Linear { points, .. } | Values::Log { points, .. } if points <= MOST_KEPT => self.listed(),
+            _ => None,
+        };
+        let kept = kept.and_then(|values| values.get(usize::try_from(index).ok()?));
+        kept.cloned().unwrap_or_else(|| self.values.at(index))
     }
 
     /// Where in the sweep file the value at `index` was said.

@@ -297,7 +297,7 @@ pub(crate) fn results_come_in_pages_in_the_order_of_points<B: Backend>(folder: &
 
 pub(crate) fn failures_are_listed_until_they_are_retried<B: Backend>(folder: &Path) {
     let (mut store, mut reader) = open::<B>(folder);
-    store.commit(&[grant(1, 4..5), set_back(1, 4, 3, true), grant(2, 0..1), set_back(2, 0, 1, false)], NOW).unwrap();
+    store.commit(&[grant(1, 0..1), set_back(1, 0, 1, false), grant(2, 4..5), set_back(2, 4, 3, true)], NOW).unwrap();
     let failures = reader.failures(SWEEP, 100).unwrap();
     assert_eq!(failures, [Setback { point: 4, attempts: 3, error: "failure 3".into(), set_aside: true }]);
     assert_eq!(state(&mut reader).failed, Points::from_iter([4]));

@@ -9,6 +9,7 @@ use prost::Message;
 use roaring::RoaringBitmap;
 
 use crate::access::{Digest, Role, Token, TokenEntry, TokenId};
+use crate::scheduler::snapshot::SweepSnapshot;
 use crate::scheduler::{Points, SweepState};
 
 /// What was stored cannot be read.
@@ -43,6 +44,14 @@ fn blob(size: usize, serialize: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> 
 
 pub(super) fn decode_record(point: u64, payload: &[u8]) -> Result<v1::Record, Unreadable> {
     v1::Record::decode(payload).map_err(|error| Unreadable(format!("a record of point {point}: {error}")))
+}
+
+/// The state of a sweep, if its parts agree.
+pub(super) fn sound(state: SweepSnapshot) -> Result<SweepSnapshot, Unreadable> {
+    match state.contradiction() {
+        Some(problem) => Err(Unreadable(format!("the state of sweep {}: {problem}", state.key.0))),
+        None => Ok(state),
+    }
 }
 
 /// The number under which a state is stored.

@@ -14,6 +14,8 @@ mod chunks;
 #[cfg(test)]
 pub(crate) mod contract;
 mod encoding;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod garbage;
 mod page;
 pub mod postgres;
 pub mod sqlite;

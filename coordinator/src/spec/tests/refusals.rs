@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::Spec;
 use super::BASE;
+use crate::fuzzing;
 
 /// What is said of [`BASE`] with `from` replaced by `to`.
 fn refusal(from: &str, to: &str) -> String {
@@ -317,9 +318,6 @@ proptest! {
         overrides in proptest::collection::vec("(name|zip|axes|task|diagram)[.a-z=0-9]{0,12}[={\\[0-9a-z]{0,6}", 0..3),
     ) {
         let source = format!("{}{patch}{}", &RICH[..from], &RICH[(from + length).min(RICH.len())..]);
-        match Spec::parse(&source, &overrides) {
-            Ok(spec) => prop_assert!(Spec::parse(spec.resolved_source(), &[]).is_ok_and(|again| again == spec)),
-            Err(error) => prop_assert!(!error.to_string().is_empty()),
-        }
+        fuzzing::sweep_file(format!("{source}\n--set\n{}", overrides.join("\n")).as_bytes());
     }
 }

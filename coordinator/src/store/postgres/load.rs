@@ -11,7 +11,7 @@ use super::{Fault, int, number, small};
 use crate::scheduler::snapshot::{LeaseSnapshot, Reported, SweepSnapshot};
 use crate::scheduler::{LeaseKey, Points, SweepKey, WorkerId};
 use crate::store::chunks::{Blobs, Settled};
-use crate::store::encoding::{Unreadable, decode, from_micros, state};
+use crate::store::encoding::{Unreadable, decode, from_micros, sound, state};
 use crate::store::{StoredSweep, SweepEntry};
 
 /// All sweeps, within a transaction.
@@ -53,7 +53,7 @@ pub(super) async fn sweeps(connection: &mut Connection) -> Result<Vec<StoredSwee
             attempts: attempts.remove(&entry.key).unwrap_or_default(),
             leases: own.into_iter().map(|(key, lease)| (key.epoch, lease)).collect(),
         };
-        sweeps.push(StoredSweep { entry, state });
+        sweeps.push(StoredSweep { entry, state: sound(state)? });
     }
     Ok(sweeps)
 }

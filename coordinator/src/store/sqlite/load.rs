@@ -8,7 +8,7 @@ use super::Fault;
 use crate::scheduler::snapshot::{LeaseSnapshot, Reported, SweepSnapshot};
 use crate::scheduler::{Points, SweepKey, WorkerId};
 use crate::store::chunks::{Blobs, Settled};
-use crate::store::encoding::{decode, from_micros, state};
+use crate::store::encoding::{decode, from_micros, sound, state};
 use crate::store::{StoredSweep, SweepEntry};
 
 pub(super) fn sweeps(connection: &Connection) -> Result<Vec<StoredSweep>, Fault> {
@@ -36,7 +36,7 @@ pub(super) fn sweeps(connection: &Connection) -> Result<Vec<StoredSweep>, Fault>
             attempts: attempts(connection, entry.key)?,
             leases,
         };
-        sweeps.push(StoredSweep { entry, state });
+        sweeps.push(StoredSweep { entry, state: sound(state)? });
     }
     Ok(sweeps)
 }

@@ -208,6 +208,21 @@ fn finished_ranges_take_bytes_not_rows() {
     assert!(bytes < 200, "{bytes} bytes for 200,000 points");
 }
 
+#[test]
+fn a_state_in_which_no_sweep_can_be_is_called_damage() {
+    let contradictions = ["UPDATE sweep SET next = size + 1", "UPDATE sweep SET next = 2"];
+    for sql in contradictions {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, mut reader) = Sqlite::open(folder.path());
+        commit(&mut store, &[Write::Create(entry(SWEEP, 100)), grant(1, 0..9)]);
+        commit(&mut store, &[record(1, 0, 0), finish(1, [0], 1..9)]);
+        assert!(reader.sweeps().is_ok());
+        store.connection.execute(sql, []).unwrap();
+        let outcome = reader.sweeps();
+        assert!(matches!(outcome, Err(StoreError::Damaged { .. })), "{sql}: {outcome:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
