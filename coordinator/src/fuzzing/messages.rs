@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use phasegrid_proto::place::Place;
 use phasegrid_proto::{NUMERICS_VERSION, v1};
 use prost::Message as _;
 use tokio::runtime::{Builder, Runtime};
@@ -55,7 +56,7 @@ impl Doors {
         let [admin, worker] = [(); 2].map(|()| Secret::random().expect("there is randomness"));
         let (coordinator, exchange) = runtime.block_on(async {
             let settings = Settings { retry_backoff: Duration::ZERO, ..Settings::default() };
-            let coordinator = Coordinator::open(folder, settings).await.expect("the folder is good");
+            let coordinator = Coordinator::open(folder, &Place::Nowhere, settings).await.expect("the folder is good");
             for (secret, role) in [(&admin, Role::Admin), (&worker, Role::Worker)] {
                 let wish = TokenWish { role, name: String::new(), lifetime: None, uses: None };
                 coordinator.create_token(secret, wish).await.expect("tokens can be made");
@@ -139,7 +140,11 @@ impl Doors {
                 let outcome = v1::Outcome { point: 1, outcome: Some(v1::outcome::Outcome::Failed(failed)) };
                 v1::FinishRequest { token, outcomes: vec![outcome] }.encode_to_vec()
             }
-            "Release" => v1::ReleaseRequest { token }.encode_to_vec(),
+            "Release" => v1::ReleaseRequest { token, points: vec![1] }.encode_to_vec(),
+            "Reclaim" => {
+                let kept = v1::KeptPoint { point: 0, acknowledged: 1, computed: true };
+                v1::ReclaimRequest { worker_id, token, points: vec![kept] }.encode_to_vec()
+            }
             "FindBaseline" => v1::FindBaselineRequest { digest: "0".repeat(32) }.encode_to_vec(),
             "StoreBaseline" => {
                 let estimate = Some(v1::Estimate { llc: Some(1.0), ..Default::default() });
