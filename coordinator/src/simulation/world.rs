@@ -17,7 +17,6 @@ use crate::scheduler::Moment;
 use crate::service::Refusal;
 
 /// Something that happens.
-#[expect(clippy::large_enum_variant, reason = "a simulated message is moved once")]
 pub(super) enum Event {
     /// A message reaches the coordinator.
     Arrives(Ticket, Request),

@@ -122,10 +122,13 @@ fn bounds(points: &Points) -> RangeInclusive<u64> {
     points.min().unwrap_or_default()..=points.max().unwrap_or_default()
 }
 
-/// Asks what is stored of the records of points under leases, from a first point to a last.
-pub(super) fn reported_of(leases: impl IntoIterator<Item = (LeaseKey, RangeInclusive<u64>)>) -> Step {
-    let leases: Vec<_> = leases.into_iter().collect();
-    let column = |number: &dyn Fn(&(LeaseKey, RangeInclusive<u64>)) -> u64| numbers(leases.iter().map(number));
+/// Points of a lease, from a first to a last.
+type Stretch = (LeaseKey, RangeInclusive<u64>);
+
+/// Asks what is stored of the records of points under leases.
+pub(super) fn reported_of(stretches: impl IntoIterator<Item = Stretch>) -> Step {
+    let stretches: Vec<_> = stretches.into_iter().collect();
+    let column = |number: &dyn Fn(&Stretch) -> u64| numbers(stretches.iter().map(number));
     let columns = [
         column(&|(key, _)| key.sweep.0),
         column(&|(key, _)| key.epoch),
