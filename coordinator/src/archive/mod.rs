@@ -137,12 +137,12 @@ impl Archive {
     }
 
     /// Deletes the files that do not count: a crash came before the store named them. Only where nobody else seals.
-    pub(crate) async fn clear(&self, named: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
+    pub(crate) async fn clear(&self, is_litter: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
         let files: Vec<_> = self.store.list(None).try_collect().await.map_err(|error| self.failed(&error))?;
         let mut deleted = 0;
         for file in files {
             let name = file.location.as_ref();
-            if name.ends_with(".parquet") && !named(name) {
+            if name.ends_with(".parquet") && is_litter(name) {
                 self.store.delete(&file.location).await.map_err(|error| self.failed(&error))?;
                 deleted += 1;
             }

@@ -34,13 +34,16 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let archive = match self.archive.unwrap_or_else(|| Place::folder(&self.data.join(ARCHIVE))) {
-            Place::Folder(folder) => Some(folder),
+        let place = self.archive.unwrap_or_else(|| Place::folder(&self.data.join(ARCHIVE)));
+        let archive = match &place {
+            Place::Folder(folder) => Some(folder.as_path()),
             Place::S3 { .. } | Place::Nowhere => None,
         };
-        let segments = backup(&self.data, archive.as_deref(), &self.to)?;
+        let segments = backup(&self.data, archive, &self.to)?;
         let with = if segments == 0 { String::new() } else { format!(", with {segments} files of sealed records") };
-        talk(&format!("copied{with}; `phasegrid serve --data {}` goes on from there", self.to.display()));
+        let there = if archive.is_some() { String::new() } else { format!(" --archive {place}") };
+        let to = self.to.display();
+        talk(&format!("copied{with}; `phasegrid serve --data {to}{there}` goes on from there"));
         Ok(())
     }
 }

@@ -33,6 +33,8 @@ seed = { from = 0, count = 100 }
 
 /// What takes longer waits for work, or for its turn on a busy machine: nobody waits for the answer.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// What is asked to see whether anybody still answers waits for its turn, however busy the machine is.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A coordinator with a sweep and a worker that holds a lease, behind all its doors.
 pub struct Doors {
@@ -96,21 +98,21 @@ impl Doors {
         let path = paths[usize::from(method) % paths.len()];
         let good = self.example(path.rsplit('/').next().unwrap_or_default());
         let message = [&good[..keep.min(good.len())], garbage].concat();
-        if let Some(status) = self.call(path, &message) {
+        if let Some(status) = self.call(path, &message, PATIENCE) {
             let undecoded = status.code() == Code::Internal && status.message().contains("decode Protobuf");
             let own = matches!(status.code(), Code::Internal | Code::Unknown | Code::Unavailable | Code::DataLoss);
             assert!(undecoded || !own, "{path} {message:?}: {status:?}");
         }
         let list = v1::ListWorkersRequest {}.encode_to_vec();
-        let status = self.call("/phasegrid.v1.SweepService/ListWorkers", &list);
-        assert!(status.is_none_or(|status| status.code() == Code::Ok), "{path} {message:?}: nobody answers any more");
+        let status = self.call("/phasegrid.v1.SweepService/ListWorkers", &list, LONG);
+        assert!(status.is_some_and(|status| status.code() == Code::Ok), "{path} {message:?}: nobody answers any more");
     }
 
     /// What a call comes to; `None` if it waits.
-    fn call(&self, path: &str, message: &[u8]) -> Option<Status> {
+    fn call(&self, path: &str, message: &[u8], patience: Duration) -> Option<Status> {
         let token = if Exchange::role(path) == Role::Worker { &self.worker } else { &self.admin };
         self.runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, self.exchange.call(path, token, message)).await.ok() })
+            .block_on(async { tokio::time::timeout(patience, self.exchange.call(path, token, message)).await.ok() })
     }
 
     /// A good message of a method.

@@ -27,8 +27,6 @@ pub(super) struct Lease {
     pub(super) busy_before: u64,
     /// Its worker lives and does not know of it: the answer that granted it never arrived.
     pub(super) orphan: bool,
-    /// The lost lease in whose place it is.
-    pub(super) heir_of: Option<LeaseKey>,
     /// Points that were computed to their end before it began.
     pub(super) computed: Points,
     /// Points that could run at once when it began.
@@ -61,7 +59,6 @@ impl Lease {
             running,
             busy_before: 0,
             orphan: false,
-            heir_of: None,
             computed: Points::new(),
             width,
             granted: now,
@@ -70,12 +67,12 @@ impl Lease {
     }
 
     /// A lease in this one's place, on points of it. Its worker goes on with it where it was.
-    pub(super) fn heir(mut self, key: LeaseKey, points: Points, deadline: Moment) -> Self {
+    pub(super) fn heir(mut self, points: Points, deadline: Moment) -> Self {
         self.reported.retain(|point, _| points.contains(*point));
         self.running.retain(|(point, _)| points.contains(*point));
         self.computed &= &points;
         let width = points.len().min(self.slots.into());
-        Self { points, ended: Points::new(), heir_of: Some(key), width, deadline, ..self }
+        Self { points, ended: Points::new(), width, deadline, ..self }
     }
 
     /// Slots that it takes, from its beginning to its end.

@@ -34,12 +34,15 @@ pub struct Reclaimed {
     pub points: Points,
 }
 
-/// What is stored of the records of a lost lease.
+/// What there is of a lost lease's records, as of a moment: to be filled in by who can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inheritance {
     /// The lease.
     pub lease: LeaseKey,
-    /// Its records, by point.
+    /// The points that are asked about, each with the number of the attempt that would start now. When that has changed,
+    /// another attempt has ended badly, and the records are gone.
+    pub attempts: BTreeMap<u64, u32>,
+    /// What is stored of them.
     pub reported: BTreeMap<u64, Reported>,
 }
 
@@ -47,32 +50,47 @@ pub struct Inheritance {
 #[derive(Debug, Default)]
 pub(super) struct LostLeases {
     leases: BTreeMap<LeaseKey, (WorkerId, Points)>,
-    /// Lost leases that had been heirs of others, by these.
+    /// Which lease took the place of which.
     heirs: BTreeMap<LeaseKey, LeaseKey>,
-    /// In the order in which they were lost.
-    order: VecDeque<(LeaseKey, Option<LeaseKey>)>,
+    /// In the order in which they came to be remembered.
+    order: VecDeque<LeaseKey>,
 }
 
 impl LostLeases {
     pub(super) fn remember(&mut self, key: LeaseKey, lease: &Lease) {
         self.leases.insert(key, (lease.worker.clone(), lease.points.clone()));
-        self.heirs.extend(lease.heir_of.map(|old| (old, key)));
-        self.order.push_back((key, lease.heir_of));
-        while self.order.len() > MOST_REMEMBERED {
-            let Some((oldest, heir_of)) = self.order.pop_front() else { return };
+        self.keep(key);
+    }
+
+    /// A lease took the place of another one.
+    fn succeed(&mut self, old: LeaseKey, heir: LeaseKey) {
+        self.leases.remove(&old);
+        self.heirs.insert(old, heir);
+        self.keep(old);
+    }
+
+    fn keep(&mut self, key: LeaseKey) {
+        self.order.push_back(key);
+        if self.order.len() > MOST_REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
             self.leases.remove(&oldest);
-            heir_of.map(|old| self.heirs.remove(&old));
+            self.heirs.remove(&oldest);
         }
     }
 
-    /// What a worker lost with a lease, or with its heir, if it never heard of that one.
-    fn of(&self, worker: &WorkerId, mut key: LeaseKey) -> Option<(LeaseKey, &Points)> {
+    /// The lease that is in the place of one, be it through heirs of which its worker never heard.
+    fn latest(&self, mut key: LeaseKey) -> LeaseKey {
         // Epochs rise from a lease to its heir: there is an end.
         while let Some(heir) = self.heirs.get(&key) {
             key = *heir;
         }
-        let (holder, points) = self.leases.get(&key)?;
-        (holder == worker).then_some((key, points))
+        key
+    }
+
+    /// What a worker lost with a lease.
+    fn of(&self, worker: &WorkerId, key: LeaseKey) -> Option<&Points> {
+        self.leases.get(&key).filter(|(holder, _)| holder == worker).map(|(_, points)| points)
     }
 }
 
@@ -84,13 +102,14 @@ struct Claim<'a> {
 }
 
 impl Scheduler {
-    /// The lease whose records are to be looked up before a worker reclaims, and for which points: none if nothing of the
-    /// lease was this worker's to lose.
+    /// Which records are to be looked up before a worker reclaims: none if nothing of the lease was this worker's to lose.
     #[must_use]
-    pub fn inheritance(&self, worker: &WorkerId, lost: LeaseKey, kept: &[Kept]) -> Option<(LeaseKey, Points)> {
-        let (lease, points) = self.lost.of(worker, lost)?;
-        let reported: Points = kept.iter().filter(|kept| kept.acknowledged > 0).map(|kept| kept.point).collect();
-        Some((lease, &reported & points))
+    pub fn inheritance(&self, worker: &WorkerId, lost: LeaseKey, kept: &[Kept]) -> Option<Inheritance> {
+        let lease = self.lost.latest(lost);
+        let (points, sweep) = (self.lost.of(worker, lease)?, self.sweeps.get(&lost.sweep)?);
+        let asked = kept.iter().filter(|kept| kept.acknowledged > 0 && points.contains(kept.point));
+        let attempts = asked.map(|kept| (kept.point, sweep.attempt(kept.point))).collect();
+        Some(Inheritance { lease, attempts, reported: BTreeMap::new() })
     }
 
     /// A worker lost a lease and has worked on. `stored` is what there is of what [`Scheduler::inheritance`] named. The reply
@@ -109,15 +128,18 @@ impl Scheduler {
     ) -> Result<Decision<Option<Reclaimed>>, Refused> {
         let heard = self.workers.hear(worker, now)?;
         let (draining, slots) = (heard.draining, heard.slots);
-        let is_it = |(key, held): &(LeaseKey, &Lease)| *key == lost || held.heir_of == Some(lost);
-        let alive = self.leases.of_worker(worker).find(is_it).map(|(key, _)| key);
-        if let Some(alive) = alive {
-            return Ok(self.confirm(alive, &kept.iter().map(|kept| kept.point).collect()));
+        let from = self.lost.latest(lost);
+        if self.leases.get(from).is_some_and(|lease| lease.worker == *worker) {
+            return Ok(self.confirm(from, &kept.iter().map(|kept| kept.point).collect()));
         }
-        let Some((from, was_held)) = self.lost.of(worker, lost) else { return Ok(Decision::quiet(None)) };
-        let reported = stored.filter(|stored| stored.lease == from).map(|stored| &stored.reported);
-        let reported = |point| reported.and_then(|reported| reported.get(&point)).copied();
-        // Records of an attempt are forgotten when another one has ended badly.
+        let (Some(was_held), Some(sweep)) = (self.lost.of(worker, from), self.sweeps.get(&lost.sweep)) else {
+            return Ok(Decision::quiet(None));
+        };
+        let reported = |point| {
+            let stored = stored.filter(|stored| stored.lease == from)?;
+            let same = stored.attempts.get(&point) == Some(&sweep.attempt(point));
+            stored.reported.get(&point).filter(|_| same).copied()
+        };
         let is_stored = |kept: &&Kept| {
             reported(kept.point).map_or(0, |reported| reported.records) >= kept.acknowledged
                 && was_held.contains(kept.point)
@@ -129,13 +151,14 @@ impl Scheduler {
         if claim.points.is_empty() {
             return Ok(Decision::quiet(None));
         }
+        let records = claim.points.iter().filter_map(|point| Some((point, reported(point)?))).collect();
         let mut changes = self.take_from_holders(lost.sweep, &claim, now);
         self.take_from_waiting(lost.sweep, &claim.points);
         let mut heir = Lease::new(worker.clone(), slots, claim.points.clone(), now, now + self.settings.lease_time);
         // All of them were started.
         heir.running = claim.points.iter().map(|point| (point, 0.0)).collect();
-        heir.reported = claim.points.iter().filter_map(|point| Some((point, reported(point)?))).collect();
-        (heir.heir_of, heir.computed) = (Some(lost), &claim.computed & &claim.points);
+        heir.reported = records;
+        heir.computed = &claim.computed & &claim.points;
         let (lease, granted) = self.grant_heir(from, heir);
         changes.extend(granted);
         self.measure(lost.sweep, now);
@@ -186,7 +209,7 @@ impl Scheduler {
                 // Should its worker have computed any of it to the end, the claim's was before.
                 self.lost.remember(key, &lease);
             } else {
-                let heir = lease.heir(key, rest, now + self.settings.lease_time);
+                let heir = lease.heir(rest, now + self.settings.lease_time);
                 changes.extend(self.grant_heir(key, heir).1);
             }
         }
@@ -212,6 +235,7 @@ impl Scheduler {
         let (worker, slots, points, reported) =
             (heir.worker.clone(), heir.slots, heir.points.clone(), heir.reported.clone());
         self.begin(lease, heir);
+        self.lost.succeed(old, lease);
         self.requeue(old.sweep);
         let granted = Change::Granted { lease, worker, slots, points, next };
         (lease, vec![granted, Change::Inherited { lease, from: old.epoch, reported }])

@@ -116,9 +116,15 @@ fn recorded(reader: &mut dyn Reader, digests: &[String]) -> Result<Vec<Option<Ve
     let digests: Vec<&str> = digests.iter().map(String::as_str).collect();
     let places = reader.contents(&digests)?;
     let mut records = |place: Option<(SweepKey, u64)>| {
-        let Some((sweep, point)) = place else { return Ok(None) };
-        let mut results = reader.results(sweep, point, 1)?;
-        Ok(results.pop().filter(|result| result.point == point).map(|result| result.records))
+        let (sweep, point) = place?;
+        match reader.results(sweep, point, 1) {
+            Ok(mut results) => results.pop().filter(|result| result.point == point).map(|result| result.records),
+            Err(error) => {
+                // What cannot be looked up is computed: nobody waits for an archive that is away.
+                tracing::warn!(%error, point, "an earlier result cannot be read; the point is computed again");
+                None
+            }
+        }
     };
-    places.into_iter().map(&mut records).collect()
+    Ok(places.into_iter().map(&mut records).collect())
 }

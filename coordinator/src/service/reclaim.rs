@@ -1,12 +1,10 @@
 //! Work that goes back and forth between workers: what a worker lost and has worked on, it reclaims; what it has not started
 //! and others could start at once, it cedes.
 
-use std::collections::BTreeMap;
-
 use super::desk::{Desk, say, write};
 use super::workers::parse;
 use super::{Coordinator, Kept, ReclaimedLease, Refusal};
-use crate::scheduler::{Inheritance, LeaseKey, Points, WorkerId};
+use crate::scheduler::{Inheritance, Points, WorkerId};
 use crate::store::{Reader, StoreError};
 
 /// Points of one call; no lease has so many.
@@ -29,7 +27,7 @@ impl Coordinator {
         };
         let Some((lost, inheritance)) = self.decide(find).await? else { return Ok(None) };
         let stored = match inheritance {
-            Some((lease, points)) => Some(self.read(move |reader| stored(reader, lease, &points)).await?),
+            Some(inheritance) => Some(self.read(move |reader| look_up(reader, inheritance)).await?),
             None => None,
         };
         self.decide(move |desk: &mut Desk, now| {
@@ -62,9 +60,12 @@ impl Coordinator {
     }
 }
 
-fn stored(reader: &mut dyn Reader, lease: LeaseKey, points: &Points) -> Result<Inheritance, StoreError> {
-    let reported = if points.is_empty() { BTreeMap::new() } else { reader.reported(lease, points)? };
-    Ok(Inheritance { lease, reported })
+fn look_up(reader: &mut dyn Reader, asked: Inheritance) -> Result<Inheritance, StoreError> {
+    if asked.attempts.is_empty() {
+        return Ok(asked);
+    }
+    let points = asked.attempts.keys().copied().collect();
+    Ok(Inheritance { reported: reader.reported(asked.lease, &points)?, ..asked })
 }
 
 fn check_number(points: usize) -> Result<(), Refusal> {

@@ -125,8 +125,6 @@ impl Sealing {
                         seconds,
                         "records are not sealed, and stay in the database; trying again later"
                     );
-                    // Whether the last segment is named is to be looked up.
-                    courses.clear();
                     RETRY
                 }
             };
@@ -148,10 +146,18 @@ impl Sealing {
             if !course.is_due(sweep) {
                 continue;
             }
-            if let Some(error) = self.seal(sweep, course).await? {
-                course.hopeless = true;
-                let sweep = &sweep.id;
-                tracing::error!(sweep, %error, "records of a sweep cannot be sealed, and stay in the database");
+            match self.seal(sweep, course).await {
+                Ok(None) => {}
+                Ok(Some(error)) => {
+                    course.hopeless = true;
+                    let sweep = &sweep.id;
+                    tracing::error!(sweep, %error, "records of a sweep cannot be sealed, and stay in the database");
+                }
+                Err(stop) => {
+                    // Whether its last segment is named is to be looked up.
+                    courses.remove(&sweep.key);
+                    return Err(stop);
+                }
             }
         }
         Ok(())
@@ -232,7 +238,10 @@ impl Sealing {
             let segments = self.ask(move |reader| reader.segments(key, 0..=u64::MAX)).await?;
             named.extend(segments.into_iter().map(|segment| segment.name));
         }
-        let deleted = self.archive.clear(|name| named.contains(name)).await?;
+        // Files of other sweeps may be another database's, or this one's before it was damaged.
+        let known: HashSet<&str> = sweeps.iter().map(|sweep| sweep.id.as_str()).collect();
+        let is_ours = |name: &str| name.split_once('/').is_some_and(|(sweep, _)| known.contains(sweep));
+        let deleted = self.archive.clear(|name| is_ours(name) && !named.contains(name)).await?;
         if deleted > 0 {
             tracing::info!(files = deleted, "segments that were written and never named are deleted");
         }

@@ -68,7 +68,7 @@ impl Desk {
     }
 
     /// A lease took the place of the lost one; see [`Held::regain`].
-    pub(super) fn regain(&self, token: &Token, known_as: Token, points: &[u64]) -> bool {
+    pub(super) fn regain(&self, token: &Token, known_as: Token, points: &[u64]) -> Option<Vec<Token>> {
         let regained = self.held().regain(token, known_as, points);
         self.wake();
         regained

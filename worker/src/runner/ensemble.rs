@@ -38,6 +38,8 @@ struct Member {
     /// How many of the [`STEPS_TOLD`] were told.
     told: AtomicU64,
     ended: AtomicBool,
+    /// It was stopped, and a record that it told was not kept: whatever comes of it is no result.
+    lacks_records: AtomicBool,
     shelf: Option<Arc<Shelf>>,
 }
 
@@ -78,6 +80,7 @@ impl<'a> Ensemble<'a> {
                 reported: AtomicU64::new(0),
                 told: AtomicU64::new(0),
                 ended: AtomicBool::new(false),
+                lacks_records: AtomicBool::new(false),
                 shelf: library.map(|library| Arc::new(library.shelf(Instant::now(), start.snapshot.as_ref()))),
             }));
             start
@@ -111,6 +114,7 @@ impl Surroundings for Ensemble<'_> {
     fn record(&self, member: usize, record: v1::Record) {
         let member = self.member(member);
         if !self.bench.room.take(&record, || member.stop.is_raised()) {
+            member.lacks_records.store(true, Ordering::Relaxed);
             return;
         }
         member.reported.fetch_add(1, Ordering::Relaxed);
@@ -131,6 +135,7 @@ impl Surroundings for Ensemble<'_> {
         if member.ended.swap(true, Ordering::Relaxed) {
             return;
         }
+        let end = if member.lacks_records.load(Ordering::Relaxed) { TaskEnd::Stopped } else { end };
         match &end {
             TaskEnd::Completed | TaskEnd::Failed { permanent: true, .. } => *self.so_far() = Ran::Well,
             TaskEnd::Failed { error, .. } if *self.so_far() != Ran::Well => *self.so_far() = Ran::Failed(error.clone()),

@@ -282,17 +282,19 @@ impl Held {
         })
     }
 
-    /// A lease took the place of the lost one. False if that is gone: then the new one is of no use.
-    pub(super) fn regain(&mut self, token: &Token, known_as: Token, points: &[u64]) -> bool {
-        let Some(lease) = self.lease(token) else { return false };
+    /// A lease took the place of the lost one. Returns the leases that are gone with it; none if the lost one itself is, and
+    /// the new one of no use.
+    pub(super) fn regain(&mut self, token: &Token, known_as: Token, points: &[u64]) -> Option<Vec<Token>> {
+        let lease = self.lease(token)?;
         lease.regain(known_as, points);
         let sweep = lease.sweep.clone();
         // What was leased to this worker meanwhile it would have twice.
         for other in self.leases.iter_mut().filter(|lease| lease.sweep == sweep && lease.token != *token) {
             other.drop_points(|point| points.contains(&point));
         }
+        let gone = self.leases.iter().filter(|lease| lease.is_done()).map(|lease| lease.token.clone()).collect();
         self.forget_done();
-        true
+        Some(gone)
     }
 
     /// Takes so many points that wait, the last ones, out of a lease.

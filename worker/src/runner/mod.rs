@@ -407,9 +407,13 @@ impl Runner {
             self.renamed.remove(&token);
             return self.tell(Mail::Drop(token));
         };
-        if !self.desk.regain(&token, known_as.clone(), &points) {
-            // This worker leaves.
+        let Some(gone) = self.desk.regain(&token, known_as.clone(), &points) else {
+            self.tell(Mail::Drop(token));
             return self.release(known_as, Vec::new());
+        };
+        for token in gone {
+            self.renamed.remove(&token);
+            self.tell(Mail::Drop(token));
         }
         tracing::info!(lease = %token, points = points.len(), %known_as, "reclaimed: work of the lost lease is kept");
         self.renamed.insert(token.clone());

@@ -4,7 +4,7 @@
 //! order. Nothing is forgotten before it is acknowledged: after a broken stream the unanswered batches leave again. Records of
 //! a lease that was lost wait until it is known whether they are of use under another.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use phasegrid_proto::v1;
 
@@ -37,7 +37,7 @@ struct Reclaimed {
     /// The coordinator's name for it.
     known_as: Token,
     /// What it covers. Records of other points may still come, from tasks that are about to stop.
-    points: Vec<u64>,
+    points: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -146,6 +146,7 @@ impl Outbox {
 
     /// A lease took the place of the lost one. Records of points that it covers go out under its name.
     pub(super) fn regain(&mut self, token: &Token, known_as: Token, points: Vec<u64>) {
+        let points: HashSet<u64> = points.into_iter().collect();
         let mut records = self.held_back.remove(token).unwrap_or_default().records;
         // What came back from the stream was told before what waited here.
         records.sort_by_key(|(point, waiting)| (*point, waiting.step));

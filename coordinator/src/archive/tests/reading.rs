@@ -240,7 +240,7 @@ fn what_was_never_named_is_cleared_and_nothing_else() {
     let orphan = ground.runtime.block_on(ground.archive.put(orphan, (SWEEP, "map-1"), 2)).unwrap();
     let Place::Folder(folder) = ground.archive.place.clone() else { panic!("a folder") };
     std::fs::write(folder.join("notes.txt"), "mine").unwrap();
-    let cleared = ground.runtime.block_on(ground.archive.clear(|name| name == named.name)).unwrap();
+    let cleared = ground.runtime.block_on(ground.archive.clear(|name| name != named.name)).unwrap();
     assert_eq!(cleared, 1);
     assert!(!folder.join(orphan.name).exists());
     assert!(folder.join(named.name).exists() && folder.join("notes.txt").exists());

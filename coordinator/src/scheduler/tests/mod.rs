@@ -150,10 +150,10 @@ impl Cluster {
     pub(crate) fn reclaim(&mut self, id: &str, lost: LeaseKey, kept_points: &[(u64, u64, bool)]) -> Option<Reclaimed> {
         let kept = |&(point, acknowledged, computed): &_| Kept { point, acknowledged, computed };
         let kept: Vec<_> = kept_points.iter().map(kept).collect();
-        let stored = self.scheduler.inheritance(&id.into(), lost, &kept).map(|(lease, points)| {
-            let mut reported = self.ledger.reported(lease);
-            reported.retain(|point, _| points.contains(*point));
-            Inheritance { lease, reported }
+        let stored = self.scheduler.inheritance(&id.into(), lost, &kept).map(|asked| {
+            let mut reported = self.ledger.reported(asked.lease);
+            reported.retain(|point, _| asked.attempts.contains_key(point));
+            Inheritance { reported, ..asked }
         });
         let decision = self.scheduler.on_reclaim(&id.into(), lost, &kept, stored.as_ref(), self.now).ok()?;
         self.apply(decision)

@@ -118,6 +118,24 @@ fn a_lease_that_is_lost_again_before_its_worker_hears_of_it_is_reclaimed_by_the_
 }
 
 #[test]
+fn a_lease_that_gave_way_twice_is_reclaimed_by_the_name_that_its_worker_knows() {
+    let mut cluster = Cluster::with_sweep(3).with_worker("a", 1).with_worker("b", 1).with_worker("c", 3);
+    let [first, second] = ["a", "b"].map(|worker| cluster.lease(worker).lease);
+    cluster.pass(61);
+    cluster.register("c", 3);
+    let held = cluster.lease("c");
+    assert_eq!(points(&held), [0, 1, 2]);
+    cluster.report(held.lease, &[(2, 0)]).unwrap();
+    cluster.register("a", 1);
+    cluster.register("b", 1);
+    assert!(cluster.reclaim("a", first, &[(0, 0, true)]).is_some());
+    assert!(cluster.reclaim("b", second, &[(1, 0, true)]).is_some());
+    let rest = cluster.reclaim("c", held.lease, &[(0, 0, false), (1, 0, false), (2, 1, false)]).unwrap();
+    assert_eq!(rest.points.iter().collect::<Vec<_>>(), [2]);
+    assert_eq!(cluster.finish(rest.lease, vec![(2, Outcome::Completed { records: 1 })]), Verdict::Accepted);
+}
+
+#[test]
 fn a_lease_that_is_alive_is_the_workers_and_what_it_does_not_name_is_given_back() {
     let mut cluster = Cluster::with_sweep(3).with_worker("a", 3);
     let grant = cluster.lease("a");

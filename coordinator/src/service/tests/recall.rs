@@ -1,7 +1,7 @@
 use super::*;
 
 /// Sweeps whose tasks are worth remembering, of so many seeds from the first one on.
-fn long(from: u64, points: u64) -> String {
+pub(super) fn long(from: u64, points: u64) -> String {
     map(points).replace("steps = 100\n", "steps = 10_000\n").replace("from = 0", &format!("from = {from}"))
 }
 

@@ -83,6 +83,23 @@ async fn a_sweep_is_sealed_while_it_runs_and_when_it_has_ended_and_reads_the_sam
 }
 
 #[tokio::test]
+async fn an_earlier_result_that_cannot_be_read_is_computed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open_eager(&folder).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    coordinator.create_sweep("first", &recall::long(0, 20), &[]).await.unwrap();
+    assert_eq!(work_off(&coordinator).await, 20);
+    sealed(&coordinator, 20).await;
+    coordinator.shutdown().await;
+
+    // The archive is away: a lease does not wait for it.
+    let plain = open(&folder).await;
+    plain.register(worker("w", 2)).await.unwrap();
+    plain.create_sweep("second", &recall::long(0, 20), &[]).await.unwrap();
+    assert_eq!(work_off(&plain).await, 20);
+}
+
+#[tokio::test]
 async fn what_has_not_ended_waits_for_a_whole_segment_and_a_small_rest_stays_where_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, id) = with_eager_sweep(&folder, 44).await;

@@ -41,7 +41,7 @@ fn what_was_started_goes_on_and_is_asked_for_once_nothing_is_on_the_way() {
     assert_eq!(held.claim(), None, "it is asked for once");
 
     let b = Token::new("b");
-    assert!(held.regain(&token, b.clone(), &[0, 1, 2]));
+    assert_eq!(held.regain(&token, b.clone(), &[0, 1, 2]), Some(vec![]));
     assert!(running[3].stop.is_raised(), "somebody else computes it");
     assert_eq!(held.running(), [(b.clone(), vec![])]);
     let sending = held.outcomes().unwrap();
@@ -63,7 +63,7 @@ fn a_failure_is_not_asked_for() {
     assert_eq!(held.lose(&token), Loss::Kept);
     held.settled(&token);
     assert_eq!(held.claim().unwrap().kept, [kept(1, 0, false)]);
-    assert!(held.regain(&token, Token::new("b"), &[1]));
+    assert_eq!(held.regain(&token, Token::new("b"), &[1]), Some(vec![]));
     assert_eq!(held.outcomes(), None, "it is told of no point that it does not hold");
 }
 
@@ -73,9 +73,10 @@ fn what_was_leased_twice_meanwhile_is_held_once() {
     started(&mut held, 1);
     held.lose(&token);
     held.take(lease("b", 0..3), false);
+    held.take(lease("d", 0..1), false);
     held.settled(&token);
     held.claim().unwrap();
-    assert!(held.regain(&token, Token::new("c"), &[0]));
+    assert_eq!(held.regain(&token, Token::new("c"), &[0]), Some(vec![Token::new("d")]));
     complete(&mut held, &token, 0, 0);
     assert_eq!(started(&mut held, 9), [1, 2]);
 }
@@ -101,5 +102,5 @@ fn a_worker_that_leaves_keeps_nothing_of_what_it_lost() {
     held.leave();
     assert!(running[0].stop.is_raised());
     assert_eq!((held.claim(), held.give_back()), (None, None));
-    assert!(!held.regain(&token, Token::new("b"), &[0]), "what comes of the question is given back");
+    assert_eq!(held.regain(&token, Token::new("b"), &[0]), None, "what comes of the question is given back");
 }
