@@ -40,6 +40,12 @@ pub(super) struct Values {
     pub(super) texts: Vec<ByteArray>,
 }
 
+impl Values {
+    pub(super) fn is_empty(&self) -> bool {
+        self.reals.is_empty() && self.longs.is_empty() && self.ints.is_empty() && self.texts.is_empty()
+    }
+}
+
 const fn column<T>(name: &'static str, kind: Kind<T>) -> Column<T> {
     Column { name, kind }
 }

@@ -47,7 +47,9 @@ impl Part<'_> {
         for column in &ROW {
             self.fill(column, "", levels::IN_ROW, || levels::rows(&mut rows))?;
         }
-        self.lay_out(&mut rows)?;
+        if self.lay_out(&mut rows)? == 0 {
+            return Ok(rows);
+        }
         for column in &ESTIMATE {
             self.fill(column, IN_ESTIMATE, levels::IN_ESTIMATE, || levels::estimates(&mut rows))?;
         }
@@ -57,12 +59,12 @@ impl Part<'_> {
         Ok(rows)
     }
 
-    /// Makes the estimates, and the settings of those that have some.
-    fn lay_out(&self, rows: &mut [Row]) -> Result<(), FormatError> {
+    /// Makes the estimates, and the settings of those that have some. Returns how many estimates there are.
+    fn lay_out(&self, rows: &mut [Row]) -> Result<usize, FormatError> {
         let first = |path: &str, name: &str| self.read(&format!("{path}{name}"))?.ok_or(TORN);
         let (samplers, settings) = (first(IN_ESTIMATE, ESTIMATE[0].name)?, first(IN_SETTINGS, SETTINGS[0].name)?);
         let mut rows = rows.iter_mut();
-        let mut row = None;
+        let (mut row, mut estimates) = (None, 0);
         for ((repetition, sampler), settings) in
             samplers.repetitions.iter().zip(&samplers.definitions).zip(&settings.definitions)
         {
@@ -73,9 +75,10 @@ impl Part<'_> {
             if *sampler >= levels::IN_ESTIMATE {
                 let settings = (*settings >= levels::IN_SETTINGS).then(SamplerSettings::default);
                 row.record.estimates.push(Estimate { settings, ..Estimate::default() });
+                estimates += 1;
             }
         }
-        if rows.next().is_some() { Err(TORN) } else { Ok(()) }
+        if rows.next().is_some() { Err(TORN) } else { Ok(estimates) }
     }
 
     /// Gives all places their values. What a segment of an earlier release does not have stays absent.
@@ -89,6 +92,10 @@ impl Part<'_> {
         let Some(Stored { mut values, definitions, .. }) = self.read(&format!("{path}{}", column.name))? else {
             return Ok(());
         };
+        if column.is_optional() && values.is_empty() {
+            // None of it is there.
+            return Ok(());
+        }
         // A column of what is always there has no levels.
         let mut definitions = definitions.into_iter();
         let leveled = defined > levels::IN_ROW || column.is_optional();
