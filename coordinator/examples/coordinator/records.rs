@@ -65,20 +65,21 @@ pub(crate) async fn run(folder: &Path, tasks: u64) -> Result<()> {
 }
 
 /// What lies in the archive.
-struct Sealed {
+pub(crate) struct Sealed {
     segments: u64,
     rows: u64,
     bytes: u64,
 }
 
 /// Waits until all but the rest that stays in the database is sealed.
-async fn sealed(data: &Path, records: u64) -> Result<Sealed> {
+pub(crate) async fn sealed(data: &Path, records: u64) -> Result<Sealed> {
     let database = Connection::open_with_flags(data.join("phasegrid.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     loop {
         let sums = "SELECT count(*), coalesce(sum(row_count), 0), coalesce(sum(byte_count), 0) FROM segment";
         let sealed = database
             .query_row(sums, [], |row| Ok(Sealed { segments: row.get(0)?, rows: row.get(1)?, bytes: row.get(2)? }))?;
-        if sealed.rows > 0 && sealed.rows + STAY > records {
+        let is_rest = sealed.rows + STAY > records;
+        if is_rest && (sealed.rows > 0 || records < STAY) {
             return Ok(sealed);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::server::{Door, Server};
-use crate::{Result, bench, disk, sweeps, worker};
+use crate::{Result, bench, disk, records, sweeps, worker};
 
 /// A run.
 pub(crate) struct Load {
@@ -51,6 +51,8 @@ impl Load {
         bench(&format!("{name}_coordinator_processor"), processor / count * 1e6, "us/task");
         bench(&format!("{name}_coordinator_memory"), server.peak_memory()?, "MB");
         if self.table {
+            // What is still being sealed would share the machine with it.
+            records::sealed(data.path(), tasks).await?;
             read_table(&server, &id, tasks).await?;
         }
         drop(client);
