@@ -18,12 +18,13 @@ use crate::store::postgres::{ADDRESSES, Address};
 use crate::telemetry::LogFormat;
 
 /// The keys, in the order of the sample.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "listen",
     "tls_certificate",
     "tls_key",
     "data",
     "store",
+    "store_ca",
     "snapshots",
     "archive",
     "lease_time",
@@ -56,6 +57,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// The database, where it is not in a folder.
     pub store: Option<Address>,
+    /// The certificate of the CA that vouches for its server.
+    pub store_ca: Option<PathBuf>,
     /// Where workers keep snapshots of long tasks; `None` is beside a database in a folder, and else nowhere.
     pub snapshots: Option<Place>,
     /// Where records of finished points go; `None` is beside a database in a folder, and else nowhere.
@@ -84,6 +87,7 @@ impl Default for Settings {
             tls: None,
             data: PathBuf::from("phasegrid-data"),
             store: None,
+            store_ca: None,
             snapshots: None,
             archive: None,
             leasing: service::Settings::default(),
@@ -171,6 +175,7 @@ impl Settings {
         // Where it is not given, it fits the lease time, whatever that is.
         let heartbeat_interval = default.leasing.heartbeat_interval.min(lease_time / 5);
         let path = |text: &str| (!text.is_empty()).then(|| Some(PathBuf::from(text)));
+        let store_ca = keys.take("store_ca", None, "a file", path);
         let certificate = keys.take("tls_certificate", None, "a file", path);
         let key = keys.take("tls_key", None, "a file", path);
         let settings = Self {
@@ -178,6 +183,7 @@ impl Settings {
             listen: keys.take("listen", default.listen, "an address and port as in \"127.0.0.1:7700\"", address),
             data: keys.take("data", default.data, "a folder", |text| (!text.is_empty()).then(|| text.into())),
             store,
+            store_ca,
             snapshots: keys.take("snapshots", default.snapshots, PLACES, |text| text.parse().ok().map(Some)),
             archive: keys.take("archive", default.archive, PLACES, |text| text.parse().ok().map(Some)),
             leasing: service::Settings {
@@ -200,6 +206,10 @@ impl Settings {
             log_format: keys.take("log_format", default.log_format, "\"human\" or \"json\"", |text| text.parse().ok()),
         };
         keys.finish()?;
+        if settings.store_ca.is_some() && settings.store.is_none() {
+            let problem = "store_ca: there is no store whose server it could vouch for; name one, or leave it out";
+            return Err(ConfigError(vec![problem.to_owned()]));
+        }
         if settings.leasing.heartbeat_interval * 2 > settings.leasing.lease_time {
             let problem =
                 "heartbeat_interval: at most half of lease_time is accepted, or one late heartbeat loses the lease";
@@ -352,6 +362,7 @@ mod tests {
         assert_eq!(settings.snapshots, Some(Place::folder("phasegrid-data/snapshots".as_ref())));
         assert_eq!(settings.archive, Some(Place::folder("phasegrid-data/archive".as_ref())));
         assert_eq!(settings.store, "postgres://phasegrid@127.0.0.1/phasegrid".parse().ok());
+        assert_eq!(settings.store_ca, Some("phasegrid-tls/ca.pem".into()));
         let (certificate, key) = ("phasegrid-tls/server.pem".into(), "phasegrid-tls/server.key".into());
         assert_eq!(settings.tls, Some(TlsFiles { certificate, key }));
     }

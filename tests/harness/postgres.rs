@@ -1,8 +1,9 @@
 //! A PostgreSQL server of the test's own: in a folder and on a port of its own, and gone with the test that started it,
 //! however that ends.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -96,6 +97,27 @@ impl Postgres {
         self.run("psql", &arguments)
     }
 
+    /// From now on the server shows this certificate, and talks to nobody in the clear.
+    ///
+    /// # Panics
+    /// If it does not take it.
+    pub fn encrypt(&self, certificate: &str, key: &str) {
+        let data = self.folder.join("data");
+        let rule = "hostssl all all 127.0.0.1/32 trust\n";
+        for (name, content) in [("server.crt", certificate), ("server.key", key), ("pg_hba.conf", rule)] {
+            let path = data.join(name);
+            std::fs::write(&path, content).expect("the folder is ours");
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("so is what is in it");
+            if is_root() {
+                chown(&path, Some(NOBODY), Some(NOBODY)).expect("root gives away what it has made");
+            }
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.run("pg_ctl", &["--pgdata=data", "reload"]);
+        let on = || self.sql("postgres", "SHOW ssl").starts_with("on").then_some(());
+        wait::until("the server has read its settings", on);
+    }
+
     /// Starts the server, on the data and the port that it had.
     ///
     /// # Panics
@@ -170,7 +192,7 @@ fn command(binaries: &Path, program: &str, folder: &Path) -> Command {
     let mut command = Command::new(binaries.join(program));
     // Unpacked rather than installed, it has its libraries beside it.
     let libraries = binaries.join("../../../x86_64-linux-gnu");
-    command.current_dir(folder).env("LD_LIBRARY_PATH", libraries).stdin(Stdio::null());
+    command.current_dir(folder).env("LD_LIBRARY_PATH", libraries).env("HOME", folder).stdin(Stdio::null());
     as_nobody(&mut command);
     command
 }

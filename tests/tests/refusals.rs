@@ -6,6 +6,15 @@ use phasegrid_tests::{Call, Cluster, Folder, phasegrid, sweeps};
 const UNKNOWN: &str = "no-such-sweep";
 
 #[test]
+fn a_database_on_another_machine_is_not_talked_to_in_the_clear() {
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--store", "postgres://grid@db.invalid/sweeps"];
+    phasegrid(serve).failure(3, &["in the clear", "--store-ca", "sslmode=disable"]);
+    let nowhere = ["--store-ca", "nowhere.pem"];
+    phasegrid(serve.into_iter().chain(nowhere)).failure(6, &["nowhere.pem"]);
+    phasegrid(["serve", "--listen", "127.0.0.1:0", "--store-ca", "ca.pem"]).failure(3, &["store_ca", "no store"]);
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_is_a_usage_error() {
     phasegrid(["serv"]).failure(2, &["serv", "serve"]);
     phasegrid(["table"]).failure(2, &["<ID>"]);

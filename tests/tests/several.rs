@@ -1,7 +1,7 @@
 //! Several coordinators on one PostgreSQL database, any of which may die, and the database too.
 
 use phasegrid_tests::tables::column;
-use phasegrid_tests::{Call, Cluster, Folder, Postgres, Process, Tables, phasegrid, sweeps, wait};
+use phasegrid_tests::{Call, Cluster, Folder, Postgres, Process, Tables, phasegrid, read, sweeps, wait};
 
 /// Tasks long enough that a kill finds one running.
 const STEPS: u64 = 4000;
@@ -105,7 +105,8 @@ fn a_coordinator_that_stands_by_says_who_leads_and_a_client_of_all_finds_that_on
 /// A coordinator on all addresses of this machine, with the certificate in `tls`, and its URL.
 fn serve_guarded(folder: &Folder, name: &str, database: &str) -> (Process, String) {
     let files = ["tls/server.pem", "tls/server.key"].map(|file| folder.at(file));
-    let serve = ["serve", "--listen", "0.0.0.0:0", "--store", database];
+    let ca = folder.at("tls/ca.pem");
+    let serve = ["serve", "--listen", "0.0.0.0:0", "--store", database, "--store-ca", &ca];
     let serve = serve.into_iter().chain(["--tls-certificate", &files[0], "--tls-key", &files[1]]);
     let logs = folder.at(name);
     std::fs::create_dir(&logs).expect("the folder is new");
@@ -119,8 +120,10 @@ fn serve_guarded(folder: &Folder, name: &str, database: &str) -> (Process, Strin
 
 #[test]
 fn certificates_and_tokens_are_those_of_all_whoever_leads() {
-    let (folder, database) = (Folder::new(), Postgres::shared().database("guarded"));
+    let (folder, server) = (Folder::new(), Postgres::new());
+    let database = server.database("guarded");
     assert_eq!(phasegrid(["init-cluster", "--dir", &folder.at("tls")]).success(), "");
+    server.encrypt(&read(folder.at("tls/server.pem")), &read(folder.at("tls/server.key")));
     let (mut first, first_url) = serve_guarded(&folder, "first", &database);
     let (_second, second_url) = serve_guarded(&folder, "second", &database);
     let urls = format!("{second_url},{first_url}");

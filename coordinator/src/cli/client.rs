@@ -1,6 +1,7 @@
 //! The connection of a client command to its coordinator, and what its refusals mean to a person.
 //!
-//! Of several coordinators on one database one leads; given the addresses of all, a client finds the one that answers.
+//! Of several coordinators on one database one leads; given the addresses of all, a client finds the one that answers, and
+//! asks the next if that one goes away.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -13,7 +14,7 @@ use phasegrid_proto::v1;
 use phasegrid_proto::v1::sweep_service_client::SweepServiceClient;
 use phasegrid_proto::v1::token_service_client::TokenServiceClient;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 
 use crate::clock;
 use crate::results::{Level, Table};
@@ -55,12 +56,12 @@ impl Remote {
     }
 }
 
-/// One of several coordinators.
+/// A coordinator, and what can be asked of it.
 #[derive(Clone, Debug)]
-struct Way {
+pub(super) struct Way {
+    pub(super) sweeps: SweepServiceClient<Connection>,
+    pub(super) tokens: TokenServiceClient<Connection>,
     url: String,
-    sweeps: SweepServiceClient<Connection>,
-    tokens: TokenServiceClient<Connection>,
 }
 
 impl Way {
@@ -69,17 +70,16 @@ impl Way {
         let sweeps = SweepServiceClient::with_interceptor(channel.clone(), bearer.clone())
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Self { url, sweeps, tokens: TokenServiceClient::with_interceptor(channel, bearer) }
+        Self { sweeps, tokens: TokenServiceClient::with_interceptor(channel, bearer), url }
     }
 }
 
 /// A connected client.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    pub(super) sweeps: SweepServiceClient<Connection>,
-    pub(super) tokens: TokenServiceClient<Connection>,
-    url: String,
-    /// The other coordinators, in the order in which they are tried.
+    /// To the coordinator that answered last.
+    way: Way,
+    /// To the others, in the order in which they are tried.
     others: VecDeque<Way>,
 }
 
@@ -93,45 +93,69 @@ impl Client {
         }
         if let (Some((endpoint, url)), 1) = (endpoints.front(), endpoints.len()) {
             let channel = endpoint.connect().await.map_err(|error| unreachable(url, &error))?;
-            return Ok(Self::of(Way::through(channel, credentials, url.clone()), VecDeque::new()));
+            return Ok(Self { way: Way::through(channel, credentials, url.clone()), others: VecDeque::new() });
         }
         let way = |(endpoint, url): (Endpoint, String)| Way::through(endpoint.connect_lazy(), credentials, url);
         let mut ways: VecDeque<_> = endpoints.into_iter().map(way).collect();
-        let first = ways.pop_front().unwrap_or_else(|| unreachable!("a split text has a first part"));
-        let mut client = Self::of(first, ways);
-        client.search().await?;
-        Ok(client)
+        let way = ways.pop_front().unwrap_or_else(|| unreachable!("a split text has a first part"));
+        Ok(Self { way, others: ways })
     }
 
-    fn of(Way { url, sweeps, tokens }: Way, others: VecDeque<Way>) -> Self {
-        Self { sweeps, tokens, url, others }
+    /// The coordinator that answered last.
+    pub(super) fn way(&mut self) -> &mut Way {
+        &mut self.way
     }
 
     /// Turns to the next of several coordinators.
     pub(super) fn turn_to_next(&mut self) {
-        if let Some(Way { url, sweeps, tokens }) = self.others.pop_front() {
-            let url = std::mem::replace(&mut self.url, url);
-            let sweeps = std::mem::replace(&mut self.sweeps, sweeps);
-            let tokens = std::mem::replace(&mut self.tokens, tokens);
-            self.others.push_back(Way { url, sweeps, tokens });
+        if let Some(next) = self.others.pop_front() {
+            self.others.push_back(std::mem::replace(&mut self.way, next));
         }
     }
 
-    /// Turns to the first coordinator that answers.
-    async fn search(&mut self) -> Result<(), Failure> {
-        let start = clock::instant();
-        loop {
-            for _ in 0..=self.others.len() {
-                let request = v1::ListSweepsRequest { page_size: 1, page_token: String::new() };
-                match self.sweeps.list_sweeps(request).await {
-                    Err(status) if is_away(&status) && clock::instant() - start < SEARCH_TIME => self.turn_to_next(),
-                    Err(status) if is_away(&status) => return Err(self.failure(status)),
-                    // Whoever refuses for another reason is the one to ask.
-                    _ => return Ok(()),
-                }
-            }
-            tokio::time::sleep(SEARCH_INTERVAL).await;
+    /// Asks something that does no harm when it is asked twice.
+    pub(super) async fn ask<T>(
+        &mut self,
+        question: impl AsyncFn(&mut Way) -> Result<Response<T>, Status>,
+    ) -> Result<T, Failure> {
+        let answer = self.persist(question).await;
+        answer.map(Response::into_inner).map_err(|status| self.failure(status))
+    }
+
+    /// Asks something that is not to be asked twice.
+    pub(super) async fn ask_once<T>(
+        &mut self,
+        question: impl AsyncFnOnce(&mut Way) -> Result<Response<T>, Status>,
+    ) -> Result<T, Failure> {
+        if !self.others.is_empty() {
+            // Who answers; what it says does not matter.
+            let request = v1::ListSweepsRequest { page_size: 1, page_token: String::new() };
+            let _ = self.persist(async |way| way.sweeps.list_sweeps(request.clone()).await).await;
         }
+        let answer = question(&mut self.way).await;
+        answer.map(Response::into_inner).map_err(|status| self.failure(status))
+    }
+
+    /// Asks one coordinator after the other until one answers, whatever it says. One that is alone is asked once.
+    pub(super) async fn persist<T>(
+        &mut self,
+        question: impl AsyncFn(&mut Way) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        let start = clock::instant();
+        for asked in 1.. {
+            match question(&mut self.way).await {
+                Err(status)
+                    if is_away(&status) && !self.others.is_empty() && clock::instant() - start < SEARCH_TIME =>
+                {
+                    self.turn_to_next();
+                }
+                answer => return answer,
+            }
+            if asked % (self.others.len() + 1) == 0 {
+                tokio::time::sleep(SEARCH_INTERVAL).await;
+            }
+        }
+        unreachable!("whoever counts without end gets an answer before that")
     }
 
     /// What a coordinator's refusal means to a person.
@@ -141,26 +165,26 @@ impl Client {
                 Failure::Refused(status.message().to_owned())
             }
             Code::Unauthenticated | Code::PermissionDenied => {
-                Failure::Denied { url: self.url.clone(), reason: status.message().to_owned() }
+                Failure::Denied { url: self.way.url.clone(), reason: status.message().to_owned() }
             }
             Code::ResourceExhausted | Code::OutOfRange if status.source().is_none() => {
                 Failure::Refused(status.message().to_owned())
             }
             // What the transport reports has a source; what the coordinator says has none.
             Code::Unavailable if status.source().is_none() => {
-                Failure::Unavailable { url: self.url.clone(), reason: status.message().to_owned() }
+                Failure::Unavailable { url: self.way.url.clone(), reason: status.message().to_owned() }
             }
             Code::Unavailable | Code::Cancelled | Code::Unknown => match status.source() {
-                Some(source) => unreachable(&self.url, source),
-                None => Failure::Unreachable { url: self.url.clone(), reason: status.message().to_owned() },
+                Some(source) => unreachable(&self.way.url, source),
+                None => Failure::Unreachable { url: self.way.url.clone(), reason: status.message().to_owned() },
             },
             // A fault of the protocol itself: something else listens there.
             Code::Internal if status.source().is_some() => {
-                let reason = connection::obstacle(&status, &self.url).reason;
-                Failure::Refused(format!("what answers at {} is no coordinator: {reason}", self.url))
+                let reason = connection::obstacle(&status, &self.way.url).reason;
+                Failure::Refused(format!("what answers at {} is no coordinator: {reason}", self.way.url))
             }
             Code::Unimplemented => {
-                Failure::Refused(format!("what answers at {} is no coordinator of this version", self.url))
+                Failure::Refused(format!("what answers at {} is no coordinator of this version", self.way.url))
             }
             code => Failure::Internal(anyhow::anyhow!("the coordinator answered {code:?}: {}", status.message())),
         }
@@ -181,35 +205,35 @@ impl Client {
         wish: v1::CreateSweepRequest,
     ) -> Result<v1::Sweep, Failure> {
         let request = v1::CreateSweepRequest { overrides: file.overrides.clone(), ..wish };
-        let answer = self.sweeps.create_sweep(request).await.map_err(|status| self.failure_of(file, status))?;
+        let answer = self.persist(async |way| way.sweeps.create_sweep(request.clone()).await).await;
+        let answer = answer.map_err(|status| self.failure_of(file, status))?;
         Ok(answer.into_inner().sweep.unwrap_or_default())
     }
 
     /// How many of the results of the sweep that the file describes are there already.
     pub(super) async fn known(&mut self, file: &SweepFile, source: String) -> Result<v1::CountKnownResponse, Failure> {
         let request = v1::CountKnownRequest { source, overrides: file.overrides.clone() };
-        let answer = self.sweeps.count_known(request).await.map_err(|status| self.failure_of(file, status))?;
-        Ok(answer.into_inner())
+        let answer = self.persist(async |way| way.sweeps.count_known(request.clone()).await).await;
+        Ok(answer.map_err(|status| self.failure_of(file, status))?.into_inner())
     }
 
     /// Lets a paused sweep go on.
     pub(super) async fn resume(&mut self, id: &str) -> Result<v1::Sweep, Failure> {
         let request = v1::ResumeSweepRequest { id: id.to_owned() };
-        let answer = self.sweeps.resume_sweep(request).await.map_err(|status| self.failure(status))?;
-        Ok(answer.into_inner().sweep.unwrap_or_default())
+        let answer = self.ask(async |way| way.sweeps.resume_sweep(request.clone()).await).await?;
+        Ok(answer.sweep.unwrap_or_default())
     }
 
     /// Makes failed points pending again; says how many.
     pub(super) async fn retry(&mut self, id: &str) -> Result<u64, Failure> {
         let request = v1::RetrySweepRequest { id: id.to_owned() };
-        let answer = self.sweeps.retry_sweep(request).await.map_err(|status| self.failure(status))?;
-        Ok(answer.into_inner().points)
+        Ok(self.ask(async |way| way.sweeps.retry_sweep(request.clone()).await).await?.points)
     }
 
     /// The sweep with this id, and its failed points.
     pub(super) async fn sweep(&mut self, id: &str) -> Result<(v1::Sweep, Vec<v1::FailedPoint>), Failure> {
         let request = v1::GetSweepRequest { id: id.to_owned() };
-        let answer = self.sweeps.get_sweep(request).await.map_err(|status| self.failure(status))?.into_inner();
+        let answer = self.ask(async |way| way.sweeps.get_sweep(request.clone()).await).await?;
         Ok((answer.sweep.unwrap_or_default(), answer.failed_points))
     }
 
@@ -218,7 +242,7 @@ impl Client {
         let mut all = Vec::new();
         let mut request = v1::ListSweepsRequest::default();
         loop {
-            let page = self.sweeps.list_sweeps(request).await.map_err(|status| self.failure(status))?.into_inner();
+            let page = self.ask(async |way| way.sweeps.list_sweeps(request.clone()).await).await?;
             all.extend(page.sweeps);
             if page.next_page_token.is_empty() {
                 return Ok(all);
@@ -229,9 +253,7 @@ impl Client {
 
     /// The workers that have joined.
     pub(super) async fn workers(&mut self) -> Result<Vec<v1::Worker>, Failure> {
-        let answer =
-            self.sweeps.list_workers(v1::ListWorkersRequest {}).await.map_err(|status| self.failure(status))?;
-        Ok(answer.into_inner().workers)
+        Ok(self.ask(async |way| way.sweeps.list_workers(v1::ListWorkersRequest {}).await).await?.workers)
     }
 
     /// What the coordinator resolved the sweep file to.
@@ -240,20 +262,23 @@ impl Client {
         Spec::parse(&sweep.resolved_source, &[]).map_err(|error| {
             Failure::Refused(format!(
                 "the coordinator at {} writes sweeps that this version cannot read: {error}",
-                self.url
+                self.way.url
             ))
         })
     }
 
-    /// A table of the sweep's results so far.
+    /// A table of the sweep's results so far: all of it from one coordinator.
     pub(super) async fn table(&mut self, id: &str, level: Level) -> Result<Table, Failure> {
         let request = v1::ReadTableRequest { id: id.to_owned(), level: rpc::tables::level_to_wire(level).into() };
-        let mut parts = self.sweeps.read_table(request).await.map_err(|status| self.failure(status))?.into_inner();
-        let mut table = Table::default();
-        while let Some(part) = parts.message().await.map_err(|status| self.failure(status))? {
-            rpc::tables::append(&mut table, part);
-        }
-        Ok(table)
+        let read = self.persist(async |way| {
+            let mut parts = way.sweeps.read_table(request.clone()).await?.into_inner();
+            let mut table = Table::default();
+            while let Some(part) = parts.message().await? {
+                rpc::tables::append(&mut table, part);
+            }
+            Ok(table)
+        });
+        read.await.map_err(|status| self.failure(status))
     }
 }
 

@@ -25,8 +25,8 @@ impl Cancel {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let mut client = self.remote.connect().await?;
         let request = v1::CancelSweepRequest { id: self.id };
-        let answer = client.sweeps.cancel_sweep(request).await.map_err(|status| client.failure(status))?;
-        tell(&answer.into_inner().sweep.unwrap_or_default());
+        let answer = client.ask(async |way| way.sweeps.cancel_sweep(request.clone()).await).await?;
+        tell(&answer.sweep.unwrap_or_default());
         Ok(())
     }
 }
@@ -46,8 +46,8 @@ impl Pause {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let mut client = self.remote.connect().await?;
         let request = v1::PauseSweepRequest { id: self.id };
-        let answer = client.sweeps.pause_sweep(request).await.map_err(|status| client.failure(status))?;
-        tell(&answer.into_inner().sweep.unwrap_or_default());
+        let answer = client.ask(async |way| way.sweeps.pause_sweep(request.clone()).await).await?;
+        tell(&answer.sweep.unwrap_or_default());
         Ok(())
     }
 }
@@ -91,8 +91,8 @@ impl Priority {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let mut client = self.remote.connect().await?;
         let request = v1::PrioritiseSweepRequest { id: self.id, priority: self.priority };
-        let answer = client.sweeps.prioritise_sweep(request).await.map_err(|status| client.failure(status))?;
-        let sweep = answer.into_inner().sweep.unwrap_or_default();
+        let answer = client.ask(async |way| way.sweeps.prioritise_sweep(request.clone()).await).await?;
+        let sweep = answer.sweep.unwrap_or_default();
         talk(&format!("{} has priority {}", sweep.name, sweep.priority));
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Drain {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let mut client = self.remote.connect().await?;
         let request = v1::DrainWorkerRequest { id: self.worker.clone() };
-        client.sweeps.drain_worker(request).await.map_err(|status| client.failure(status))?;
+        client.ask(async |way| way.sweeps.drain_worker(request.clone()).await).await?;
         talk(&format!("{} gets no further work and leaves when it has finished what it holds", self.worker));
         Ok(())
     }

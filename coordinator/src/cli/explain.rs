@@ -28,8 +28,8 @@ impl Explain {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let mut client = self.remote.connect().await?;
         let request = v1::ExplainPointRequest { id: self.id.clone(), point: self.point };
-        let answer = client.sweeps.explain_point(request).await.map_err(|status| client.failure(status))?;
-        print(account(&self.id, self.point, &answer.into_inner()).as_bytes())
+        let answer = client.ask(async |way| way.sweeps.explain_point(request.clone()).await).await?;
+        print(account(&self.id, self.point, &answer).as_bytes())
     }
 }
 

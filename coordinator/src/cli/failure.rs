@@ -8,6 +8,7 @@ use phasegrid_proto::connection::ConnectionError;
 use crate::config::ConfigError;
 use crate::rpc::server::ServerError;
 use crate::service::OpenError;
+use crate::store::postgres::EncryptionError;
 use crate::store::sqlite::BackupError;
 
 use super::exit::Exit;
@@ -42,6 +43,8 @@ pub(super) enum Failure {
     #[error("{0}")]
     Backup(#[from] BackupError),
     #[error("{0}")]
+    Encryption(#[from] EncryptionError),
+    #[error("{0}")]
     Server(#[from] ServerError),
     #[error("{failed} of {size} {unit}s failed; {next}")]
     FailedPoints { failed: u64, size: u64, unit: &'static str, next: String },
@@ -66,6 +69,8 @@ impl Failure {
             Self::Unreachable { .. } | Self::Unavailable { .. } => Exit::Unreachable,
             Self::Connection(ConnectionError::File { .. }) => Exit::File,
             Self::Connection(_) => Exit::Usage,
+            Self::Encryption(EncryptionError::Ca { .. }) => Exit::File,
+            Self::Encryption(_) => Exit::Configuration,
             Self::Denied { .. } | Self::Untrusted { .. } => Exit::Denied,
             Self::Refused(_) => Exit::Refused,
             Self::File { .. } | Self::Open(_) | Self::Backup(_) => Exit::File,

@@ -47,6 +47,10 @@ pub(super) struct Serve {
     /// The PostgreSQL database to use instead, as postgres://USER@HOST[:PORT]/DATABASE; its password is taken from PGPASSWORD
     #[arg(long, value_name = "URL", conflicts_with = "data")]
     store: Option<String>,
+    /// The certificate of the CA that vouches for the database's server: the connection is TLS then. A database on another
+    /// machine takes it, unless its URL ends in ?sslmode=disable
+    #[arg(long, value_name = "FILE")]
+    store_ca: Option<String>,
     /// Where workers keep snapshots of long tasks: a folder, file:///FOLDER, s3://BUCKET/PREFIX or none [default: snapshots
     /// in the data folder; none with --store]
     #[arg(long, value_name = "PLACE")]
@@ -97,10 +101,8 @@ impl Serve {
         let coordinator = match &settings.store {
             None => Coordinator::open(&settings.data, &archive, settings.leasing).await?,
             Some(store) => {
-                if !store.is_local() {
-                    tracing::warn!(%store, "the connection to the database is not encrypted");
-                }
-                Coordinator::join(store, &url, &archive, settings.leasing).await?
+                let store = store.clone().guarded(settings.store_ca.as_deref())?;
+                Coordinator::join(&store, &url, &archive, settings.leasing).await?
             }
         };
         let coordinator = coordinator.with_snapshots(&snapshots)?;
@@ -129,6 +131,7 @@ impl Serve {
             ("tls_key", text(&self.tls_key)),
             ("data", text(&self.data)),
             ("store", text(&self.store)),
+            ("store_ca", text(&self.store_ca)),
             ("snapshots", text(&self.snapshots)),
             ("archive", text(&self.archive)),
             ("lease_time", text(&self.lease_time)),

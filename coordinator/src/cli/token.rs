@@ -78,7 +78,7 @@ impl Create {
             lifetime: self.expires_in.and_then(|span| span.try_into().ok()),
             uses: self.uses.unwrap_or_default(),
         };
-        let answer = client.tokens.create_token(request).await.map_err(|status| client.failure(status))?.into_inner();
+        let answer = client.ask_once(async |way| way.tokens.create_token(request).await).await?;
         let token = answer.token.unwrap_or_default();
         let until = match time(token.expire_time) {
             never if never.is_empty() => "until it is revoked".to_owned(),
@@ -102,8 +102,8 @@ struct List {
 impl List {
     async fn run(self) -> Result<(), Failure> {
         let mut client = self.remote.connect().await?;
-        let answer = client.tokens.list_tokens(v1::ListTokensRequest {}).await;
-        let tokens = answer.map_err(|status| client.failure(status))?.into_inner().tokens;
+        let answer = client.ask(async |way| way.tokens.list_tokens(v1::ListTokensRequest {}).await).await?;
+        let tokens = answer.tokens;
         let columns = [
             ("id", Kind::Text),
             ("role", Kind::Text),
@@ -146,8 +146,8 @@ impl Revoke {
     async fn run(self) -> Result<(), Failure> {
         let mut client = self.remote.connect().await?;
         let request = v1::RevokeTokenRequest { id: self.id };
-        let answer = client.tokens.revoke_token(request).await.map_err(|status| client.failure(status))?;
-        let token = answer.into_inner().token.unwrap_or_default();
+        let answer = client.ask(async |way| way.tokens.revoke_token(request.clone()).await).await?;
+        let token = answer.token.unwrap_or_default();
         talk(&format!("the token {} of role {} opens nothing any more", token.id, role(token.role())));
         Ok(())
     }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use phasegrid_proto::v1;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Response, Status, Streaming};
 
-use super::client::{Client, Remote};
+use super::client::{Client, Remote, Way};
 use super::failure::Failure;
 use super::output::talk;
 use super::progress::{View, summary, ticks, unit};
@@ -144,7 +144,7 @@ pub(super) struct Events {
 }
 
 /// A call on its way.
-type Call = Pin<Box<dyn Future<Output = Result<Streaming<v1::WatchSweepResponse>, Status>>>>;
+type Call = Pin<Box<dyn Future<Output = Result<Response<Streaming<v1::WatchSweepResponse>>, Status>>>>;
 
 /// Since when the coordinator is missed, and when it is tried again. Moments, and not waits added up: what waits is given
 /// up at every tick.
@@ -167,7 +167,7 @@ impl Absence {
 impl Events {
     /// Follows the sweep `id`; the coordinator must be there at first.
     pub(super) async fn of(mut client: Client, id: &str) -> Result<Self, Failure> {
-        let stream = watch(&mut client, id, 0).await.map_err(|status| client.failure(status))?;
+        let stream = client.ask(async |way| watch(way, id, 0).await).await?;
         let (stream, absence) = (Some(stream), Absence::default());
         Ok(Self { client, id: id.to_owned(), sequence: 0, stream, call: None, absence })
     }
@@ -206,14 +206,14 @@ impl Events {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             none => {
-                let (client, id, sequence) = (&self.client, &self.id, self.sequence);
+                let (way, id, sequence) = (self.client.way(), &self.id, self.sequence);
                 let call = self.call.get_or_insert_with(|| {
-                    let (mut client, id) = (client.clone(), id.clone());
-                    Box::pin(async move { watch(&mut client, &id, sequence).await })
+                    let (mut way, id) = (way.clone(), id.clone());
+                    Box::pin(async move { watch(&mut way, &id, sequence).await })
                 });
                 let answer = call.await;
                 self.call = None;
-                none.insert(answer?)
+                none.insert(answer?.into_inner())
             }
         };
         stream.message().await
@@ -221,12 +221,12 @@ impl Events {
 }
 
 async fn watch(
-    client: &mut Client,
+    way: &mut Way,
     id: &str,
     after_sequence: u64,
-) -> Result<Streaming<v1::WatchSweepResponse>, Status> {
+) -> Result<Response<Streaming<v1::WatchSweepResponse>>, Status> {
     let request = v1::WatchSweepRequest { id: id.to_owned(), after_sequence };
-    client.sweeps.watch_sweep(request).await.map(tonic::Response::into_inner)
+    way.sweeps.watch_sweep(request).await
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+use super::encryption::Encryption;
+
 /// How long the server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long what was sent may stay unacknowledged before the connection is given up.
@@ -18,7 +20,8 @@ pub const ADDRESSES: &str = "postgres://USER@HOST[:PORT]/DATABASE";
 /// The address of a database, with what it takes to get in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
-    config: Config,
+    pub(super) config: Config,
+    pub(super) encryption: Option<Encryption>,
     /// For people: without the password.
     shown: String,
 }
@@ -43,16 +46,11 @@ impl Address {
     }
 
     /// Whether everything stays on this machine.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
+    pub(super) fn is_local(&self) -> bool {
         self.config.get_hosts().iter().all(|host| match host {
             Host::Unix(_) => true,
             Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
         })
-    }
-
-    pub(super) fn config(&self) -> &Config {
-        &self.config
     }
 }
 
@@ -70,7 +68,7 @@ impl FromStr for Address {
         let hosts: Vec<_> = config.get_hosts().iter().enumerate().map(|(i, host)| name(&config, i, host)).collect();
         let shown = format!("postgres://{user}@{}/{database}", hosts.join(","));
         config.application_name("phasegrid").connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(TCP_TIMEOUT);
-        Ok(Self { config, shown })
+        Ok(Self { config, encryption: None, shown })
     }
 }
 

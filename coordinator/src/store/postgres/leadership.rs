@@ -4,10 +4,13 @@
 //! The expiry is about speed, and the term about safety: every commit of a leader holds its term. A leader that was paused,
 //! or cut off, for longer than its time finds that it was succeeded when it writes.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, slice};
+
+use tokio_postgres::Row;
 
 use super::session::{Session, Step};
+use super::values::value;
 use super::{Address, Fault};
 use crate::store::StoreError;
 
@@ -45,8 +48,8 @@ impl Claim {
     /// # Errors
     /// If the database fails.
     pub fn take(&mut self, address: &str, lasting: Duration) -> Result<Option<Term>, StoreError> {
-        let values = || [Box::new(address.to_owned()) as super::session::Value, Box::new(lasting.as_secs_f64())];
-        self.ask(|| Step::new(include_str!("sql/claim_term.sql"), values())).map(|rows| rows.first().copied().map(Term))
+        let step = Step::new(include_str!("sql/claim_term.sql"), [value(address), Box::new(lasting.as_secs_f64())]);
+        self.ask(&step, |row| Ok(Term(row.try_get(0)?)))
     }
 
     /// Keeps the term for that long from now; false if another coordinator leads by now.
@@ -54,15 +57,8 @@ impl Claim {
     /// # Errors
     /// If the database fails: the term may have been renewed or not.
     pub fn renew(&mut self, term: Term, lasting: Duration) -> Result<bool, StoreError> {
-        let step =
-            || Step::new(include_str!("sql/renew_term.sql"), [Box::new(term.0), Box::new(lasting.as_secs_f64())]);
-        let renewed = self.session.run(async |connection| {
-            match connection.pipeline(vec![step().expecting(1, "another coordinator leads by now")]).await {
-                Err(Fault::Conflict(_)) => Ok(false),
-                outcome => outcome.map(|_| true),
-            }
-        });
-        renewed.map_err(|fault| fault.at(self.session.address()))
+        let step = Step::new(include_str!("sql/renew_term.sql"), [Box::new(term.0), Box::new(lasting.as_secs_f64())]);
+        self.ask(&step, |_| Ok(())).map(|renewed| renewed.is_some())
     }
 
     /// Gives the term up, so that nobody needs to wait until it has run out.
@@ -78,18 +74,13 @@ impl Claim {
     /// # Errors
     /// If the database fails.
     pub fn leader(&mut self) -> Result<Option<String>, StoreError> {
-        let leader = self.session.run(async |connection| {
-            let answers = connection.pipeline(vec![Step::plain(include_str!("sql/read_leader.sql"))]).await?;
-            Ok(answers.first().and_then(|rows| rows.first()).map(|row| row.try_get(0)).transpose()?)
-        });
-        leader.map_err(|fault| fault.at(self.session.address()))
+        self.ask(&Step::plain(include_str!("sql/read_leader.sql")), |row| Ok(row.try_get(0)?))
     }
 
-    fn ask(&mut self, step: impl FnOnce() -> Step) -> Result<Vec<i64>, StoreError> {
-        let rows = self.session.run(async |connection| {
-            let answers = connection.pipeline(vec![step()]).await?;
-            answers.iter().flatten().map(|row| Ok(row.try_get(0)?)).collect()
-        });
-        rows.map_err(|fault| fault.at(self.session.address()))
+    /// What the statement's first row says, if it has one.
+    fn ask<T>(&mut self, step: &Step, read: impl FnOnce(&Row) -> Result<T, Fault>) -> Result<Option<T>, StoreError> {
+        let answers = self.session.run(async |connection| connection.pipeline(slice::from_ref(step)).await);
+        let first = answers.and_then(|answers| answers.concat().first().map(read).transpose());
+        first.map_err(|fault| fault.at(self.session.address()))
     }
 }

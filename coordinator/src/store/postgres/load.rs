@@ -22,12 +22,12 @@ pub(super) async fn sweeps(connection: &mut Connection) -> Result<Vec<StoredSwee
         Step::plain(include_str!("sql/load_attempts.sql")),
         leases_of(None),
     ];
-    let answers = connection.pipeline(steps).await?;
+    let answers = connection.pipeline(&steps).await?;
     let [rows, chunks, attempts, leases] = &answers[..] else { unreachable!("each step is answered") };
     let (mut settled, mut attempts) = (settled(chunks)?, by_sweep_and_point(attempts)?);
     let mut leases = leased(leases)?;
     for row in &connection
-        .pipeline(vec![reported_of(leases.iter().map(|(key, lease)| (*key, bounds(&lease.remain))))])
+        .pipeline(&[reported_of(leases.iter().map(|(key, lease)| (*key, bounds(&lease.remain))))])
         .await?
         .concat()
     {

@@ -3,11 +3,12 @@
 //! One coordinator leads and the others stand by (`leadership`). Every commit of a leader holds its term in the same
 //! transaction, so one that was succeeded without noticing can write nothing.
 //!
-//! `address` says where the database is, `session` is a connection that comes back, `open` brings the schema up to date;
+//! `address` says where the database is, `encryption` how it is talked to, `session` is a connection that comes back, `open` brings the schema up to date;
 //! `write` turns a group of writes into statements that travel together, `load` and `read` answer questions, `tokens` do
 //! both for access tokens, `segments` for sealed records; `values` are what goes into columns. All SQL is in `sql/`.
 
 mod address;
+mod encryption;
 mod leadership;
 mod load;
 mod open;
@@ -27,6 +28,7 @@ use super::encoding::Unreadable;
 use session::Session;
 
 pub use address::{ADDRESSES, Address, AddressError};
+pub use encryption::EncryptionError;
 pub use leadership::{Claim, Term};
 pub use open::Database;
 
@@ -66,6 +68,17 @@ impl From<Unreadable> for Fault {
 }
 
 impl Fault {
+    /// Whether the connection is of no more use.
+    fn is_of_connection(&self) -> bool {
+        match self {
+            Self::Sql(error) => error.code().is_none_or(|state| {
+                [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(state)
+            }),
+            Self::Silent => true,
+            Self::Conflict(_) | Self::Unreadable(_) => false,
+        }
+    }
+
     fn at(self, address: &Address) -> StoreError {
         let place = address.to_string();
         match self {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
+use std::slice;
 
 use phasegrid_proto::v1;
 use tokio_postgres::Row;
@@ -20,11 +21,11 @@ use crate::store::{History, PastAttempt, Reader, Segment, StoreError, StoredSwee
 
 impl PostgresReader {
     /// Asks within a transaction.
-    fn ask<T>(&mut self, question: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+    fn ask<T>(&mut self, question: impl AsyncFn(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
         let answer = self.session.run(async |connection| {
-            connection.pipeline(vec![Step::plain("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")]).await?;
+            connection.pipeline(&[Step::plain("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")]).await?;
             let answer = question(connection).await?;
-            connection.pipeline(vec![Step::plain("COMMIT")]).await?;
+            connection.pipeline(&[Step::plain("COMMIT")]).await?;
             Ok(answer)
         });
         answer.map_err(|fault| fault.at(self.session.address()))
@@ -32,8 +33,9 @@ impl PostgresReader {
 
     /// Asks something that one statement answers.
     fn ask_once<T>(&mut self, step: Step, read: impl FnOnce(Vec<Row>) -> Result<T, Fault>) -> Result<T, StoreError> {
-        let answer = self.session.run(async |connection| read(connection.pipeline(vec![step]).await?.concat()));
-        answer.map_err(|fault| fault.at(self.session.address()))
+        let step = slice::from_ref(&step);
+        let rows = self.session.run(async |connection| Ok(connection.pipeline(step).await?.concat()));
+        rows.and_then(read).map_err(|fault| fault.at(self.session.address()))
     }
 }
 
@@ -124,7 +126,7 @@ async fn history(
         of_point(include_str!("sql/read_finish.sql")),
         Step::new(include_str!("sql/read_grant_time.sql"), [value(sweep), value(epoch)]),
     ];
-    let answers = connection.pipeline(steps).await?;
+    let answers = connection.pipeline(&steps).await?;
     let [attempts, finish, granted] = &answers[..] else { unreachable!("each step is answered") };
     let attempt = |row: &Row| {
         let (attempt, worker, error) = (small(row.try_get(0)?)?, row.try_get(1)?, row.try_get(2)?);
@@ -150,7 +152,7 @@ async fn page(connection: &mut Connection, sweep: SweepKey, wanted: Wanted) -> R
         first(include_str!("sql/read_records.sql")),
         leases_of(Some(sweep)),
     ];
-    let answers = connection.pipeline(steps).await?;
+    let answers = connection.pipeline(&steps).await?;
     let [tasks, failed, records, leases] = &answers[..] else { unreachable!("each step is answered") };
     let known = Known {
         wanted,
@@ -162,7 +164,7 @@ async fn page(connection: &mut Connection, sweep: SweepKey, wanted: Wanted) -> R
     let points = known.points();
     let (Some(&first), Some(&last)) = (points.first(), points.last()) else { return Ok(Vec::new()) };
     let between = [value(sweep.0), value(first), value(last)];
-    let rows = connection.pipeline(vec![Step::new(include_str!("sql/read_setbacks.sql"), between)]).await?;
+    let rows = connection.pipeline(&[Step::new(include_str!("sql/read_setbacks.sql"), between)]).await?;
     Ok(known.page(points, setbacks(&rows.concat())?))
 }
 

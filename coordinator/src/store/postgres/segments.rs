@@ -51,10 +51,10 @@ pub(super) async fn unsealed(
     records: usize,
 ) -> Result<Unsealed, Fault> {
     let nth = [value(sweep), value(from), value(records as u64)];
-    let answers = connection.pipeline(vec![Step::new(include_str!("sql/find_nth_record.sql"), nth)]).await?;
+    let answers = connection.pipeline(&[Step::new(include_str!("sql/find_nth_record.sql"), nth)]).await?;
     let last = answers.concat().first().map(|row| Ok::<_, Fault>(number(row.try_get(0)?)?)).transpose()?;
     let between = [value(sweep), value(from), value(last.unwrap_or(u64::MAX))];
-    let answers = connection.pipeline(vec![Step::new(include_str!("sql/read_unsealed.sql"), between)]).await?;
+    let answers = connection.pipeline(&[Step::new(include_str!("sql/read_unsealed.sql"), between)]).await?;
     let record = |row: &Row| {
         let (point, step) = (number(row.try_get(0)?)?, number(row.try_get(1)?)?);
         Ok(Measurement { point, step, payload: row.try_get(2)? })

@@ -1,4 +1,5 @@
-//! A connection that comes back: one that broke is made anew for the next piece of work. It blocks, on threads that may.
+//! A connection that comes back: one that broke is made anew, and what was asked of it is asked again where that can do no
+//! harm. It blocks, on threads that may.
 //!
 //! Requests travel together: a [`Step`] is a statement with what it must come to, and a pipeline sends all its steps before
 //! it waits for the first answer. What a statement costs is then the server's work, and not a round trip.
@@ -81,6 +82,8 @@ pub(super) struct Session {
 pub(super) struct Connection {
     client: Client,
     statements: HashMap<&'static str, Statement>,
+    /// The server may have been told to commit.
+    deciding: bool,
 }
 
 impl Session {
@@ -98,24 +101,23 @@ impl Session {
     }
 
     /// Does a piece of work on the connection. Whatever fails leaves no transaction behind.
-    pub(super) fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    ///
+    /// That the server is gone shows when something is asked of it: a connection that was used before may have broken long
+    /// ago. So the work is begun once more on a new one, unless a commit may have arrived.
+    pub(super) fn run<T>(&mut self, work: impl AsyncFn(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         let Self { address, patience, connection, runtime } = self;
-        let attempt = async {
-            let connection = match connection.as_mut().filter(|connection| !connection.client.is_closed()) {
-                Some(connection) => connection,
-                None => connection.insert(Connection::new(address).await?),
-            };
-            let outcome = work(connection).await;
-            if outcome.is_err() {
-                connection.client.batch_execute("ROLLBACK").await?;
+        let attempts = async {
+            if let Some(known) = connection {
+                match known.attempt(&work).await {
+                    Err(fault) if fault.is_of_connection() && !known.deciding => *connection = None,
+                    outcome => return outcome,
+                }
             }
-            outcome
+            connection.insert(Connection::new(address).await?).attempt(&work).await
         };
-        let outcome = runtime.block_on(async { tokio::time::timeout(*patience, attempt).await });
+        let outcome = runtime.block_on(async { tokio::time::timeout(*patience, attempts).await });
         let outcome = outcome.unwrap_or(Err(Fault::Silent));
-        if matches!(&outcome, Err(Fault::Silent))
-            || matches!(&outcome, Err(Fault::Sql(error)) if error.code().is_none())
-        {
+        if outcome.as_ref().is_err_and(Fault::is_of_connection) {
             *connection = None;
         }
         outcome
@@ -124,11 +126,22 @@ impl Session {
 
 impl Connection {
     async fn new(address: &Address) -> Result<Self, Fault> {
-        let (client, connection) = address.config().connect(NoTls).await?;
-        // How it ends shows in whatever is asked next.
-        tokio::spawn(async { drop(connection.await) });
+        let client = match &address.encryption {
+            Some(encryption) => driven(address.config.connect(encryption.connector()).await?),
+            None => driven(address.config.connect(NoTls).await?),
+        };
         client.batch_execute(SETTINGS).await?;
-        Ok(Self { client, statements: HashMap::new() })
+        Ok(Self { client, statements: HashMap::new(), deciding: false })
+    }
+
+    /// Does a piece of work, and rolls back what it leaves behind where it fails.
+    async fn attempt<T>(&mut self, work: impl AsyncFn(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.deciding = false;
+        let outcome = work(self).await;
+        if outcome.as_ref().is_err_and(|fault| !fault.is_of_connection()) {
+            self.client.batch_execute("ROLLBACK").await?;
+        }
+        outcome
     }
 
     /// For statements that are not worth preparing.
@@ -137,14 +150,14 @@ impl Connection {
     }
 
     /// Sends all steps, and returns the answers. The first that fails, or does not come to what it must, fails them all.
-    pub(super) async fn pipeline(&mut self, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, Fault> {
-        self.prepare(&steps).await?;
+    pub(super) async fn pipeline(&mut self, steps: &[Step]) -> Result<Vec<Vec<Row>>, Fault> {
+        self.prepare(steps).await?;
         let requests = steps.iter().map(|step| {
             let request: Pin<Box<dyn Future<Output = _>>> = Box::pin(self.request(step));
             request
         });
         let mut answers = Vec::with_capacity(steps.len());
-        for (answer, step) in together(requests.collect()).await.into_iter().zip(&steps) {
+        for (answer, step) in together(requests.collect()).await.into_iter().zip(steps) {
             let (rows, affected) = answer?;
             if let Some(expected) = step.expected.filter(|expected| expected.rows as u64 != affected) {
                 return Err(Fault::Conflict(expected.otherwise));
@@ -152,6 +165,13 @@ impl Connection {
             answers.push(rows);
         }
         Ok(answers)
+    }
+
+    /// The same of the steps that end a transaction. If the answer is lost nobody knows whether it was committed.
+    pub(super) async fn decide(&mut self, steps: &[Step]) -> Result<Vec<Vec<Row>>, Fault> {
+        self.prepare(steps).await?;
+        self.deciding = true;
+        self.pipeline(steps).await
     }
 
     /// Prepares those of the statements that were not yet.
@@ -182,6 +202,15 @@ impl Connection {
         }
         Ok((answered, rows.rows_affected().unwrap_or_default()))
     }
+}
+
+/// The client of a connection that is kept going. How that ends shows in whatever is asked next.
+fn driven<S, T>((client, connection): (Client, tokio_postgres::Connection<S, T>)) -> Client
+where
+    tokio_postgres::Connection<S, T>: Future<Output: Send> + Send + 'static,
+{
+    tokio::spawn(async { drop(connection.await) });
+    client
 }
 
 /// Starts all requests in their order, which is what sends them, and then waits for one after the other.

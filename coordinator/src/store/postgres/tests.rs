@@ -8,6 +8,8 @@ use phasegrid_tests::Postgres;
 use super::open::{Found, MIGRATIONS, migrate};
 use super::session::Session;
 use super::{Address, Claim, Database, PostgresReader, PostgresStore, Term};
+use crate::certificates::Cluster;
+use crate::clock;
 use crate::store::contract::{Backend, SWEEP, entry, finish, grant, record, store_contract_suite};
 use crate::store::{OpenError, Reader, Store, StoreError, Write};
 
@@ -105,7 +107,7 @@ fn a_successor_waits_for_a_commit_under_way() {
         // However busy the machine: this transaction is not ended for being idle.
         connection.client().batch_execute("SET idle_in_transaction_session_timeout = 0").await?;
         let step = super::session::Step::plain("BEGIN");
-        connection.pipeline(vec![step, term.hold()]).await
+        connection.pipeline(&[step, term.hold()]).await
     });
     assert!(begun.is_ok());
     // It gives up after its own patience, and not because it was told that it leads.
@@ -126,10 +128,42 @@ fn a_crash_of_the_server_loses_nothing_and_the_same_store_goes_on_once_it_is_bac
     let refused = commit(&mut store, &[finish(1, [0], [1, 2])]);
     assert!(matches!(refused, Err(StoreError::Failed { .. })), "{refused:?}");
     server.start();
-    assert!(reader.sweeps().is_err(), "its connection was to the server that crashed");
+    // Its connection was to the server that crashed, and nobody needs to know.
     assert_eq!(reader.sweeps().unwrap(), before);
     commit(&mut store, &[finish(1, [0], [1, 2])]).unwrap();
     assert!(reader.sweeps().unwrap()[0].state.finished.contains(0));
+}
+
+#[test]
+fn a_connection_is_encrypted_to_a_server_that_the_ca_vouches_for_and_made_to_no_other() {
+    let server = Postgres::new();
+    let url = server.database("encrypted");
+    let cluster = || Cluster::new(&["127.0.0.1".to_owned()], clock::now()).unwrap();
+    let (ours, others) = (cluster(), cluster());
+    server.encrypt(&ours.certificate, &ours.key);
+    let folder = tempfile::tempdir().unwrap();
+    let guarded = |url: &str, ca: &str| {
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, ca).unwrap();
+        url.parse::<Address>().unwrap().guarded(Some(&file)).unwrap()
+    };
+    let address = guarded(&url, &ours.ca);
+    Database::open(&address).unwrap();
+    let mut session = Session::open(&address, Duration::from_secs(30)).unwrap();
+    let encrypted = session.run(async |connection| {
+        let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        Ok(connection.client().query_one(sql, &[]).await?.try_get::<_, bool>(0)?)
+    });
+    assert!(encrypted.unwrap());
+    let elsewhere = url.replace("127.0.0.1", "localhost");
+    for (refused, reason) in [
+        (guarded(&url, &others.ca), "certificate"),
+        (guarded(&elsewhere, &ours.ca), "not valid for name"),
+        (url.parse().unwrap(), "no encryption"),
+    ] {
+        let error = Database::open(&refused).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
 }
 
 #[test]

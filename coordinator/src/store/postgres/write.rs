@@ -28,9 +28,9 @@ impl Store for PostgresStore {
 async fn commit(connection: &mut Connection, term: Term, writes: &[Write], now: i64) -> Result<(), Fault> {
     let mut steps = vec![Step::plain("BEGIN"), term.hold(), read_chunks(writes)];
     writes.iter().for_each(|write| apply(write, now, &mut steps));
-    let mut answers = connection.pipeline(steps).await?;
+    let mut answers = connection.pipeline(&steps).await?;
     let chunks = changed_chunks(&answers.swap_remove(2), writes)?;
-    connection.pipeline(vec![write_chunks(&chunks), Step::plain("COMMIT")]).await?;
+    connection.decide(&[write_chunks(&chunks), Step::plain("COMMIT")]).await?;
     Ok(())
 }
 
