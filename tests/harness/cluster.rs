@@ -45,6 +45,12 @@ impl Cluster {
         Self::of(1, folder, store, settings.to_vec())
     }
 
+    /// A coordinator on data that are there already.
+    #[must_use]
+    pub fn on_folder(data: String) -> Self {
+        Self::of(1, Folder::new(), ["--data".to_owned(), data], vec![("LEASE_TIME", "1h")])
+    }
+
     /// Two coordinators on a PostgreSQL database, the first of which leads.
     #[must_use]
     pub fn of_two_on(database: &str, lease_time: &'static str) -> Self {

@@ -54,6 +54,16 @@ fn results(csv: &str) -> String {
     rows.iter().map(|row| kept.iter().map(|&i| &*row[i]).collect::<Vec<_>>().join(",") + "\n").collect()
 }
 
+/// Asserts that a table still has every row that it had before. It may have more: what was on its way then has arrived.
+///
+/// # Panics
+/// If a row is gone or differs.
+pub fn assert_holds(table: &str, before: &str) {
+    for line in before.lines() {
+        assert!(table.lines().any(|other| other == line), "this row is gone: {line}");
+    }
+}
+
 /// One column of a table in CSV.
 ///
 /// # Panics

@@ -6,7 +6,7 @@ use phasegrid_tests::{Call, Folder, Process, phasegrid, sweeps, wait};
 struct Guarded {
     folder: Folder,
     // Ends with the test.
-    _coordinator: Process,
+    coordinator: Process,
     url: String,
 }
 
@@ -23,7 +23,7 @@ impl Guarded {
             assert!(coordinator.is_running(), "{}", coordinator.stderr());
             coordinator.stdout().strip_suffix('\n').map(str::to_owned)
         });
-        Self { folder, _coordinator: coordinator, url }
+        Self { folder, coordinator, url }
     }
 
     /// A call with these credentials; an empty token is none.
@@ -68,9 +68,11 @@ fn a_sweep_is_submitted_computed_and_read_with_a_token_for_each() {
     assert_eq!(watched.code, 0, "{}\n{}", watched.stderr, worker.stderr());
     let tasks = guarded.call(&["table", id.trim_end(), "--level", "tasks", "--format", "csv"], &read);
     assert_eq!(tasks.output().success().matches("finished").count(), 4);
-    for token in [submit, read, work] {
+    for token in [submit, read, work, guarded.folder.at("data/admin.token")] {
         let secret = phasegrid_tests::read(token);
-        assert!(!worker.stderr().contains(secret.trim_end()), "a token is logged nowhere");
+        for log in [worker.stderr(), guarded.coordinator.stderr()] {
+            assert!(!log.contains(secret.trim_end()), "a token is logged nowhere");
+        }
     }
 }
 

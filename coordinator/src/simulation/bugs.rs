@@ -43,6 +43,8 @@ pub(super) enum Bug {
     HolderNotEnded,
     /// The records of a lost lease do not count for the one in its place.
     NothingInherited,
+    /// What another sweep has begun to compute is taken for its result.
+    RecalledUnfinished,
 }
 
 fn is_inheritance(write: &Write) -> bool {
@@ -50,7 +52,7 @@ fn is_inheritance(write: &Write) -> bool {
 }
 
 impl Bug {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::EpochUnchecked,
         Self::AckBeforeCommit,
         Self::FailureUnnoticed,
@@ -67,6 +69,7 @@ impl Bug {
         Self::AllCharged,
         Self::HolderNotEnded,
         Self::NothingInherited,
+        Self::RecalledUnfinished,
     ];
 
     /// A commit as the defect has it; `commit` is the disk's own.

@@ -3,18 +3,22 @@
 //! fail before or after it is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
+use std::ops::{AddAssign, RangeInclusive};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use phasegrid_proto::v1;
+use prost::Message as _;
+
 use super::bugs::Bug;
 use super::chance::Chance;
+use super::worker::Origin;
 use crate::access::Token;
 use crate::results::TaskResult;
 use crate::scheduler::snapshot::{Reported, SweepSnapshot};
 use crate::scheduler::tests::ledger::Ledger;
-use crate::scheduler::{Change, LeaseKey, Points, Setback, SweepKey, SweepState};
+use crate::scheduler::{Change, LeaseKey, Measurement, Points, Setback, SweepKey, SweepState};
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::{History, Reader, Segment, Store, StoreError, StoredSweep, Unsealed, Write};
 
@@ -52,6 +56,30 @@ pub(super) struct Truth {
     set_back: BTreeSet<(LeaseKey, u64)>,
     /// What workers did, whoever knows of it.
     pub(super) started: BTreeSet<(LeaseKey, u64)>,
+    /// Where the result of each digest is, or will be.
+    contents: BTreeMap<String, (SweepKey, u64)>,
+    pub(super) reached: Reached,
+}
+
+/// How often things came to pass that take much to come to pass. Where one never does, nothing is known of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reached {
+    /// Records that were taken over from another sweep.
+    pub(super) recalled: u64,
+    /// Records that went on under another lease.
+    pub(super) inherited: u64,
+    /// Leases that workers got back, and points that they ceded.
+    pub(super) reclaimed: u64,
+    pub(super) ceded: u64,
+}
+
+impl AddAssign for Reached {
+    fn add_assign(&mut self, other: Self) {
+        self.recalled += other.recalled;
+        self.inherited += other.inherited;
+        self.reclaimed += other.reclaimed;
+        self.ceded += other.ceded;
+    }
 }
 
 /// The disk as the coordinator has it.
@@ -116,7 +144,10 @@ impl Truth {
                 self.ledger.create(entry.key, entry.size);
             }
             Write::Schedule(change) => self.apply(change),
-            Write::Baseline { .. } | Write::Access(_) | Write::Content { .. } | Write::Sealed(_) => {}
+            Write::Content { digest, sweep, point } => {
+                self.contents.entry(digest.clone()).or_insert((*sweep, *point));
+            }
+            Write::Baseline { .. } | Write::Access(_) | Write::Sealed(_) => {}
         }
     }
 
@@ -129,6 +160,7 @@ impl Truth {
             }
             Change::Inherited { lease, from, reported } => self.inherit(*lease, *from, reported),
             Change::Recorded { lease, records } => {
+                records.iter().for_each(|record| self.assert_true(*lease, record));
                 self.records.extend(records.iter().map(|record| (*lease, record.point, record.step)));
             }
             Change::Ended { lease, finished, setbacks, .. } => {
@@ -155,8 +187,22 @@ impl Truth {
             let of = self.records.range((lost, point, 0)..=(lost, point, u64::MAX)).map(|(.., step)| *step);
             let steps: Vec<_> = of.collect();
             assert_eq!((steps.len() as u64, steps.last().copied()), (reported.records, Some(reported.last_step)));
+            self.reached.inherited += steps.len() as u64;
             self.records.extend(steps.into_iter().map(|step| (lease, point, step)));
         }
+    }
+
+    /// A record is of the attempt under whose lease it is, or it was taken over from another sweep's point that had finished.
+    fn assert_true(&mut self, lease: LeaseKey, record: &Measurement) {
+        let origin = Origin::of(&v1::Record::decode(&*record.payload).expect("a record"));
+        let expected = if origin.sweep == lease.sweep {
+            self.begun_by(lease)
+        } else {
+            self.reached.recalled += 1;
+            assert!(self.finished.contains_key(&(origin.sweep, record.point)), "{origin:?} is no result: {record:?}");
+            self.finished_by(origin.sweep, record.point)
+        };
+        assert_eq!(origin.epoch, expected, "{record:?} under {lease:?}");
     }
 
     fn begun_by(&self, lease: LeaseKey) -> u64 {
@@ -247,7 +293,11 @@ impl Reader for Shared {
     }
 
     fn contents(&mut self, digests: &[&str]) -> Result<Vec<Option<(SweepKey, u64)>>, StoreError> {
-        self.get().reader.contents(digests)
+        let mut disk = self.get();
+        if disk.bug == Some(Bug::RecalledUnfinished) {
+            return Ok(digests.iter().map(|digest| disk.truth.contents.get(*digest).copied()).collect());
+        }
+        disk.reader.contents(digests)
     }
 
     fn history(&mut self, sweep: SweepKey, point: u64, lease: Option<LeaseKey>) -> Result<History, StoreError> {

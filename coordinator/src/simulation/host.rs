@@ -195,7 +195,7 @@ impl Host {
 
 /// What an answer says is durable.
 fn verify(disk: &Shared, request: &Request, answer: &Answer) {
-    let disk = disk.get();
+    let mut disk = disk.get();
     match (request, answer) {
         (Request::Lease { .. }, Answer::Leased(answer)) => {
             if let Some(lease) = &answer.lease {
@@ -213,7 +213,9 @@ fn verify(disk: &Shared, request: &Request, answer: &Answer) {
         }
         (Request::Reclaim { .. }, Answer::Reclaimed(Some(lease))) => {
             disk.truth.assert_granted(disk.truth.lease(&lease.token));
+            disk.truth.reached.reclaimed += 1;
         }
+        (Request::Cede { points, .. }, Answer::Released) => disk.truth.reached.ceded += points.len() as u64,
         (Request::Create { .. }, Answer::Created(view)) => assert!(disk.truth.key(&view.id).is_some(), "not stored"),
         _ => {}
     }

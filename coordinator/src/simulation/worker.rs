@@ -10,6 +10,7 @@ use phasegrid_proto::v1;
 use super::calls::{Answer, Request};
 use super::chance::Chance;
 use super::disk::Shared;
+use crate::scheduler::SweepKey;
 use crate::service::{Cession, HeldLease, LeasedRange, Outcome, Refusal, Verdict};
 
 /// Reports that may be under way on one stream.
@@ -65,6 +66,26 @@ pub(super) enum Work {
     SentFailure,
 }
 
+/// Where a record comes from, which it tells in place of losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) sweep: SweepKey,
+    /// Under which the attempt began.
+    pub(super) epoch: u64,
+}
+
+impl Origin {
+    fn record(self, step: u64) -> v1::Record {
+        let [train_loss, val_loss] = [self.epoch, self.sweep.0].map(|number| Some(number as f64));
+        v1::Record { step, train_loss, val_loss, ..Default::default() }
+    }
+
+    pub(super) fn of(record: &v1::Record) -> Self {
+        let [epoch, sweep] = [record.train_loss, record.val_loss].map(|number| number.expect("it was written") as u64);
+        Self { sweep: SweepKey(sweep), epoch }
+    }
+}
+
 /// Records of a point.
 pub(super) fn records(point: u64) -> u64 {
     1 + point % 3
@@ -98,7 +119,8 @@ impl Worker {
                 if chance.permille(failures) {
                     *work = Work::Failed(chance.permille(100));
                 } else if told < records(point) {
-                    let record = v1::Record { step: told, train_loss: Some(held.begun as f64), ..Default::default() };
+                    let sweep = disk.get().truth.lease(&held.token).sweep;
+                    let record = Origin { sweep, epoch: held.begun }.record(told);
                     let points = vec![v1::PointRecords { point, records: vec![record] }];
                     let report = v1::ReportRequest { token: held.token.clone(), points };
                     match &mut held.lost {

@@ -75,6 +75,7 @@ fn play(kinds: Vec<Misfortune>, server: Option<&Postgres>) {
             stage.strike();
         }
         assert_undisturbed(&stage.cluster, &sweep);
+        stage.assert_all_live();
     }
     println!("{sweeps} sweeps in {:.0} s: {fate}", start.elapsed().as_secs_f64());
 }

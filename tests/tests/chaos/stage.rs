@@ -50,8 +50,18 @@ impl<'a> Stage<'a> {
         Self { cluster, links, workers, server, fate }
     }
 
+    /// Whoever was not struck lives: a process that ends by itself would be started again with the next misfortune, and
+    /// nobody would know.
+    pub(crate) fn assert_all_live(&mut self) {
+        let Self { cluster, workers, .. } = self;
+        for process in cluster.coordinators().iter_mut().chain(workers) {
+            assert!(process.is_running(), "a process has ended by itself: {}", process.stderr());
+        }
+    }
+
     /// One misfortune, and its mending.
     pub(crate) fn strike(&mut self) {
+        self.assert_all_live();
         let which = self.fate.chance.below(WORKERS);
         match self.fate.draw() {
             Misfortune::WorkerKilled => {
