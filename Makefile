@@ -22,7 +22,7 @@ test: build ## All tests, with real processes, and pandas reading what they leav
 chaos: build ## Ten minutes on each store in which coordinators, workers and database are killed and links cut, at random
 	PHASEGRID_CHAOS_SECONDS=600 $(CARGO) test --release -p phasegrid-tests --test chaos -- --nocapture
 
-fuzz: ## Bytes without end for whatever reads them (a minute a target; needs a nightly toolchain and cargo-fuzz)
+fuzz: ## Bytes without end for whatever reads them (a minute a target)
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 paper: build ## The paper's trajectory (minutes), held against independent values

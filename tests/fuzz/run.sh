@@ -4,7 +4,8 @@
 #   tests/fuzz/run.sh SECONDS [TARGET…]
 #
 # What it learns stays in tests/fuzz/corpus, and what breaks something in tests/fuzz/artifacts; the command that replays it is
-# printed. Needs a nightly toolchain (rustup toolchain install nightly) and cargo-fuzz (cargo install cargo-fuzz).
+# printed. A cargo-fuzz in PATH is taken as it is; else it is compiled once into ${XDG_CACHE_HOME:-~/.cache}/phasegrid. The
+# toolchain is the one that builds phasegrid: sanitizers are options of nightly compilers, and it is told to pass for one.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -12,8 +13,13 @@ seconds=${1:?tests/fuzz/run.sh SECONDS [TARGET…]}
 shift
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(sweep_file task address blob message)
-cargo +nightly --version > /dev/null 2>&1 || { echo "fuzz: there is no nightly toolchain: rustup toolchain install nightly" >&2; exit 1; }
-cargo fuzz --version > /dev/null 2>&1 || { echo "fuzz: there is no cargo-fuzz: cargo install cargo-fuzz" >&2; exit 1; }
+export RUSTC_BOOTSTRAP=1
+if ! command -v cargo-fuzz > /dev/null; then
+    version=0.13.2
+    home=${XDG_CACHE_HOME:-$HOME/.cache}/phasegrid/cargo-fuzz-$version
+    [ -x "$home/bin/cargo-fuzz" ] || cargo install --quiet --locked --root "$home" "cargo-fuzz@$version"
+    PATH=$home/bin:$PATH
+fi
 
 # The same versions of everything as in the product.
 cp ../../Cargo.lock .
@@ -25,5 +31,5 @@ for target in "${targets[@]}"; do
     esac
     mkdir -p "corpus/$target"
     printf '\n== %s, for %s s ==\n' "$target" "$seconds"
-    cargo +nightly fuzz run --fuzz-dir . "$target" "${folders[@]}" -- -max_total_time="$seconds" -timeout=20 -print_final_stats=1
+    cargo fuzz run --fuzz-dir . "$target" "${folders[@]}" -- -max_total_time="$seconds" -timeout=20 -print_final_stats=1
 done

@@ -45,10 +45,10 @@ impl Cluster {
         Self::of(1, folder, store, settings.to_vec())
     }
 
-    /// A coordinator on data that are there already.
+    /// A coordinator on data that are there already, with leases of workers that are not.
     #[must_use]
-    pub fn on_folder(data: String) -> Self {
-        Self::of(1, Folder::new(), ["--data".to_owned(), data], vec![("LEASE_TIME", "1h")])
+    pub fn on_folder(data: String, lease_time: &'static str) -> Self {
+        Self::of(1, Folder::new(), ["--data".to_owned(), data], vec![("LEASE_TIME", lease_time)])
     }
 
     /// Two coordinators on a PostgreSQL database, the first of which leads.
