@@ -8,7 +8,7 @@ DEVICE ?=
 # Seconds for each of the five targets: make fuzz FUZZ_SECONDS=600
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test chaos fuzz paper known-answers bench-engine bench-coordinator build check deny .libtorch
+.PHONY: help demo test chaos fuzz paper known-answers bench-engine bench-coordinator bench-workers build check deny .libtorch
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ bench-engine: build ## Training and sampling beside PyTorch with devinterp (10 t
 bench-coordinator: ## The coordinator under simulated workers, beside HyperQueue and dask (minutes; no libtorch)
 	hyperqueue=$$(coordinator/bench/environment.sh hyperqueue) && dask=$$(coordinator/bench/environment.sh dask) && \
 	$(CARGO) run --release -p phasegrid-coordinator --example coordinator -- --hyperqueue "$$hyperqueue" --dask "$$dask"
+
+bench-workers: ## Ten thousand workers on one coordinator, half of which hold leases and half wait for work (3 minutes)
+	$(CARGO) run --release -p phasegrid-coordinator --example coordinator -- --idle --workers 5000 --waiting 5000
 
 build: .libtorch ## Both binaries, optimised
 	$(CARGO) build --release --workspace --bins

@@ -45,6 +45,9 @@ struct Args {
     /// Instead: so many workers that hold leases and send heartbeats, as --workers says, and do nothing
     #[arg(long)]
     idle: bool,
+    /// And so many beside them that wait for work which never comes
+    #[arg(long, default_value_t = 0)]
+    waiting: u64,
     /// How long they do nothing, in seconds; leases live for 60
     #[arg(long, default_value_t = 150)]
     seconds: u64,
@@ -91,7 +94,7 @@ fn work(args: &Args) -> Result<()> {
         return args
             .workers
             .iter()
-            .try_for_each(|workers| runtime.block_on(idle::run(&args.folder, *workers, seconds)));
+            .try_for_each(|workers| runtime.block_on(idle::run(&args.folder, *workers, args.waiting, seconds)));
     }
     bench("fsync", disk::syncs_per_second(&args.folder)?, "/s");
     if args.records {

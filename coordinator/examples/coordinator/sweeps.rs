@@ -24,6 +24,8 @@ pub(crate) async fn submit(client: &mut Client, tasks: u64) -> Result<(String, u
         r#"
         [task]
         checkpoints = [100]
+        [resources]
+        device = "cpu"
         [axes]
         "train.learning_rate" = {{ from = 1e-4, to = 1e-2, points = 25, scale = "log" }}
         "train.weight_decay" = {{ from = 1e-6, to = 1e-2, points = 40, scale = "log" }}

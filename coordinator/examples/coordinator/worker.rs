@@ -15,13 +15,18 @@ pub(crate) type Client = WorkerServiceClient<Connection>;
 /// Leases that are on their way from one of a worker's parts to the next.
 const AHEAD: usize = 2;
 
-/// Connects and registers a worker of two slots.
+/// Connects and registers a worker of two slots on a CPU.
 pub(crate) async fn join(way: &Way, worker_id: &str) -> Result<(Client, v1::RegisterResponse)> {
+    join_with(way, worker_id, "cpu").await
+}
+
+/// Connects and registers a worker of two slots on some device.
+pub(crate) async fn join_with(way: &Way, worker_id: &str, device: &str) -> Result<(Client, v1::RegisterResponse)> {
     let mut client = WorkerServiceClient::new(way.connect().await?).max_decoding_message_size(64 << 20);
     let registration = v1::RegisterRequest {
         worker_id: worker_id.to_owned(),
         slots: 2,
-        device: "cpu".to_owned(),
+        device: device.to_owned(),
         numerics_version: NUMERICS_VERSION,
         memory_bytes: 0,
     };
