@@ -16,6 +16,9 @@ use phasegrid_proto::v1::sweep_service_client::SweepServiceClient;
 use phasegrid_proto::v1::token_service_client::TokenServiceClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::clock;
 use crate::results::{Level, Table};
@@ -63,6 +66,8 @@ impl Remote {
 pub(super) struct Way {
     pub(super) sweeps: SweepServiceClient<Connection>,
     pub(super) tokens: TokenServiceClient<Connection>,
+    /// It is asked without a token.
+    health: HealthClient<Channel>,
     url: String,
     /// It could not be trusted when it was asked last, and it cannot be the next time.
     untrusted: bool,
@@ -70,11 +75,11 @@ pub(super) struct Way {
 
 impl Way {
     fn through(channel: Channel, credentials: &Credentials, url: String) -> Self {
-        let bearer = credentials.bearer();
+        let (bearer, health) = (credentials.bearer(), HealthClient::new(channel.clone()));
         let sweeps = SweepServiceClient::with_interceptor(channel.clone(), bearer.clone())
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Self { sweeps, tokens: TokenServiceClient::with_interceptor(channel, bearer), url, untrusted: false }
+        Self { sweeps, tokens: TokenServiceClient::with_interceptor(channel, bearer), health, url, untrusted: false }
     }
 }
 
@@ -254,6 +259,17 @@ impl Client {
         };
         let points = self.ask(question).await?.points;
         Ok((points > 0 || asked.get() == 1).then_some(points))
+    }
+
+    /// The URL of a coordinator that lives, be it that it serves or stands by.
+    pub(super) async fn ping(&mut self) -> Result<String, Failure> {
+        let itself = HealthCheckRequest::default();
+        let answer: HealthCheckResponse = self.ask(async |way| way.health.check(itself.clone()).await).await?;
+        let url = self.way.url.clone();
+        match answer.status() {
+            ServingStatus::Serving => Ok(url),
+            other => Err(Failure::Unavailable { url, reason: format!("it calls itself {}", other.as_str_name()) }),
+        }
     }
 
     /// The sweep with this id, and its failed points.

@@ -72,6 +72,15 @@ async fn one_that_is_frozen_is_not_waited_for_without_end() {
 }
 
 #[tokio::test]
+async fn one_that_lives_says_so_without_a_token() {
+    let answering = Answering::start(None).await;
+    answering.token(Role::Admin).await;
+    let mut client = client(&answering.url, ANSWER_TIME).await;
+    assert_eq!(client.list().await.unwrap_err().exit(), Exit::Denied);
+    assert_eq!(client.ping().await.unwrap(), answering.url);
+}
+
+#[tokio::test]
 async fn of_several_the_next_is_asked_when_one_is_frozen() {
     let ((_frozen, url), answering) = (frozen().await, Answering::start(None).await);
     let urls = format!("{url},{}", answering.url);
