@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::certificates::Cluster;
 use crate::clock;
+use crate::rpc::server::host_name;
 
 use super::failure::Failure;
 use super::output::{talk, write_file, write_secret};
@@ -53,10 +54,9 @@ impl InitCluster {
 
 /// What is reached by which name.
 fn hosts(given: Vec<String>) -> Vec<String> {
-    let here = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let always = [here, "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let mut hosts = Vec::new();
-    for host in given.into_iter().chain(always) {
+    for host in given.into_iter().chain(host_name()).chain(always) {
         if !host.is_empty() && !hosts.contains(&host) {
             hosts.push(host);
         }

@@ -101,12 +101,13 @@ impl Serve {
         // The address first: two coordinators started alike by mistake are told so before either touches the data.
         let tls = settings.tls.as_ref().map(|files| Tls::read(&files.certificate, &files.key)).transpose();
         let server = Server::bind(settings.listen, tls.map_err(ServerError::from)?).await?;
-        let (url, snapshots, archive) = (server.url(), settings.snapshots(), settings.archive());
+        let (url, announced) = (server.url(), server.url_elsewhere());
+        let (snapshots, archive) = (settings.snapshots(), settings.archive());
         let coordinator = match &settings.store {
             None => Coordinator::open(&settings.data, &archive, settings.leasing).await?,
             Some(store) => {
                 let store = store.clone().guarded(settings.store_ca.as_deref())?;
-                Coordinator::join(&store, &url, &archive, settings.leasing).await?
+                Coordinator::join(&store, &announced, &archive, settings.leasing).await?
             }
         };
         let coordinator = coordinator.with_snapshots(&snapshots)?;

@@ -117,12 +117,22 @@ impl Server {
         self.address
     }
 
-    /// What a client is told to connect to.
+    /// What a client of this machine is told to connect to.
     #[must_use]
     pub fn url(&self) -> String {
+        self.url_at("localhost".to_owned())
+    }
+
+    /// What a client of another machine is told to connect to: by the machine's name, where it listens on all addresses.
+    #[must_use]
+    pub fn url_elsewhere(&self) -> String {
+        self.url_at(host_name().unwrap_or_else(|| "localhost".to_owned()))
+    }
+
+    fn url_at(&self, host: String) -> String {
         let scheme = if self.encrypts { "https" } else { "http" };
         if self.address.ip().is_unspecified() {
-            return format!("{scheme}://localhost:{}", self.address.port());
+            return format!("{scheme}://{host}:{}", self.address.port());
         }
         format!("{scheme}://{}", self.address)
     }
@@ -160,6 +170,13 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// This machine's name, if it has one.
+#[must_use]
+pub fn host_name() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    (!name.is_empty()).then_some(name)
 }
 
 /// Everything that is answered.

@@ -175,6 +175,9 @@ async fn an_address_that_others_can_reach_asks_for_tokens_though_there_are_none(
     let server = Server::bind("0.0.0.0:0".parse().unwrap(), Some(tls)).await.unwrap();
     let url = server.url();
     assert!(url.starts_with("https://localhost:"), "{url}");
+    // Others could not reach it by that name.
+    let (elsewhere, name) = (server.url_elsewhere(), crate::rpc::server::host_name().unwrap());
+    assert_eq!(elsewhere, url.replace("localhost", &name));
     let serving = tokio::spawn(server.run(coordinator, std::future::pending()));
     let credentials = Credentials { ca: Some(cluster.ca), token: None };
     let channel = connection::endpoint(&url, &credentials).unwrap().connect().await.unwrap();
