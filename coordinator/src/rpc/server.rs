@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use phasegrid_proto::v1::sweep_service_server::SweepServiceServer;
 use phasegrid_proto::v1::token_service_server::TokenServiceServer;
 use phasegrid_proto::v1::worker_service_server::WorkerServiceServer;
@@ -21,6 +22,7 @@ use tonic_health::server::HealthReporter;
 
 use super::MESSAGE_LIMIT;
 use super::authorisation::Authorisation;
+use super::guests::Guests;
 use super::metering::Metering;
 use super::pages::with_pages;
 use super::streams::{MOST_CALLS, Streams};
@@ -154,6 +156,8 @@ impl Server {
         let (routes, reporter) = routes(&coordinator, &stopping).await?;
         // The builder's own nodelay is ignored when it is handed connections.
         let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let guests = Guests::as_many_as_fit();
+        let incoming = incoming.filter_map(move |accepted| std::future::ready(guests.admit(accepted)));
         let serving = self
             .builder
             .layer(Metering::new(coordinator.clone()))
