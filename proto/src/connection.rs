@@ -220,6 +220,8 @@ pub fn obstacle(failure: &(dyn Error + 'static), url: &str) -> Obstacle {
         return Obstacle { reason: status.message().to_owned(), lasts: false };
     }
     let reason = chain().last().map(ToString::to_string).unwrap_or_default();
+    // Some end with a full stop, and the sentence goes on.
+    let reason = reason.trim_end_matches('.').to_owned();
     let refused = chain().filter_map(|error| error.downcast_ref::<io::Error>()).any(|error| {
         matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut | io::ErrorKind::NotFound)
     });
@@ -305,6 +307,8 @@ mod tests {
         let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
         assert_eq!(reason(&Status::from_error(Box::new(inner))), "connection refused");
         assert_eq!(reason(&Status::unavailable("stopping")), "stopping");
+        let late = io::Error::other("TLS handshake timeout.");
+        assert_eq!(reason(&Status::from_error(Box::new(late))), "TLS handshake timeout");
     }
 
     #[test]
