@@ -52,7 +52,7 @@ check: .libtorch ## Format, lints, documentation
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
-deny: ## Licences and sources of all dependencies
+deny: ## Licences, sources and known vulnerabilities of all dependencies
 	deploy/deny.sh
 
 # Fetched once and cached outside the build folder; the file is a link into the cache. The script knows what is linked.

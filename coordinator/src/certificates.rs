@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, Error, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 /// How long certificates are valid. One that runs out before the cluster does stops it on a bad day.
 pub const VALID: Duration = Duration::from_secs(3650 * 24 * 3600);
@@ -25,6 +27,23 @@ pub struct Cluster {
     pub key: String,
 }
 
+/// Why there is no further certificate of a CA.
+#[derive(Debug, thiserror::Error)]
+pub enum FurtherError {
+    /// No certificate in PEM.
+    #[error("ca.pem is no certificate")]
+    Certificate,
+    /// No key in PEM.
+    #[error("ca.key is no key")]
+    Key,
+    /// They do not belong together.
+    #[error("ca.key is not the key of ca.pem")]
+    Mismatch,
+    /// A name is none.
+    #[error(transparent)]
+    Host(Error),
+}
+
 impl Cluster {
     /// A new CA, and a certificate of it for coordinators with these names and addresses.
     ///
@@ -32,24 +51,43 @@ impl Cluster {
     /// If a name is none.
     pub fn new(hosts: &[String], now: SystemTime) -> Result<Self, Error> {
         let ca_key = KeyPair::generate()?;
-        let mut ca = params(Vec::new(), "phasegrid CA", now)?;
-        ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let ca_certificate = ca.self_signed(&ca_key)?;
+        let ca = authority(now)?.self_signed(&ca_key)?.pem();
+        Self::under(ca, &ca_key, hosts, now)
+    }
 
+    /// A further certificate of a CA that was made here before, for coordinators with these names and addresses.
+    ///
+    /// # Errors
+    /// If a name is none, or the key is none or another CA's.
+    pub fn with_ca(ca: String, ca_key: &str, hosts: &[String], now: SystemTime) -> Result<Self, FurtherError> {
+        let ca_key = KeyPair::from_pem(ca_key).map_err(|_| FurtherError::Key)?;
+        let der = CertificateDer::from_pem_slice(ca.as_bytes()).map_err(|_| FurtherError::Certificate)?;
+        // A certificate holds the key that it is for.
+        let public = ca_key.public_key_raw();
+        if !der.windows(public.len()).any(|part| part == public) {
+            return Err(FurtherError::Mismatch);
+        }
+        Self::under(ca, &ca_key, hosts, now).map_err(FurtherError::Host)
+    }
+
+    fn under(ca: String, ca_key: &KeyPair, hosts: &[String], now: SystemTime) -> Result<Self, Error> {
         let key = KeyPair::generate()?;
         let mut server = params(hosts.to_vec(), "phasegrid coordinator", now)?;
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         server.use_authority_key_identifier_extension = true;
-        let certificate = server.signed_by(&key, &Issuer::from_params(&ca, &ca_key))?;
-        Ok(Self {
-            ca: ca_certificate.pem(),
-            ca_key: ca_key.serialize_pem(),
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        })
+        // What is said of the issuer, its name and the digest of its key, does not depend on when it was made.
+        let certificate = server.signed_by(&key, &Issuer::from_params(&authority(now)?, ca_key))?;
+        Ok(Self { ca, ca_key: ca_key.serialize_pem(), certificate: certificate.pem(), key: key.serialize_pem() })
     }
+}
+
+/// What a CA of ours says of itself.
+fn authority(now: SystemTime) -> Result<CertificateParams, Error> {
+    let mut ca = params(Vec::new(), "phasegrid CA", now)?;
+    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(ca)
 }
 
 fn params(hosts: Vec<String>, name: &str, now: SystemTime) -> Result<CertificateParams, Error> {

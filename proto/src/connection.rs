@@ -3,12 +3,16 @@
 //!
 //! A token is read from a file or the environment and never from a command line, which every user of a machine can read;
 //! and it is sent over TLS alone, or to the machine itself.
+//!
+//! One who is frozen, or lost its power, does not say so. So nothing is waited for without end: neither a connection, nor the
+//! other side's word on it, nor, with [`within`], an answer.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -18,6 +22,13 @@ use tonic::{Request, Status};
 
 /// What [`endpoint`] takes for a URL.
 pub const URLS: &str = "http://HOST:PORT or https://HOST:PORT";
+
+/// How long a coordinator may take to accept a connection.
+pub const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long it may then take to shake hands over TLS: of all who come back at once after a restart, the last waits.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// A connection that is silent for so long is probed, and given up after as much again.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// A connection whose calls carry the token.
 pub type Connection = InterceptedService<Channel, Bearer>;
@@ -144,13 +155,19 @@ pub fn is_url(url: &str) -> bool {
     bare && matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
 }
 
-/// The endpoint at a URL, with TLS if that says so.
+/// The endpoint at a URL, with TLS if that says so. A coordinator that falls silent there is given up.
 ///
 /// # Errors
 /// If the URL is none, or what the credentials lack or must not be used for.
 pub fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, ConnectionError> {
     let refused = || ConnectionError::Url(url.to_owned());
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| refused())?;
+    let endpoint = endpoint
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT_TIME)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true);
     if !is_url(url) {
         return Err(refused());
     }
@@ -161,8 +178,18 @@ pub fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Connec
         return Ok(endpoint);
     }
     let ca = credentials.ca.as_ref().ok_or_else(|| ConnectionError::NoCa(url.to_owned()))?;
-    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)).timeout(HANDSHAKE_TIME);
     endpoint.tls_config(tls).map_err(ConnectionError::Ca)
+}
+
+/// The answer to a call, or DEADLINE_EXCEEDED if it does not come within a time. A coordinator may live, as its connection
+/// shows, and not answer.
+///
+/// # Errors
+/// As the call's, and if the time is over.
+pub async fn within<T>(time: Duration, answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let late = |_| Status::deadline_exceeded(format!("it took the call and has not answered for {} s", time.as_secs()));
+    tokio::time::timeout(time, answer).await.map_err(late).flatten()
 }
 
 /// Whether what is sent there stays on this machine.
@@ -193,11 +220,18 @@ pub fn obstacle(failure: &(dyn Error + 'static), url: &str) -> Obstacle {
         return Obstacle { reason: status.message().to_owned(), lasts: false };
     }
     let reason = chain().last().map(ToString::to_string).unwrap_or_default();
+    // Some end with a full stop, and the sentence goes on.
+    let reason = reason.trim_end_matches('.').to_owned();
     let refused = chain().filter_map(|error| error.downcast_ref::<io::Error>()).any(|error| {
         matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut | io::ErrorKind::NotFound)
     });
-    // What breaks after the connection was made may be a port that waited for TLS.
-    let hint = if url.starts_with("https://") || refused { "" } else { " (if it speaks TLS, use https:// and its CA)" };
+    // What breaks after the connection was made may be a port that waited for TLS; what is silent is not.
+    let silent = reason.ends_with("timed out");
+    let hint = if url.starts_with("https://") || refused || silent {
+        ""
+    } else {
+        " (if it speaks TLS, use https:// and its CA)"
+    };
     Obstacle { reason: reason + hint, lasts: false }
 }
 
@@ -273,6 +307,8 @@ mod tests {
         let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
         assert_eq!(reason(&Status::from_error(Box::new(inner))), "connection refused");
         assert_eq!(reason(&Status::unavailable("stopping")), "stopping");
+        let late = io::Error::other("TLS handshake timeout.");
+        assert_eq!(reason(&Status::from_error(Box::new(late))), "TLS handshake timeout");
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod services;
 use std::time::Duration;
 
 use phasegrid_proto::NUMERICS_VERSION;
-use phasegrid_proto::connection::{self, Connection, ConnectionError, Credentials, Obstacle};
+use phasegrid_proto::connection::{self, Connection, ConnectionError, Credentials, Obstacle, within};
 use phasegrid_proto::v1::{self, worker_service_client::WorkerServiceClient};
 use tokio::sync::{Mutex, watch};
 use tokio_stream::Stream;
@@ -33,6 +33,10 @@ use crate::identity::chance;
 
 /// How long the coordinator may hold a request for work that it does not have yet.
 const LEASE_WAIT: Duration = Duration::from_secs(20);
+
+/// How long the coordinator may take for an answer before it is asked once more, or the next one is: longer than a busy one
+/// takes. A request for work may be held for [`LEASE_WAIT`] besides.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// Heartbeats are not sent more often than this, whatever the coordinator says.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
@@ -80,6 +84,8 @@ pub struct Client {
     terms: watch::Sender<Terms>,
     joining: Mutex<()>,
     outage: Outage,
+    /// How long an answer is waited for.
+    answer_time: Duration,
 }
 
 /// What was known when a call was made that is to be recovered from.
@@ -131,6 +137,7 @@ impl Client {
             }),
             joining: Mutex::new(()),
             outage: Outage::new(urls),
+            answer_time: ANSWER_TIME,
         })
     }
 
@@ -139,6 +146,12 @@ impl Client {
     pub fn with_memory(mut self, bytes: Option<u64>) -> Self {
         self.registration.memory_bytes = bytes.unwrap_or(0);
         self
+    }
+
+    /// Waits no longer than this for an answer, beside what the coordinator is asked to wait itself.
+    #[must_use]
+    pub fn with_answer_time(self, answer_time: Duration) -> Self {
+        Self { answer_time, ..self }
     }
 
     /// The worker's id at the coordinator.
@@ -170,7 +183,8 @@ impl Client {
         let mut backoff = Backoff::default();
         loop {
             let known = self.known();
-            match self.services.get(known.coordinator).register(self.registration.clone()).await {
+            let mut service = self.services.get(known.coordinator);
+            match within(self.answer_time, service.register(self.registration.clone())).await {
                 Ok(answer) => {
                     self.outage.ended();
                     let answer = answer.into_inner();
@@ -202,7 +216,10 @@ impl Client {
             worker_id: self.registration.worker_id.clone(),
             wait: prost_types::Duration::try_from(LEASE_WAIT).ok(),
         };
-        let answer = self.call(request, |mut service, request| async move { service.lease(request).await }).await?;
+        let within = LEASE_WAIT + self.answer_time;
+        let asked =
+            self.call_within(within, request, |mut service, request| async move { service.lease(request).await });
+        let answer = asked.await?;
         let directives = Directives { drain: answer.drain, ..Directives::default() };
         Ok((answer.lease.map(leased), directives))
     }
@@ -282,7 +299,8 @@ impl Client {
         &self,
         requests: impl Stream<Item = v1::ReportRequest> + Send + 'static,
     ) -> Result<Streaming<v1::ReportResponse>, Status> {
-        Ok(self.services.get(self.services.current()).report(requests).await?.into_inner())
+        let mut service = self.services.get(self.services.current());
+        Ok(within(self.answer_time, service.report(requests)).await?.into_inner())
     }
 
     /// The coordinator spoke, on a stream.
@@ -296,10 +314,20 @@ impl Client {
         request: Q,
         attempt: impl Fn(WorkerServiceClient<Connection>, Q) -> F,
     ) -> Result<A, ClientError> {
+        self.call_within(self.answer_time, request, attempt).await
+    }
+
+    /// Calls until there is an answer, each of which may take so long.
+    async fn call_within<Q: Clone, A, F: Future<Output = Result<Response<A>, Status>>>(
+        &self,
+        time: Duration,
+        request: Q,
+        attempt: impl Fn(WorkerServiceClient<Connection>, Q) -> F,
+    ) -> Result<A, ClientError> {
         let mut backoff = Backoff::default();
         loop {
             let known = self.known();
-            match attempt(self.services.get(known.coordinator), request.clone()).await {
+            match within(time, attempt(self.services.get(known.coordinator), request.clone())).await {
                 Ok(answer) => {
                     self.outage.ended();
                     return Ok(answer.into_inner());

@@ -65,7 +65,8 @@ pub struct Args {
     /// Points to advance at once, on all devices together [default: the number of cores on cpu, 64 a GPU]
     #[arg(long, value_name = "N")]
     pub slots: Option<String>,
-    /// The worker's id at the coordinator, unique to the process [default: HOST-PID-RANDOM]
+    /// The worker's id at the coordinator, unique to the process; under the same one it is no further use of its token when it
+    /// is started again [default: HOST-PID-RANDOM]
     #[arg(long)]
     pub name: Option<String>,
     /// Where to keep snapshots of long tasks: a folder, file:///FOLDER, s3://BUCKET/PREFIX or none [default: where the

@@ -30,7 +30,7 @@ pub(crate) struct Way {
 impl Way {
     /// Connects, with the token on each call.
     pub(crate) async fn connect(&self) -> Result<Connection> {
-        let endpoint = connection::endpoint(&self.url, &self.credentials)?.tcp_nodelay(true);
+        let endpoint = connection::endpoint(&self.url, &self.credentials)?;
         Ok(InterceptedService::new(endpoint.connect().await?, self.credentials.bearer()))
     }
 }

@@ -1,20 +1,24 @@
 //! The connection of a client command to its coordinator, and what its refusals mean to a person.
 //!
 //! Of several coordinators on one database one leads; given the addresses of all, a client finds the one that answers, and
-//! asks the next if that one goes away.
+//! asks the next if that one goes away, stands by or falls silent. Where there is one, it is asked once.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use phasegrid_proto::connection::{self, Connection, Credentials, Obstacle};
+use phasegrid_proto::connection::{self, CONNECT_TIME, Connection, Credentials, Obstacle, within};
 use phasegrid_proto::v1;
 use phasegrid_proto::v1::sweep_service_client::SweepServiceClient;
 use phasegrid_proto::v1::token_service_client::TokenServiceClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::clock;
 use crate::results::{Level, Table};
@@ -24,10 +28,11 @@ use crate::spec::Spec;
 use super::failure::Failure;
 use super::input::SweepFile;
 
-/// How long a coordinator may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a coordinator may take for an answer: longer than a busy one takes. Streams last as long as they please.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 
-/// How long one of several coordinators is looked for that answers: longer than another takes to take over.
+/// How long one of several coordinators is looked for that answers: longer than another takes to take over. Of the time in
+/// which one was silent no more counts than a connection may take.
 const SEARCH_TIME: Duration = Duration::from_secs(15);
 /// The wait before all are tried again.
 const SEARCH_INTERVAL: Duration = Duration::from_millis(250);
@@ -61,16 +66,20 @@ impl Remote {
 pub(super) struct Way {
     pub(super) sweeps: SweepServiceClient<Connection>,
     pub(super) tokens: TokenServiceClient<Connection>,
+    /// It is asked without a token.
+    health: HealthClient<Channel>,
     url: String,
+    /// It could not be trusted when it was asked last, and it cannot be the next time.
+    untrusted: bool,
 }
 
 impl Way {
     fn through(channel: Channel, credentials: &Credentials, url: String) -> Self {
-        let bearer = credentials.bearer();
+        let (bearer, health) = (credentials.bearer(), HealthClient::new(channel.clone()));
         let sweeps = SweepServiceClient::with_interceptor(channel.clone(), bearer.clone())
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
-        Self { sweeps, tokens: TokenServiceClient::with_interceptor(channel, bearer), url }
+        Self { sweeps, tokens: TokenServiceClient::with_interceptor(channel, bearer), health, url, untrusted: false }
     }
 }
 
@@ -81,6 +90,8 @@ pub(super) struct Client {
     way: Way,
     /// To the others, in the order in which they are tried.
     others: VecDeque<Way>,
+    /// How long an answer is waited for.
+    answer_time: Duration,
 }
 
 impl Client {
@@ -93,12 +104,15 @@ impl Client {
         }
         if let (Some((endpoint, url)), 1) = (endpoints.front(), endpoints.len()) {
             let channel = endpoint.connect().await.map_err(|error| unreachable(url, &error))?;
-            return Ok(Self { way: Way::through(channel, credentials, url.clone()), others: VecDeque::new() });
+            return Ok(Self::of(VecDeque::from([Way::through(channel, credentials, url.clone())])));
         }
         let way = |(endpoint, url): (Endpoint, String)| Way::through(endpoint.connect_lazy(), credentials, url);
-        let mut ways: VecDeque<_> = endpoints.into_iter().map(way).collect();
+        Ok(Self::of(endpoints.into_iter().map(way).collect()))
+    }
+
+    fn of(mut ways: VecDeque<Way>) -> Self {
         let way = ways.pop_front().unwrap_or_else(|| unreachable!("a split text has a first part"));
-        Ok(Self { way, others: ways })
+        Self { way, others: ways, answer_time: ANSWER_TIME }
     }
 
     /// The coordinator that answered last.
@@ -113,49 +127,58 @@ impl Client {
         }
     }
 
-    /// Asks something that does no harm when it is asked twice.
+    /// Asks something that does no harm when it is asked twice: of several coordinators, until one answers.
     pub(super) async fn ask<T>(
         &mut self,
         question: impl AsyncFn(&mut Way) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
-        let answer = self.persist(question).await;
+        let time = self.answer_time;
+        let answer = self.persist(async |way| within(time, question(way)).await).await;
         answer.map(Response::into_inner).map_err(|status| self.failure(status))
     }
 
-    /// Asks something that is not to be asked twice.
+    /// Asks something that is not to be asked twice. Of several coordinators the one is found before that answers, by another
+    /// question: of a token whose uses are counted that is one use more.
     pub(super) async fn ask_once<T>(
         &mut self,
         question: impl AsyncFnOnce(&mut Way) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
+        let time = self.answer_time;
         if !self.others.is_empty() {
             // Who answers; what it says does not matter.
             let request = v1::ListSweepsRequest { page_size: 1, page_token: String::new() };
-            let _ = self.persist(async |way| way.sweeps.list_sweeps(request.clone()).await).await;
+            let _ = self.persist(async |way| within(time, way.sweeps.list_sweeps(request.clone())).await).await;
         }
-        let answer = question(&mut self.way).await;
+        let answer = within(time, question(&mut self.way)).await;
         answer.map(Response::into_inner).map_err(|status| self.failure(status))
     }
 
     /// Asks one coordinator after the other until one answers, whatever it says. One that is alone is asked once.
-    pub(super) async fn persist<T>(
-        &mut self,
-        question: impl AsyncFn(&mut Way) -> Result<T, Status>,
-    ) -> Result<T, Status> {
-        let start = clock::instant();
+    async fn persist<T>(&mut self, question: impl AsyncFn(&mut Way) -> Result<T, Status>) -> Result<T, Status> {
+        let mut searched = Duration::ZERO;
         for asked in 1.. {
+            let start = clock::instant();
             match question(&mut self.way).await {
-                Err(status)
-                    if is_away(&status) && !self.others.is_empty() && clock::instant() - start < SEARCH_TIME =>
-                {
+                Err(status) if self.is_away(&status) && !self.others.is_empty() && searched < SEARCH_TIME => {
                     self.turn_to_next();
                 }
                 answer => return answer,
             }
+            searched += (clock::instant() - start).min(CONNECT_TIME);
             if asked % (self.others.len() + 1) == 0 {
                 tokio::time::sleep(SEARCH_INTERVAL).await;
+                searched += SEARCH_INTERVAL;
             }
         }
         unreachable!("whoever counts without end gets an answer before that")
+    }
+
+    /// Whether another coordinator, or the same later, may answer: the one that was asked is gone, silent or stands by. One
+    /// that cannot be trusted now cannot be later, and where none can be, none is waited for.
+    pub(super) fn is_away(&mut self, status: &Status) -> bool {
+        let away = [Code::Unavailable, Code::Cancelled, Code::Unknown, Code::DeadlineExceeded].contains(&status.code());
+        self.way.untrusted = away && connection::obstacle(status, &self.way.url).lasts;
+        away && !(self.way.untrusted && self.others.iter().all(|way| way.untrusted))
     }
 
     /// What a coordinator's refusal means to a person.
@@ -171,7 +194,7 @@ impl Client {
                 Failure::Refused(status.message().to_owned())
             }
             // What the transport reports has a source; what the coordinator says has none.
-            Code::Unavailable if status.source().is_none() => {
+            Code::Unavailable | Code::DeadlineExceeded if status.source().is_none() => {
                 Failure::Unavailable { url: self.way.url.clone(), reason: status.message().to_owned() }
             }
             Code::Unavailable | Code::Cancelled | Code::Unknown => match status.source() {
@@ -205,7 +228,8 @@ impl Client {
         wish: v1::CreateSweepRequest,
     ) -> Result<v1::Sweep, Failure> {
         let request = v1::CreateSweepRequest { overrides: file.overrides.clone(), ..wish };
-        let answer = self.persist(async |way| way.sweeps.create_sweep(request.clone()).await).await;
+        let time = self.answer_time;
+        let answer = self.persist(async |way| within(time, way.sweeps.create_sweep(request.clone())).await).await;
         let answer = answer.map_err(|status| self.failure_of(file, status))?;
         Ok(answer.into_inner().sweep.unwrap_or_default())
     }
@@ -213,6 +237,7 @@ impl Client {
     /// How many of the results of the sweep that the file describes are there already.
     pub(super) async fn known(&mut self, file: &SweepFile, source: String) -> Result<v1::CountKnownResponse, Failure> {
         let request = v1::CountKnownRequest { source, overrides: file.overrides.clone() };
+        // Every task is looked up, which takes a busy coordinator as long as it takes.
         let answer = self.persist(async |way| way.sweeps.count_known(request.clone()).await).await;
         Ok(answer.map_err(|status| self.failure_of(file, status))?.into_inner())
     }
@@ -224,10 +249,27 @@ impl Client {
         Ok(answer.sweep.unwrap_or_default())
     }
 
-    /// Makes failed points pending again; says how many.
-    pub(super) async fn retry(&mut self, id: &str) -> Result<u64, Failure> {
-        let request = v1::RetrySweepRequest { id: id.to_owned() };
-        Ok(self.ask(async |way| way.sweeps.retry_sweep(request.clone()).await).await?.points)
+    /// Makes failed points pending again; says how many. None may be there when it is asked again, because the answer to the
+    /// first time was lost: then that is not known.
+    pub(super) async fn retry(&mut self, id: &str) -> Result<Option<u64>, Failure> {
+        let (request, asked) = (v1::RetrySweepRequest { id: id.to_owned() }, Cell::new(0));
+        let question = async |way: &mut Way| {
+            asked.set(asked.get() + 1);
+            way.sweeps.retry_sweep(request.clone()).await
+        };
+        let points = self.ask(question).await?.points;
+        Ok((points > 0 || asked.get() == 1).then_some(points))
+    }
+
+    /// The URL of a coordinator that lives, be it that it serves or stands by.
+    pub(super) async fn ping(&mut self) -> Result<String, Failure> {
+        let itself = HealthCheckRequest::default();
+        let answer: HealthCheckResponse = self.ask(async |way| way.health.check(itself.clone()).await).await?;
+        let url = self.way.url.clone();
+        match answer.status() {
+            ServingStatus::Serving => Ok(url),
+            other => Err(Failure::Unavailable { url, reason: format!("it calls itself {}", other.as_str_name()) }),
+        }
     }
 
     /// The sweep with this id, and its failed points.
@@ -288,12 +330,7 @@ fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Failure> {
         let accepted = "http://127.0.0.1:7700 or https://HOST:7700";
         return Err(Failure::Usage(format!("--coordinator takes a URL as in {accepted}, not {url}")));
     }
-    Ok(connection::endpoint(url, credentials)?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true))
-}
-
-/// Whether another coordinator, or the same later, may answer: this one is gone, or stands by.
-fn is_away(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown)
+    Ok(connection::endpoint(url, credentials)?)
 }
 
 /// What keeps a person from the coordinator: nobody there, or somebody who cannot be trusted.
@@ -302,3 +339,6 @@ fn unreachable(url: &str, error: &(dyn Error + 'static)) -> Failure {
     let url = url.to_owned();
     if lasts { Failure::Untrusted { url, reason } } else { Failure::Unreachable { url, reason } }
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,6 +104,8 @@ fn tell(sweep: &v1::Sweep) {
 }
 
 /// Give a sweep's failed points another go
+///
+/// Retrying twice is no error: what was pending again stays so.
 #[derive(Debug, Args)]
 pub(super) struct Retry {
     /// The sweep
@@ -118,7 +120,8 @@ impl Retry {
         let count = client.retry(&self.id).await?;
         let (sweep, _) = client.sweep(&self.id).await?;
         let failed = format!("failed {}", unit(&sweep.progress.unwrap_or_default()));
-        talk(&format!("{} will be tried again", counted(count, &failed)));
+        let what = count.map_or_else(|| format!("every {failed}"), |count| counted(count, &failed));
+        talk(&format!("{what} will be tried again"));
         Ok(())
     }
 }

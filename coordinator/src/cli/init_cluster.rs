@@ -4,22 +4,29 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::certificates::Cluster;
+use crate::certificates::{Cluster, FurtherError};
 use crate::clock;
+use crate::rpc::server::host_name;
 
 use super::failure::Failure;
 use super::output::{talk, write_file, write_secret};
 
 /// Make a CA and a coordinator's certificate, for TLS
 ///
-/// Needs no coordinator. Certificates are valid for ten years; the CA is this cluster's own. Nothing is ever overwritten.
+/// Needs no coordinator. Certificates are valid for ten years; the CA is this cluster's own. Nothing is ever overwritten. With
+/// --ca it is a further certificate of a CA that is there: clients and workers go on with the ca.pem that they have.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  phasegrid init-cluster --host gpu-head --host 10.1.2.3\n  \
-    phasegrid serve --listen 0.0.0.0:7700 --tls-certificate phasegrid-tls/server.pem --tls-key phasegrid-tls/server.key")]
+    phasegrid serve --listen 0.0.0.0:7700 --tls-certificate phasegrid-tls/server.pem --tls-key phasegrid-tls/server.key\n  \
+    phasegrid init-cluster --ca phasegrid-tls --dir phasegrid-tls-2 --host gpu-head-2")]
 pub(super) struct InitCluster {
     /// The folder to make them in
     #[arg(long, value_name = "DIR", default_value = "phasegrid-tls")]
     dir: PathBuf,
+    /// The folder with the ca.pem and ca.key of a cluster that is there, for another coordinator or another name of it; ca.key
+    /// is not copied
+    #[arg(long, value_name = "DIR")]
+    ca: Option<PathBuf>,
     /// A name or address by which the coordinator is reached; localhost, 127.0.0.1, ::1 and this machine's name are there in
     /// any case
     #[arg(long = "host", value_name = "NAME")]
@@ -29,8 +36,7 @@ pub(super) struct InitCluster {
 impl InitCluster {
     pub(super) fn run(self) -> Result<(), Failure> {
         let hosts = hosts(self.hosts);
-        let refused = |error| Failure::Usage(format!("--host takes names and addresses of machines: {error}"));
-        let cluster = Cluster::new(&hosts, clock::now()).map_err(refused)?;
+        let cluster = self.ca.as_deref().map_or_else(|| anew(&hosts), |ca| further(ca, &hosts))?;
         std::fs::create_dir_all(&self.dir).map_err(Failure::file("make", &self.dir))?;
         let at = |name: &str| self.dir.join(name);
         let [ca, ca_key, certificate, key] = ["ca.pem", "ca.key", "server.pem", "server.key"].map(at);
@@ -42,21 +48,56 @@ impl InitCluster {
             )));
         }
         // Keys first: they refuse what appeared meanwhile.
-        write_secret(&ca_key, &cluster.ca_key)?;
+        if self.ca.is_none() {
+            write_secret(&ca_key, &cluster.ca_key)?;
+        }
         write_secret(&key, &cluster.key)?;
         write_file(&ca, cluster.ca.as_bytes())?;
         write_file(&certificate, cluster.certificate.as_bytes())?;
-        talk(&next(&self.dir, &hosts));
+        match &self.ca {
+            None => talk(&next(&self.dir, &hosts)),
+            Some(ca) => talk(&format!(
+                "{0} holds a certificate (server.pem, server.key) of the CA in {1} for {2}\n\
+                 start the coordinator:  phasegrid serve --listen 0.0.0.0:7700 --tls-certificate {0}/server.pem --tls-key {0}/server.key",
+                self.dir.display(),
+                ca.display(),
+                hosts.join(", ")
+            )),
+        }
         Ok(())
     }
 }
 
+/// A new CA with a certificate of it.
+fn anew(hosts: &[String]) -> Result<Cluster, Failure> {
+    Cluster::new(hosts, clock::now()).map_err(|error| no_host(&error))
+}
+
+/// A further certificate of the CA in a folder.
+fn further(folder: &Path, hosts: &[String]) -> Result<Cluster, Failure> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        std::fs::read_to_string(&path).map_err(Failure::file("read", &path))
+    };
+    let (ca, key) = (read("ca.pem")?, read("ca.key")?);
+    Cluster::with_ca(ca, &key, hosts, clock::now()).map_err(|error| match error {
+        FurtherError::Host(error) => no_host(&error),
+        error => Failure::Usage(format!(
+            "--ca takes the folder with ca.pem and ca.key as `phasegrid init-cluster` made them, and in {} {error}",
+            folder.display()
+        )),
+    })
+}
+
+fn no_host(error: &rcgen::Error) -> Failure {
+    Failure::Usage(format!("--host takes names and addresses of machines: {error}"))
+}
+
 /// What is reached by which name.
 fn hosts(given: Vec<String>) -> Vec<String> {
-    let here = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let always = [here, "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let mut hosts = Vec::new();
-    for host in given.into_iter().chain(always) {
+    for host in given.into_iter().chain(host_name()).chain(always) {
         if !host.is_empty() && !hosts.contains(&host) {
             hosts.push(host);
         }
@@ -84,7 +125,29 @@ mod tests {
     use super::*;
 
     fn init(dir: &Path, host: &str) -> Result<(), Failure> {
-        InitCluster { dir: dir.to_owned(), hosts: vec![host.to_owned()] }.run()
+        InitCluster { dir: dir.to_owned(), ca: None, hosts: vec![host.to_owned()] }.run()
+    }
+
+    fn init_with(ca: &Path, dir: &Path, host: &str) -> Result<(), Failure> {
+        InitCluster { dir: dir.to_owned(), ca: Some(ca.to_owned()), hosts: vec![host.to_owned()] }.run()
+    }
+
+    #[test]
+    fn a_further_certificate_comes_without_the_key_of_its_ca() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second, third] = ["1", "2", "3"].map(|name| folder.path().join(name));
+        init(&first, "gpu-head").unwrap();
+        init_with(&first, &second, "gpu-head-2").unwrap();
+        let read = |dir: &Path, name: &str| std::fs::read(dir.join(name)).unwrap();
+        assert_eq!(read(&first, "ca.pem"), read(&second, "ca.pem"));
+        assert!(!second.join("ca.key").exists());
+        let refusal = init_with(&second, &third, "x").unwrap_err().to_string();
+        assert!(refusal.contains("2/ca.key"), "{refusal}");
+        let refusal = init_with(&first, &third, "naïve host").unwrap_err().to_string();
+        assert!(refusal.starts_with("--host takes names"), "{refusal}");
+        std::fs::copy(first.join("server.key"), second.join("ca.key")).unwrap();
+        let refusal = init_with(&second, &third, "x").unwrap_err().to_string();
+        assert!(refusal.starts_with("--ca takes the folder") && !third.exists(), "{refusal}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! One file a command: `run`, `plan` and `calibrate` take a sweep file and need no coordinator; `serve` is one, and `backup`
 //! copies its data; `submit`, `list` (`show`, `workers`), `control` (`cancel`, `pause`, `resume`, `priority`, `retry`,
-//! `drain`), `watch`, `explain`, `table`, `plot` and `token` are clients of one, and `init_cluster` makes its certificates.
+//! `drain`), `watch`, `explain`, `table`, `plot`, `token` and `ping` are clients of one, and `init_cluster` makes its certificates.
 //! They share `client` (the connection), `progress` (what a person sees of it), `input` and `output` (files and streams),
 //! `failure` and [`exit`] (how it ends).
 
@@ -17,6 +17,7 @@ mod init_cluster;
 mod input;
 mod list;
 mod output;
+mod ping;
 mod plan;
 mod plot;
 mod progress;
@@ -76,7 +77,7 @@ enum Command {
     Run(run::Run),
     Plan(plan::Plan),
     Calibrate(calibrate::Calibrate),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Backup(backup::Backup),
     Submit(submit::Submit),
     List(list::List),
@@ -93,6 +94,7 @@ enum Command {
     Workers(list::Workers),
     Drain(control::Drain),
     Token(token::Token),
+    Ping(ping::Ping),
     InitCluster(init_cluster::InitCluster),
     #[command(hide = true)]
     Tether(run::tether::Tether),
@@ -141,6 +143,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
             Command::Workers(workers) => workers.run().await,
             Command::Drain(drain) => drain.run().await,
             Command::Token(token) => token.run().await,
+            Command::Ping(ping) => ping.run().await,
             Command::InitCluster(init) => init.run(),
             Command::Tether(tether) => tether.run(),
         }
@@ -192,6 +195,7 @@ mod tests {
             "workers",
             "drain",
             "token",
+            "ping",
             "init-cluster",
         ];
         assert_eq!(names, design);

@@ -88,6 +88,10 @@ pub(super) struct Serve {
     /// How much work a worker is given at once, in time [default: 5s]
     #[arg(long, value_name = "DURATION")]
     lease_target: Option<String>,
+    /// Write a new admin's token to admin.token in the data folder, whatever tokens there are: where the old one was lost.
+    /// Of several coordinators it is the one that leads, or when it leads, that does so, once
+    #[arg(long)]
+    new_admin_token: bool,
 }
 
 impl Serve {
@@ -97,27 +101,32 @@ impl Serve {
         // The address first: two coordinators started alike by mistake are told so before either touches the data.
         let tls = settings.tls.as_ref().map(|files| Tls::read(&files.certificate, &files.key)).transpose();
         let server = Server::bind(settings.listen, tls.map_err(ServerError::from)?).await?;
-        let (url, snapshots, archive) = (server.url(), settings.snapshots(), settings.archive());
+        let (url, announced) = (server.url(), server.url_elsewhere());
+        let (snapshots, archive) = (settings.snapshots(), settings.archive());
         let coordinator = match &settings.store {
             None => Coordinator::open(&settings.data, &archive, settings.leasing).await?,
             Some(store) => {
                 let store = store.clone().guarded(settings.store_ca.as_deref())?;
-                Coordinator::join(&store, &url, &archive, settings.leasing).await?
+                Coordinator::join(&store, &announced, &archive, settings.leasing).await?
             }
         };
         let coordinator = coordinator.with_snapshots(&snapshots)?;
         let stop = stop_signal()?;
-        if !server.address().ip().is_loopback() || coordinator.requires_tokens() {
+        if !server.address().ip().is_loopback() {
             coordinator.require_tokens();
-            // One that stands by knows no tokens: the one that leads has seen to it.
-            if coordinator.check_serving().is_ok() {
-                first_admin(&coordinator, &settings.data).await?;
-            }
         }
+        let mut admins = Admins { data: settings.data.clone(), wanted: self.new_admin_token };
+        // One that stands by knows no tokens: it sees to them when it leads.
+        if coordinator.check_serving().is_ok() {
+            admins.see_to_one(&coordinator).await?;
+        }
+        let minding = tokio::spawn(admins.mind(coordinator.clone()));
         let data = settings.store.map_or_else(|| settings.data.display().to_string(), |store| store.to_string());
         tracing::info!(url, data, %snapshots, %archive, "listening");
         print_line(&url)?;
-        server.run(coordinator, stop).await?;
+        let ended = server.run(coordinator, stop).await;
+        minding.abort();
+        ended?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -154,17 +163,49 @@ impl Serve {
 /// The file in the data folder that holds the token of the first admin.
 const ADMIN_TOKEN: &str = "admin.token";
 
-/// Where nobody could make a token, makes one for whoever can read the data folder. Its file is there before the token is
-/// known: a token that nobody has would keep another from being made.
-async fn first_admin(coordinator: &Coordinator, data: &Path) -> Result<(), Failure> {
-    if coordinator.has_admin() {
-        return Ok(());
+/// Sees to it that somebody can make tokens, where they are asked for.
+struct Admins {
+    data: PathBuf,
+    /// A new one is wanted, whoever there is.
+    wanted: bool,
+}
+
+impl Admins {
+    /// Sees to it whenever this coordinator begins to serve. Which of several leads, and when, nobody knows before.
+    async fn mind(mut self, coordinator: Coordinator) {
+        while coordinator.until_serving(true).await {
+            if let Err(error) = self.see_to_one(&coordinator).await {
+                tracing::error!(%error, "there is no admin's token; `phasegrid serve --new-admin-token` tries again");
+            }
+            if !coordinator.until_serving(false).await {
+                return;
+            }
+        }
     }
+
+    /// A coordinator serves, and knows its tokens.
+    async fn see_to_one(&mut self, coordinator: &Coordinator) -> Result<(), Failure> {
+        if self.wanted || coordinator.requires_tokens() && !coordinator.has_admin() {
+            make_admin(coordinator, &self.data).await?;
+            if self.wanted {
+                talk(
+                    "what the old one was still opens: `phasegrid token list` shows it, `phasegrid token revoke ID` ends it",
+                );
+            }
+            self.wanted = false;
+        }
+        Ok(())
+    }
+}
+
+/// Makes an admin's token for whoever can read the data folder. Its file is there before the token is known: a token that
+/// nobody has would keep another from being made.
+async fn make_admin(coordinator: &Coordinator, data: &Path) -> Result<(), Failure> {
     let path = data.join(ADMIN_TOKEN);
     // With a database elsewhere the folder holds nothing but this.
     std::fs::create_dir_all(data).map_err(Failure::file("make", data))?;
     let secret = Secret::random().map_err(|error| anyhow::anyhow!("the system has no randomness: {error}"))?;
-    // What an earlier one holds opens nothing any more.
+    // What an earlier one holds opens nothing any more, or is lost.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(Failure::file("replace", &path)(error));
@@ -172,7 +213,7 @@ async fn first_admin(coordinator: &Coordinator, data: &Path) -> Result<(), Failu
         _ => {}
     }
     write_secret(&path, &(secret.reveal() + "\n"))?;
-    let wish = TokenWish { role: Role::Admin, name: "first admin".to_owned(), lifetime: None, uses: None };
+    let wish = TokenWish { role: Role::Admin, name: "made by serve".to_owned(), lifetime: None, uses: None };
     coordinator.create_token(&secret, wish).await.map_err(|refusal| Failure::Refused(refusal.to_string()))?;
     talk(&format!(
         "nobody is answered without a token; that of an admin is in {0}: `phasegrid token create --token-file {0} --role worker` \
@@ -197,4 +238,65 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use phasegrid_proto::place::Place;
+    use phasegrid_tests::Postgres;
+
+    use super::*;
+    use crate::access::Caller;
+    use crate::service::Settings;
+
+    async fn open(folder: &tempfile::TempDir) -> Coordinator {
+        Coordinator::open(&folder.path().join("data"), &Place::Nowhere, Settings::default()).await.unwrap()
+    }
+
+    fn written(folder: &tempfile::TempDir) -> Option<String> {
+        std::fs::read_to_string(folder.path().join("tokens").join(ADMIN_TOKEN)).ok()
+    }
+
+    #[tokio::test]
+    async fn an_admins_token_is_made_where_there_is_none_or_another_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let coordinator = open(&folder).await;
+        let mut admins = Admins { data: folder.path().join("tokens"), wanted: false };
+        admins.see_to_one(&coordinator).await.unwrap();
+        assert_eq!(written(&folder), None, "nobody asks for tokens");
+        coordinator.require_tokens();
+        admins.see_to_one(&coordinator).await.unwrap();
+        let first = written(&folder).unwrap();
+        admins.see_to_one(&coordinator).await.unwrap();
+        assert_eq!(written(&folder).as_ref(), Some(&first), "there is one");
+        admins.wanted = true;
+        admins.see_to_one(&coordinator).await.unwrap();
+        let second = written(&folder).unwrap();
+        assert!(second != first && !admins.wanted);
+        for token in [first, second] {
+            let caller = coordinator.identify(Some(token.trim_end()));
+            assert!(matches!(caller, Ok(Caller::Holder(_, Role::Admin))), "{caller:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_begins_to_lead_later_makes_the_token_then() {
+        let database = tokio::task::spawn_blocking(|| Postgres::shared().database("begins_to_lead")).await.unwrap();
+        let database = database.parse().unwrap();
+        let join =
+            async || Coordinator::join(&database, "http://127.0.0.1:1", &Place::Nowhere, Settings::default()).await;
+        let first = join().await.unwrap();
+        assert!(first.until_serving(true).await);
+        let second = join().await.unwrap();
+        second.require_tokens();
+        let folder = tempfile::tempdir().unwrap();
+        let admins = Admins { data: folder.path().join("tokens"), wanted: false };
+        let minding = tokio::spawn(admins.mind(second.clone()));
+        first.shutdown().await;
+        while !second.has_admin() {
+            tokio::task::yield_now().await;
+        }
+        assert!(second.identify(written(&folder).unwrap().lines().next()).is_ok());
+        minding.abort();
+    }
 }

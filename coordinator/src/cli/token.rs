@@ -1,5 +1,7 @@
 //! `token`: who may talk to a coordinator.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -14,7 +16,7 @@ use crate::rpc::tokens::role_from_wire;
 use super::client::Remote;
 use super::failure::Failure;
 use super::list::{table, time};
-use super::output::{print, print_line, talk};
+use super::output::{print, talk};
 use super::table::rendered;
 
 /// Make, list and revoke the tokens that open a coordinator
@@ -23,7 +25,8 @@ use super::table::rendered;
     after_help = "Examples:\n  phasegrid token create --role worker --expires-in 30d --uses 64 > worker.token\n  \
     phasegrid token list\n  phasegrid token revoke 0123456789abcdef\n\n\
     It takes an admin's token, but for the first: on an address that others can reach, the coordinator makes that one itself, \
-    and says where it lies; on loopback nobody needs one until the first is made, which is to be an admin's."
+    and says where it lies; on loopback nobody needs one until the first is made, which is to be an admin's. Where it is lost, \
+    `phasegrid serve --new-admin-token` writes another."
 )]
 pub(super) struct Token {
     #[command(subcommand)]
@@ -49,7 +52,8 @@ impl Token {
 
 /// Make a token; prints it, once
 ///
-/// The coordinator keeps no more than its digest: what is printed cannot be asked for again.
+/// The coordinator keeps no more than its digest: what is printed cannot be asked for again. Given the addresses of several
+/// coordinators, it finds the one that leads by another call, which is a use more of the admin's token.
 #[derive(Debug, Args)]
 struct Create {
     /// What it is for: worker (computes), submit (creates sweeps, and reads), read, or admin (all that people may do)
@@ -61,8 +65,8 @@ struct Create {
     /// How long it is valid [default: until it is revoked]
     #[arg(long, value_name = "DURATION", value_parser = lifetime)]
     expires_in: Option<Duration>,
-    /// How often it may be used: workers that it registers (one that comes back is not counted again), or calls
-    /// [default: any number]
+    /// How often it may be used: workers that it registers (one that comes back under its name is not counted again, and one
+    /// that is started again has another name, unless it has a --name), or calls [default: any number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     uses: Option<u64>,
     #[command(flatten)]
@@ -84,8 +88,24 @@ impl Create {
             never if never.is_empty() => "until it is revoked".to_owned(),
             end => format!("until {end}"),
         };
+        let mut stdout = std::io::stdout().lock();
+        // Unlike other data this one must arrive, also where the reader has gone.
+        if let Err(error) = writeln!(stdout, "{}", answer.secret).and_then(|()| stdout.flush()) {
+            talk(&lost(&token.id, self.role));
+            return Err(Failure::file("write to", Path::new("stdout"))(error));
+        }
         talk(&format!("the token {} of role {} is valid {until}; it is not shown again", token.id, self.role));
-        print_line(&answer.secret)
+        Ok(())
+    }
+}
+
+/// What to do about a token that was made and that nobody has.
+fn lost(id: &str, role: Role) -> String {
+    let end = format!("end it with `phasegrid token revoke {id}`, and make another");
+    let recover = "if there is no other admin's, start `phasegrid serve --new-admin-token`, which writes one into its data folder";
+    match role {
+        Role::Admin => format!("the token {id} was made, and nobody has it: {end}; {recover}"),
+        _ => format!("the token {id} was made, and nobody has it: {end}"),
     }
 }
 
@@ -160,4 +180,17 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 /// A role's name; empty, if it is one of a later release.
 fn role(role: v1::Role) -> &'static str {
     role_from_wire(role).map_or("", Role::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lost_an_admins_token_is_told_how_to_get_in() {
+        let way_in = "`phasegrid serve --new-admin-token`";
+        assert!(lost("0123456789abcdef", Role::Admin).contains(way_in));
+        let worker = lost("0123456789abcdef", Role::Worker);
+        assert!(worker.contains("`phasegrid token revoke 0123456789abcdef`") && !worker.contains(way_in), "{worker}");
+    }
 }

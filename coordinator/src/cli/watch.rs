@@ -1,5 +1,6 @@
 //! `watch`: follows a sweep to its end, across restarts of the coordinator.
 
+use std::error::Error as _;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -190,8 +191,10 @@ impl Events {
             self.stream = None;
             let first = self.absence.lost.is_none();
             let missed = self.absence.on_failure(clock::instant());
-            let refused = [Code::NotFound, Code::InvalidArgument, Code::FailedPrecondition, Code::Unimplemented];
-            if refused.contains(&lost.code()) || missed >= PATIENCE {
+            // What breaks may look like a fault of the protocol. Whatever else a coordinator says, such as that the token has
+            // expired, it will say again.
+            let broken = lost.code() == Code::Internal && lost.source().is_some();
+            if !(self.client.is_away(&lost) || broken) || missed >= PATIENCE {
                 return Err(self.client.failure(lost));
             }
             // Another may have taken over.

@@ -72,7 +72,11 @@ where
                     inner.call(request).await
                 }
                 Err(refusal) => {
-                    tracing::info!(path, reason = %refusal, "a call was refused at the door");
+                    // Whoever stands by refuses all the time.
+                    match &refusal {
+                        Refusal::Unavailable(reason) => tracing::debug!(path, reason, "a call was refused at the door"),
+                        denied => tracing::info!(path, reason = %denied, "a call was refused at the door"),
+                    }
                     Ok(answer(path, refusal))
                 }
             }

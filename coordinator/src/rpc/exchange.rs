@@ -22,7 +22,7 @@ pub(crate) struct Exchange {
 impl Exchange {
     pub(crate) async fn new(coordinator: &Coordinator) -> Self {
         let (stopper, stopping) = Stopper::new();
-        let routes = routes(coordinator, &stopping).await.expect("the services can be described");
+        let (routes, _) = routes(coordinator, &stopping).await.expect("the services can be described");
         Self { service: Authorisation::new(coordinator.clone()).layer(routes), _stopper: stopper }
     }
 

@@ -6,7 +6,7 @@
 //! - [`server`]: the listening socket, limits, and how the server stops;
 //! - [`tls`]: the certificate; `authorisation`: the door that every call passes; `roles`: who may call what;
 //! - `sweeps`, `workers`, `tokens`: the handlers of the services; `pages`: what plain HTTP is answered;
-//! - `metering` counts calls, `streams` bounds them;
+//! - `metering` counts calls, `streams` bounds them, `guests` bounds connections;
 //! - `tables`: a table as a stream;
 //! - `convert`: domain types to messages and back; `refusal`: the one map from our refusals to gRPC codes.
 //!
@@ -17,6 +17,7 @@ mod convert;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod exchange;
 mod explain;
+mod guests;
 mod metering;
 mod pages;
 mod refusal;

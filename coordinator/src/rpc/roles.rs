@@ -61,7 +61,8 @@ pub(super) const METHODS: [Method; 31] = [
     method("/phasegrid.v1.TokenService/RevokeToken", ADMIN),
     // What balances load and restarts containers has no token, and learns no more than that there is a coordinator.
     method("/grpc.health.v1.Health/Check", Rule::Open),
-    method("/grpc.health.v1.Health/Watch", Rule::Open),
+    // A stream costs memory for as long as it lasts.
+    method("/grpc.health.v1.Health/Watch", READ),
     method("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", READ),
     method("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", READ),
     method(METRICS, READ),

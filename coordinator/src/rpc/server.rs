@@ -1,5 +1,6 @@
 //! The listening socket, its limits, and how the server stops.
 
+use std::convert::Infallible;
 use std::error::Error as _;
 use std::future::Future;
 use std::io;
@@ -7,16 +8,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use phasegrid_proto::v1::sweep_service_server::SweepServiceServer;
 use phasegrid_proto::v1::token_service_server::TokenServiceServer;
 use phasegrid_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::net::TcpListener;
+use tonic::server::NamedService as _;
 use tonic::service::Routes;
 use tonic::transport;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use super::MESSAGE_LIMIT;
 use super::authorisation::Authorisation;
+use super::guests::Guests;
 use super::metering::Metering;
 use super::pages::with_pages;
 use super::streams::{MOST_CALLS, Streams};
@@ -117,12 +123,22 @@ impl Server {
         self.address
     }
 
-    /// What a client is told to connect to.
+    /// What a client of this machine is told to connect to.
     #[must_use]
     pub fn url(&self) -> String {
+        self.url_at("localhost".to_owned())
+    }
+
+    /// What a client of another machine is told to connect to: by the machine's name, where it listens on all addresses.
+    #[must_use]
+    pub fn url_elsewhere(&self) -> String {
+        self.url_at(host_name().unwrap_or_else(|| "localhost".to_owned()))
+    }
+
+    fn url_at(&self, host: String) -> String {
         let scheme = if self.encrypts { "https" } else { "http" };
         if self.address.ip().is_unspecified() {
-            return format!("{scheme}://localhost:{}", self.address.port());
+            return format!("{scheme}://{host}:{}", self.address.port());
         }
         format!("{scheme}://{}", self.address)
     }
@@ -137,9 +153,11 @@ impl Server {
             coordinator.require_tokens();
         }
         let (stopper, stopping) = Stopper::new();
-        let routes = routes(&coordinator, &stopping).await?;
+        let (routes, reporter) = routes(&coordinator, &stopping).await?;
         // The builder's own nodelay is ignored when it is handed connections.
         let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let guests = Guests::as_many_as_fit();
+        let incoming = incoming.filter_map(move |accepted| std::future::ready(guests.admit(accepted)));
         let serving = self
             .builder
             .layer(Metering::new(coordinator.clone()))
@@ -149,6 +167,7 @@ impl Server {
         tokio::pin!(serving);
         tokio::select! {
             ended = &mut serving => ended?,
+            never = report_health(&coordinator, &reporter) => match never {},
             () = stop => {
                 stopper.stop();
                 coordinator.shutdown().await;
@@ -162,8 +181,18 @@ impl Server {
     }
 }
 
+/// This machine's name, if it has one.
+#[must_use]
+pub fn host_name() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    (!name.is_empty()).then_some(name)
+}
+
 /// Everything that is answered.
-pub(super) async fn routes(coordinator: &Coordinator, stopping: &Stopping) -> Result<Routes, ServerError> {
+pub(super) async fn routes(
+    coordinator: &Coordinator,
+    stopping: &Stopping,
+) -> Result<(Routes, HealthReporter), ServerError> {
     let streams = Streams::default();
     let sweeps = SweepServiceServer::new(Sweeps::new(coordinator.clone(), stopping.clone(), streams.clone()))
         .max_decoding_message_size(MESSAGE_LIMIT)
@@ -172,8 +201,7 @@ pub(super) async fn routes(coordinator: &Coordinator, stopping: &Stopping) -> Re
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<SweepServiceServer<Sweeps>>().await;
-    reporter.set_serving::<WorkerServiceServer<Workers>>().await;
+    report(&reporter, coordinator.check_serving().is_ok()).await;
     let described = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(phasegrid_proto::DESCRIPTORS)
@@ -189,5 +217,26 @@ pub(super) async fn routes(coordinator: &Coordinator, stopping: &Stopping) -> Re
         .add_service(described().build_v1alpha()?);
     let router = routes.axum_router_mut();
     *router = with_pages(std::mem::take(router), coordinator.clone());
-    Ok(routes)
+    Ok((routes, reporter))
+}
+
+/// Lets the health of each service say whether this coordinator serves or stands by. That of the process, which has no name,
+/// says that it lives.
+async fn report_health(coordinator: &Coordinator, reporter: &HealthReporter) -> Infallible {
+    loop {
+        let serves = coordinator.check_serving().is_ok();
+        report(reporter, serves).await;
+        if !coordinator.until_serving(!serves).await {
+            return std::future::pending().await;
+        }
+    }
+}
+
+async fn report(reporter: &HealthReporter, serves: bool) {
+    let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
+    let services =
+        [SweepServiceServer::<Sweeps>::NAME, WorkerServiceServer::<Workers>::NAME, TokenServiceServer::<Tokens>::NAME];
+    for service in services {
+        reporter.set_service_status(service, status).await;
+    }
 }

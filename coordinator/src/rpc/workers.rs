@@ -5,7 +5,7 @@ use phasegrid_proto::v1;
 use phasegrid_proto::v1::worker_service_server::WorkerService;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::authorisation::caller;
+use super::authorisation::{caller, still_may};
 use super::streams::Streams;
 use super::{Answers, convert};
 use crate::service::{Conversation, Coordinator, Pending, Verdict};
@@ -103,6 +103,7 @@ impl WorkerService for Workers {
         &self,
         request: Request<v1::FindBaselineRequest>,
     ) -> Result<Response<v1::FindBaselineResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         let estimate = self.coordinator.find_baseline(&request.into_inner().digest).await?;
         Ok(Response::new(v1::FindBaselineResponse { estimate }))
     }
@@ -111,6 +112,7 @@ impl WorkerService for Workers {
         &self,
         request: Request<v1::StoreBaselineRequest>,
     ) -> Result<Response<v1::StoreBaselineResponse>, Status> {
+        still_may(&self.coordinator, &request)?;
         let v1::StoreBaselineRequest { digest, estimate } = request.into_inner();
         self.coordinator.store_baseline(&digest, convert::required(estimate, "estimate")?).await?;
         Ok(Response::new(v1::StoreBaselineResponse {}))

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::desk::Desk;
+use super::duty::Duty;
 use super::people::whole_micros;
 use super::token::Token as LeaseToken;
 use super::{Coordinator, Refusal};
@@ -44,6 +45,12 @@ impl Coordinator {
     /// If another coordinator leads, or none: why.
     pub fn check_serving(&self) -> Result<(), Refusal> {
         self.running().map(drop)
+    }
+
+    /// Returns when calls are answered here, or when they are not any more; false if that will never be.
+    pub async fn until_serving(&self, serves: bool) -> bool {
+        let mut duty = self.duty.clone();
+        duty.wait_for(|duty| matches!(duty, Duty::Serving(_)) == serves).await.is_ok()
     }
 
     /// From now on asks for tokens, whether there are any or not.

@@ -24,6 +24,10 @@ use crate::store::Write;
 const LONGEST_WORKER_ID: usize = 100;
 /// Enough for the names of 512 GPUs.
 const LONGEST_DEVICE: usize = 4096;
+/// The digits of a task's digest.
+const DIGEST: usize = 32;
+/// An estimate is some dozens of numbers and words.
+const LARGEST_BASELINE: usize = 16 << 10;
 /// No call waits longer for work: a worker asks again, and is heard of.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -68,11 +72,18 @@ impl Coordinator {
         let until = Instant::now() + left;
         loop {
             let inbox = self.running()?.inbox;
-            match ask(&inbox, worker.into(), left).await? {
+            let work = ask(&inbox, worker.into(), left).await?;
+            let lease = match &work {
+                Work::Granted { grant, .. } => Some(grant.lease),
+                Work::Nothing | Work::Drain => None,
+            };
+            let undelivered = Undelivered { lease, inbox: &inbox };
+            // The token may have been revoked while work was waited for.
+            self.speak_for(worker)?;
+            match work {
                 Work::Nothing => return Ok(LeaseAnswer::default()),
                 Work::Drain => return Ok(LeaseAnswer { lease: None, drain: true }),
                 Work::Granted { token, grant, spec, sweep_id } => {
-                    let undelivered = Undelivered { lease: Some(grant.lease), inbox: &inbox };
                     let tasks = self.tasks(&token, grant, spec).await?;
                     undelivered.delivered();
                     if !tasks.is_empty() {
@@ -229,8 +240,9 @@ impl Coordinator {
     /// The estimate that is stored under a digest.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the digest is none, or the store fails.
     pub async fn find_baseline(&self, digest: &str) -> Result<Option<v1::Estimate>, Refusal> {
+        check_digest(digest)?;
         let digest = digest.to_owned();
         let stored = self.read(move |reader| reader.baseline(&digest)).await?;
         let decode = |bytes: Vec<u8>| v1::Estimate::decode(&*bytes);
@@ -240,10 +252,11 @@ impl Coordinator {
     /// Stores an estimate under a digest. The first one stays.
     ///
     /// # Errors
-    /// If the digest is empty.
+    /// If the digest is none, or the estimate is larger than one can be.
     pub async fn store_baseline(&self, digest: &str, estimate: v1::Estimate) -> Result<(), Refusal> {
-        if digest.is_empty() {
-            return Err(Refusal::InvalidArgument("digest: must not be empty".to_owned()));
+        check_digest(digest)?;
+        if estimate.encoded_len() > LARGEST_BASELINE {
+            return Err(Refusal::InvalidArgument(format!("estimate: at most {LARGEST_BASELINE} bytes are accepted")));
         }
         let baseline = Write::Baseline { digest: digest.to_owned(), estimate: estimate.encode_to_vec() };
         self.decide(move |_, _| Ok((vec![baseline], ()))).await
@@ -255,6 +268,14 @@ async fn ask(inbox: &mpsc::Sender<Message>, worker: WorkerId, wait: Duration) ->
     let asking = Asking { worker, until: Moment::ZERO, reply };
     inbox.send(Message::Ask(asking, wait)).await.map_err(|_| Refusal::unreachable())?;
     answer.await.unwrap_or_else(|_| Err(Refusal::unreachable()))
+}
+
+/// Whether this is how a task is named: anything else would be kept for ever, and never be found.
+fn check_digest(digest: &str) -> Result<(), Refusal> {
+    let digit = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
+    let is_one = digest.len() == DIGEST && digest.bytes().all(digit);
+    let refused = || Refusal::InvalidArgument(format!("digest: {DIGEST} digits of 0-9a-f are accepted"));
+    is_one.then_some(()).ok_or_else(refused)
 }
 
 pub(super) fn parse(token: &str) -> Result<Token, Refusal> {

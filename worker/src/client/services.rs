@@ -2,16 +2,12 @@
 //! database one leads and the others refuse; whoever does not answer is left for the next, by all who talk at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use phasegrid_proto::connection::{self, Connection, Credentials};
 use phasegrid_proto::v1::worker_service_client::WorkerServiceClient;
 
 use super::ClientError;
 
-/// A connection that is silent for so long is probed, and given up after as much again.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A range of long configurations may be larger than the default of 4 MB.
 const MESSAGE_LIMIT: usize = 64 << 20;
 
@@ -60,13 +56,7 @@ impl Services {
 }
 
 fn connect_lazily(url: &str, credentials: &Credentials) -> Result<WorkerServiceClient<Connection>, ClientError> {
-    let channel = connection::endpoint(url, credentials)?
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
-        .keep_alive_while_idle(true)
-        .connect_lazy();
+    let channel = connection::endpoint(url, credentials)?.connect_lazy();
     let service = WorkerServiceClient::with_interceptor(channel, credentials.bearer());
     Ok(service.max_decoding_message_size(MESSAGE_LIMIT))
 }

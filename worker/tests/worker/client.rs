@@ -76,3 +76,16 @@ async fn an_answer_without_a_verdict_is_a_defect() {
     coordinator.finish().await.answer(FinishResponse::default());
     assert!(matches!(finish.await.unwrap(), Err(ClientError::Refused { .. })));
 }
+
+#[tokio::test]
+async fn a_coordinator_that_is_frozen_is_left_for_the_next() {
+    // The system accepts its connections; nobody reads what is sent.
+    let frozen = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut coordinator = Coordinator::start().await;
+    let urls = format!("http://{},{}", frozen.local_addr().unwrap(), coordinator.url());
+    let client = Client::new(&urls, &Default::default(), NAME, 1, "cpu").unwrap();
+    let client = client.with_answer_time(Duration::from_secs(1));
+    let registered = tokio::spawn(async move { client.register().await.map(|()| client) });
+    coordinator.register().await.answer(terms(NEVER));
+    registered.await.unwrap().unwrap();
+}

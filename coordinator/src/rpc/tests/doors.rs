@@ -14,6 +14,7 @@ use tonic_prost::ProstCodec;
 
 use super::secured::{Secured, certificates, wish};
 use crate::access::Role;
+use crate::certificates::Cluster;
 use crate::rpc::roles::{METHODS, METRICS, Method, Rule};
 use crate::rpc::server::{Server, ServerError};
 use crate::rpc::tls::Tls;
@@ -175,6 +176,9 @@ async fn an_address_that_others_can_reach_asks_for_tokens_though_there_are_none(
     let server = Server::bind("0.0.0.0:0".parse().unwrap(), Some(tls)).await.unwrap();
     let url = server.url();
     assert!(url.starts_with("https://localhost:"), "{url}");
+    // Others could not reach it by that name.
+    let (elsewhere, name) = (server.url_elsewhere(), crate::rpc::server::host_name().unwrap());
+    assert_eq!(elsewhere, url.replace("localhost", &name));
     let serving = tokio::spawn(server.run(coordinator, std::future::pending()));
     let credentials = Credentials { ca: Some(cluster.ca), token: None };
     let channel = connection::endpoint(&url, &credentials).unwrap().connect().await.unwrap();
@@ -211,6 +215,27 @@ async fn a_client_is_told_what_is_wrong_with_its_way_to_the_coordinator() {
     let open = super::Running::start().await;
     let tls = obstacle(&open.url.replace("http", "https"), Some(secured.ca.clone())).await;
     assert!(tls.reason.contains("does not speak TLS"), "{tls:?}");
+}
+
+#[tokio::test]
+async fn a_coordinator_with_a_further_certificate_of_the_ca_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cluster, _) = certificates(&folder);
+    let hosts = ["127.0.0.1".to_owned()];
+    let further = Cluster::with_ca(cluster.ca.clone(), &cluster.ca_key, &hosts, crate::clock::now()).unwrap();
+    let (certificate, key) = (folder.path().join("further.pem"), folder.path().join("further.key"));
+    std::fs::write(&certificate, &further.certificate).unwrap();
+    std::fs::write(&key, &further.key).unwrap();
+    let coordinator = Coordinator::open(&folder.path().join("data"), &Place::Nowhere, Settings::default()).await;
+    let tls = Tls::read(&certificate, &key).unwrap();
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), Some(tls)).await.unwrap();
+    let url = server.url();
+    let serving = tokio::spawn(server.run(coordinator.unwrap(), std::future::pending()));
+    let credentials = Credentials { ca: Some(cluster.ca), token: None };
+    let channel = connection::endpoint(&url, &credentials).unwrap().connect().await.unwrap();
+    let mut sweeps = v1::sweep_service_client::SweepServiceClient::new(channel);
+    sweeps.list_sweeps(v1::ListSweepsRequest::default()).await.unwrap();
+    serving.abort();
 }
 
 #[tokio::test]

@@ -46,6 +46,16 @@ async fn released(clients: &mut Clients, token: &str) -> Result<(), Status> {
     clients.workers.release(v1::ReleaseRequest { token: token.to_owned(), points: vec![] }).await.map(drop)
 }
 
+async fn ceded(clients: &mut Clients, token: &str, point: u64) -> Result<(), Status> {
+    clients.workers.release(v1::ReleaseRequest { token: token.to_owned(), points: vec![point] }).await.map(drop)
+}
+
+async fn reclaimed(clients: &mut Clients, worker: &str, token: &str, point: u64) -> Result<String, Status> {
+    let points = vec![v1::KeptPoint { point, ..Default::default() }];
+    let request = v1::ReclaimRequest { worker_id: worker.to_owned(), token: token.to_owned(), points };
+    Ok(clients.workers.reclaim(request).await?.into_inner().token)
+}
+
 fn assert_denied<T: std::fmt::Debug>(outcome: Result<T, Status>) {
     let refusal = outcome.unwrap_err();
     assert_eq!(refusal.code(), Code::PermissionDenied, "{refusal}");
@@ -78,6 +88,9 @@ async fn another_tokens_worker_and_its_leases_are_out_of_reach() {
     assert_denied(reported(&mut theirs, token, point).await);
     assert_denied(finished(&mut theirs, token, point).await);
     assert_denied(released(&mut theirs, token).await);
+    assert_denied(ceded(&mut theirs, token, point).await);
+    assert_denied(reclaimed(&mut theirs, "mine", token, point).await);
+    assert_eq!(reclaimed(&mut theirs, "theirs", token, point).await.unwrap(), "", "it is not theirs to have back");
     // Naming it as one's own keeps nothing alive.
     assert_eq!(heartbeat(&mut theirs, "theirs", token).await.unwrap(), [token]);
 

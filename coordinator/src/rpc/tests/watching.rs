@@ -1,7 +1,9 @@
 //! Health, reflection and metrics, on the port of everything else; and the limits of a connection.
 
 use http_body_util::BodyExt as _;
+use phasegrid_proto::place::Place;
 use phasegrid_proto::v1;
+use phasegrid_tests::Postgres;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::body::Body;
 use tonic::transport::Channel;
@@ -18,17 +20,42 @@ use super::secured::Secured;
 use super::{Running, SWEEP};
 use crate::access::Role;
 use crate::rpc::MESSAGE_LIMIT;
+use crate::rpc::server::Server;
 use crate::rpc::streams::MOST_STREAMS;
+use crate::service::Coordinator;
 
 #[tokio::test]
 async fn health_is_told_without_a_token() {
     let secured = Secured::start().await;
     let mut health = HealthClient::new(secured.clients(None).await.channel);
-    for service in ["", "phasegrid.v1.SweepService", "phasegrid.v1.WorkerService"] {
+    for service in ["", "phasegrid.v1.SweepService", "phasegrid.v1.WorkerService", "phasegrid.v1.TokenService"] {
         let request = HealthCheckRequest { service: service.to_owned() };
         let answer = health.check(request).await.unwrap().into_inner();
         assert_eq!(answer.status().as_str_name(), "SERVING", "{service:?}");
     }
+}
+
+#[tokio::test]
+async fn health_tells_who_leads_from_who_stands_by() {
+    let database = tokio::task::spawn_blocking(|| Postgres::shared().database("health")).await.unwrap();
+    let database = database.parse().unwrap();
+    let join = async || Coordinator::join(&database, "http://127.0.0.1:1", &Place::Nowhere, Default::default()).await;
+    let leader = join().await.unwrap();
+    assert!(leader.until_serving(true).await);
+    let other = join().await.unwrap();
+    let server = Server::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+    let channel = Channel::from_shared(server.url()).unwrap().connect_lazy();
+    let serving = tokio::spawn(server.run(other, std::future::pending()));
+    let health = async |service: &str| {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let answer = HealthClient::new(channel.clone()).check(request).await.unwrap().into_inner();
+        answer.status().as_str_name()
+    };
+    assert_eq!(health("").await, "SERVING");
+    assert_eq!(health("phasegrid.v1.SweepService").await, "NOT_SERVING");
+    leader.shutdown().await;
+    while health("phasegrid.v1.SweepService").await != "SERVING" {}
+    serving.abort();
 }
 
 #[tokio::test]

@@ -27,6 +27,33 @@ async fn a_sweep_file_that_makes_no_sense_is_refused_by_its_keys() {
 }
 
 #[tokio::test]
+async fn what_is_longer_than_it_may_be_is_refused_with_its_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open(&folder).await;
+    let wish = |request: usize, user: usize| Wish {
+        request_id: "é".repeat(request),
+        user: "é".repeat(user),
+        source: map(1),
+        ..Wish::default()
+    };
+    for (wish, expected) in [
+        (wish(65, 1), "request_id: 1 to 64 characters are accepted"),
+        (wish(1, 65), "user: at most 64 characters without control characters are accepted"),
+    ] {
+        let Err(Refusal::InvalidArgument(message)) = coordinator.submit(wish).await else { panic!("{expected}") };
+        assert_eq!(message, expected);
+    }
+    let named = |length| map(1).replace("\"map\"", &format!("{:?}", "é".repeat(length)));
+    let Err(Refusal::InvalidArgument(message)) = coordinator.create_sweep("long", &named(101), &[]).await else {
+        panic!("a sweep was created")
+    };
+    assert!(message.contains("name") && message.contains("1 to 100 characters"), "{message}");
+    assert_eq!(coordinator.sweeps(0, "").await.unwrap().0, []);
+    coordinator.submit(wish(64, 64)).await.unwrap();
+    coordinator.create_sweep("not too long", &named(100), &[]).await.unwrap();
+}
+
+#[tokio::test]
 async fn sweeps_are_listed_in_pages_the_newest_first() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = open(&folder).await;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::access::{Role, Secret};
 
 #[tokio::test]
 async fn a_worker_that_cannot_be_used_is_told_why() {
@@ -8,6 +9,9 @@ async fn a_worker_that_cannot_be_used_is_told_why() {
         assert!(matches!(coordinator.register(worker(id, 1)).await, Err(Refusal::InvalidArgument(_))), "{id}");
     }
     assert!(matches!(coordinator.register(worker("w", 0)).await, Err(Refusal::InvalidArgument(_))));
+    let device = |bytes| Registration { device: "x".repeat(bytes), ..worker("w", 1) };
+    let refused = coordinator.register(device(4097)).await;
+    assert_eq!(refused, Err(Refusal::InvalidArgument("device: at most 4096 bytes are accepted".to_owned())));
     let other = Registration { numerics_version: NUMERICS_VERSION + 1, ..worker("w", 1) };
     assert!(matches!(coordinator.register(other).await, Err(Refusal::FailedPrecondition(_))));
     assert_eq!(coordinator.workers().await.unwrap(), []);
@@ -142,10 +146,48 @@ async fn the_lease_of_a_silent_worker_goes_to_one_that_waits() {
 async fn baselines_are_found_under_their_digest() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = open(&folder).await;
-    assert_eq!(coordinator.find_baseline("digest").await, Ok(None));
+    let spec = crate::spec::Spec::parse(&map(1), &[]).unwrap();
+    let digest = spec.shard(0).unwrap().digest();
+    assert_eq!(coordinator.find_baseline(&digest).await, Ok(None));
     let estimate = v1::Estimate { llc: Some(1.5), ..Default::default() };
-    coordinator.store_baseline("digest", estimate.clone()).await.unwrap();
-    assert_eq!(coordinator.find_baseline("digest").await, Ok(Some(estimate)));
+    coordinator.store_baseline(&digest, estimate.clone()).await.unwrap();
+    assert_eq!(coordinator.find_baseline(&digest).await, Ok(Some(estimate)));
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_baseline_is_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open(&folder).await;
+    for digest in ["", "digest", &"A".repeat(32), &"0".repeat(33)] {
+        let refused = coordinator.store_baseline(digest, v1::Estimate::default()).await;
+        assert_eq!(refused, Err(Refusal::InvalidArgument("digest: 32 digits of 0-9a-f are accepted".to_owned())));
+        assert!(coordinator.find_baseline(digest).await.is_err(), "{digest}");
+    }
+    let digest = "0".repeat(32);
+    let long = v1::Estimate { health_reason: "x".repeat(16 << 10), ..Default::default() };
+    let refused = coordinator.store_baseline(&digest, long).await;
+    assert_eq!(refused, Err(Refusal::InvalidArgument("estimate: at most 16384 bytes are accepted".to_owned())));
+    assert_eq!(coordinator.find_baseline(&digest).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_worker_that_waits_gets_nothing_once_its_token_is_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open(&folder).await;
+    let wish = |role| TokenWish { role, name: String::new(), lifetime: None, uses: None };
+    let secrets = [(); 2].map(|()| Secret::random().unwrap());
+    coordinator.create_token(&secrets[0], wish(Role::Admin)).await.unwrap();
+    coordinator.create_token(&secrets[1], wish(Role::Worker)).await.unwrap();
+    let theirs = coordinator.on_behalf_of(coordinator.identify(Some(&secrets[1].reveal())).unwrap());
+    theirs.register(worker("w", 2)).await.unwrap();
+    let waiting = tokio::spawn(async move { theirs.lease("w", Duration::from_secs(60)).await });
+    // It waits when this is decided: nothing else runs here until it does.
+    tokio::task::yield_now().await;
+    coordinator.revoke_token(secrets[1].id().as_str()).await.unwrap();
+    let id = coordinator.create_sweep("a wish", &map(4), &[]).await.unwrap().id;
+    let refused = waiting.await.unwrap();
+    assert!(matches!(&refused, Err(Refusal::Unauthenticated(message)) if message.contains("revoked")), "{refused:?}");
+    assert_eq!(coordinator.sweep(&id).await.unwrap().0.progress.leased, 0);
 }
 
 #[tokio::test]
