@@ -20,10 +20,10 @@ pub enum EncryptionError {
         "what is said to {0} would be sent in the clear: name the certificate of the CA that vouches for the server with \
          --store-ca; or append ?sslmode=disable to its URL if nobody else is on the network"
     )]
-    InTheClear(Address),
+    InTheClear(Box<Address>),
     /// The address says that there is to be none.
     #[error("--store-ca is of no use with sslmode=disable in the URL of {0}: leave one of them out")]
-    Unwanted(Address),
+    Unwanted(Box<Address>),
     /// The CA's certificate cannot be read.
     #[error("cannot read the CA's certificate {}: {reason}", .path.display())]
     Ca {
@@ -44,8 +44,8 @@ impl Address {
         match (ca, mode) {
             (None, SslMode::Disable) => {}
             (None, SslMode::Prefer) if self.is_local() => {}
-            (None, _) => return Err(EncryptionError::InTheClear(self)),
-            (Some(_), SslMode::Disable) => return Err(EncryptionError::Unwanted(self)),
+            (None, _) => return Err(EncryptionError::InTheClear(Box::new(self))),
+            (Some(_), SslMode::Disable) => return Err(EncryptionError::Unwanted(Box::new(self))),
             (Some(ca), _) => {
                 self.config.ssl_mode(SslMode::Require);
                 self.encryption = Some(Encryption(Arc::new(trusting(ca)?)));
