@@ -76,7 +76,7 @@ enum Command {
     Run(run::Run),
     Plan(plan::Plan),
     Calibrate(calibrate::Calibrate),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Backup(backup::Backup),
     Submit(submit::Submit),
     List(list::List),
