@@ -389,5 +389,17 @@ async fn a_backup_has_the_segments_that_it_names_and_reads_the_same() {
     let refused = backup(folder.path(), Some(&folder.path().join("elsewhere")), elsewhere.path()).unwrap_err();
     assert!(refused.to_string().contains("`--archive` names the folder"), "{refused}");
     assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+
+    let damaged = &files(&folder, &id)[1];
+    let whole = std::fs::read(damaged).unwrap();
+    let mut spoilt = whole.clone();
+    spoilt[whole.len() - 20] ^= 1;
+    for (bytes, reason) in [(&whole[1..], "bytes of"), (&spoilt[..], "is not the one that was written")] {
+        std::fs::write(damaged, bytes).unwrap();
+        let refused = backup(folder.path(), Some(&folder.path().join(ARCHIVE)), elsewhere.path()).unwrap_err();
+        let refused = refused.to_string();
+        assert!(refused.contains(damaged.to_str().unwrap()) && refused.contains(reason), "{refused}");
+        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
     assert_eq!(backup(folder.path(), None, elsewhere.path()).unwrap(), 0);
 }
