@@ -13,12 +13,12 @@ use phasegrid_proto::duration::{self, DURATIONS};
 use phasegrid_proto::place::{PLACES, Place};
 
 use crate::scheduler::{Breaker, HardDeadline};
-use crate::service;
+use crate::service::{self, Archiving};
 use crate::store::postgres::{ADDRESSES, Address};
 use crate::telemetry::LogFormat;
 
 /// The keys, in the order of the sample.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "listen",
     "tls_certificate",
     "tls_key",
@@ -27,6 +27,7 @@ const KEYS: [&str; 19] = [
     "store_ca",
     "snapshots",
     "archive",
+    "seal_records",
     "lease_time",
     "heartbeat_interval",
     "max_attempts",
@@ -63,6 +64,8 @@ pub struct Settings {
     pub snapshots: Option<Place>,
     /// Where records of finished points go; `None` is beside a database in a folder, and else nowhere.
     pub archive: Option<Place>,
+    /// How many of them make a file there.
+    pub seal_records: u32,
     /// How work is handed out and taken back.
     pub leasing: service::Settings,
     /// The filter of the logs.
@@ -90,6 +93,7 @@ impl Default for Settings {
             store_ca: None,
             snapshots: None,
             archive: None,
+            seal_records: service::SEAL_RECORDS,
             leasing: service::Settings::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Human,
@@ -117,14 +121,16 @@ impl Settings {
 
     /// Where records of finished points go if the database is in `data`.
     #[must_use]
-    pub fn archive_beside(&self, data: &Path) -> Place {
-        self.archive.clone().unwrap_or_else(|| Place::folder(&data.join(service::ARCHIVE)))
+    pub fn archive_beside(&self, data: &Path) -> Archiving {
+        let place = self.archive.clone().unwrap_or_else(|| Place::folder(&data.join(service::ARCHIVE)));
+        Archiving { place, seal_records: self.seal_records }
     }
 
     /// Where records of finished points go.
     #[must_use]
-    pub fn archive(&self) -> Place {
-        self.unless_shared(self.archive.as_ref(), self.archive_beside(&self.data))
+    pub fn archive(&self) -> Archiving {
+        let beside = self.archive_beside(&self.data);
+        Archiving { place: self.unless_shared(self.archive.as_ref(), beside.place), ..beside }
     }
 
     /// What was set, or what is beside a database in a folder: coordinators that share one have no folder in common that
@@ -171,6 +177,7 @@ impl Settings {
         let mut keys = Keys { values, problems: vec![] };
         let store = keys.store();
         let address = |text: &str| text.parse().ok();
+        let above_zero = |text: &str| text.parse().ok().filter(|number: &u32| *number > 0);
         let lease_time = keys.duration("lease_time", default.leasing.lease_time);
         // Where it is not given, it fits the lease time, whatever that is.
         let heartbeat_interval = default.leasing.heartbeat_interval.min(lease_time / 5);
@@ -186,12 +193,11 @@ impl Settings {
             store_ca,
             snapshots: keys.take("snapshots", default.snapshots, PLACES, |text| text.parse().ok().map(Some)),
             archive: keys.take("archive", default.archive, PLACES, |text| text.parse().ok().map(Some)),
+            seal_records: keys.take("seal_records", default.seal_records, "a number from 1", above_zero),
             leasing: service::Settings {
                 lease_time,
                 heartbeat_interval: keys.duration("heartbeat_interval", heartbeat_interval),
-                max_attempts: keys.take("max_attempts", default.leasing.max_attempts, "a number from 1", |text| {
-                    text.parse().ok().filter(|attempts| *attempts > 0)
-                }),
+                max_attempts: keys.take("max_attempts", default.leasing.max_attempts, "a number from 1", above_zero),
                 retry_backoff: keys.duration_or_off("retry_backoff", default.leasing.retry_backoff),
                 hard_deadline: keys.hard_deadline(default.leasing.hard_deadline),
                 breaker: keys.breaker(default.leasing.breaker),
@@ -409,7 +415,7 @@ mod tests {
         let settings = load(&[("PHASEGRID_STORE", url)], &[]).unwrap();
         assert_eq!(settings.store, url.parse().ok());
         assert!(!format!("{settings:?}").contains("s3cret"));
-        assert_eq!((settings.snapshots(), settings.archive()), (Place::Nowhere, Place::Nowhere));
+        assert_eq!((settings.snapshots(), settings.archive().place), (Place::Nowhere, Place::Nowhere));
         let flag = [("store", "postgres://grid@db/sweeps")];
         assert_eq!(load(&[("PGPASSWORD", "s3cret")], &flag).unwrap().store, url.parse().ok());
         for (problem, refused) in [
@@ -448,6 +454,7 @@ mod tests {
     #[test]
     fn what_is_off_is_off_and_nonsense_is_refused() {
         let load = |key, value: &str| Settings::load(None, [], [(key, value.to_owned())]);
+        assert_eq!(load("seal_records", "20").unwrap().archive().seal_records, 20);
         assert_eq!(load("breaker_points", "off").unwrap().leasing.breaker, None);
         assert_eq!(load("breaker_share", "0.9").unwrap().leasing.breaker, Some(Breaker { points: 20, share: 0.9 }));
         assert_eq!(load("retry_backoff", "off").unwrap().leasing.retry_backoff, Duration::ZERO);
@@ -459,6 +466,7 @@ mod tests {
             ("breaker_share", "1"),
             ("breaker_share", "nan"),
             ("retry_backoff", "0"),
+            ("seal_records", "0"),
         ] {
             assert!(load(key, value).unwrap_err().to_string().starts_with(key), "{key} = {value}");
         }

@@ -4,7 +4,7 @@
 //! A file is a *segment*: all records of some finished points of one sweep, in the order of points and steps, a column for
 //! each quantity. `columns` are these columns and `levels` the places of their values; `encode` writes a segment, `footer`
 //! and `decode` read parts of it. The store knows which segments there are: a file that it does not name is none, and
-//! one that it names is there. [`SealedReader`] is a reader of the store that sees sealed records as if they were rows.
+//! one that it names is there; `litter` is what becomes of the others. [`SealedReader`] is a reader of the store that sees sealed records as if they were rows.
 //!
 //! Nothing here decides when to seal; that is `service/sealing`.
 
@@ -13,6 +13,7 @@ mod decode;
 mod encode;
 mod footer;
 mod levels;
+mod litter;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::parquet::errors::ParquetError;
-use futures_util::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use phasegrid_proto::objects::{self, Keeping, Unusable};
@@ -37,6 +37,7 @@ use crate::store::{Segment, StoreError};
 use decode::decode;
 use encode::Encoded;
 use footer::Footer;
+pub(crate) use litter::Litter;
 pub use reader::SealedReader;
 
 /// How long a read may take: whoever wants to stop the coordinator waits for it.
@@ -47,6 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Archive {
     store: Arc<dyn ObjectStore>,
     place: Place,
+    patience: Duration,
 }
 
 /// A record, and whose it is.
@@ -120,7 +122,14 @@ impl Archive {
     /// # Errors
     /// If the folder cannot be made, or the environment says nothing sensible about S3.
     pub fn at(place: &Place) -> Result<Option<Self>, Unusable> {
-        Ok(objects::at(place, Keeping::Durably)?.map(|store| Self { store, place: place.clone() }))
+        let store = objects::at(place, Keeping::Durably)?;
+        Ok(store.map(|store| Self { store, place: place.clone(), patience: PATIENCE }))
+    }
+
+    /// The same with what `change` makes of its store.
+    #[cfg(test)]
+    pub(crate) fn over(self, change: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
+        Self { store: change(self.store), ..self }
     }
 
     /// Writes a draft under a name that no file ever had. It is durable on return; it counts once the store names it.
@@ -136,18 +145,9 @@ impl Archive {
         Ok(Segment { sweep: key, number, name, points, rows, bytes: length, footer, digest })
     }
 
-    /// Deletes the files that do not count: a crash came before the store named them. Only where nobody else seals.
-    pub(crate) async fn clear(&self, is_litter: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
-        let files: Vec<_> = self.store.list(None).try_collect().await.map_err(|error| self.failed(&error))?;
-        let mut deleted = 0;
-        for file in files {
-            let name = file.location.as_ref();
-            if name.ends_with(".parquet") && is_litter(name) {
-                self.store.delete(&file.location).await.map_err(|error| self.failed(&error))?;
-                deleted += 1;
-            }
-        }
-        Ok(deleted)
+    /// Deletes a file that nobody names, nor ever will.
+    pub(crate) async fn delete(&self, name: &str) -> Result<(), StoreError> {
+        self.store.delete(&Path::from(name)).await.map_err(|error| self.failed(&error))
     }
 
     async fn footer(&self, segment: &Segment) -> Result<Footer, StoreError> {
@@ -167,8 +167,8 @@ impl Archive {
 
     async fn read(&self, segment: &Segment, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
         let path = Path::from(segment.name.as_str());
-        let Ok(read) = timeout(PATIENCE, self.store.get_ranges(&path, ranges)).await else {
-            let reason = format!("it does not answer within {} s", PATIENCE.as_secs());
+        let Ok(read) = timeout(self.patience, self.store.get_ranges(&path, ranges)).await else {
+            let reason = format!("it does not answer within {} s", self.patience.as_secs());
             return Err(StoreError::Failed { place: self.path_of(segment), reason });
         };
         read.map_err(|error| match error {

@@ -1,6 +1,6 @@
 //! A reader of the store that sees sealed records as if they were rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ const FOOTERS: usize = 64;
 pub struct SealedReader<R> {
     rows: R,
     archive: Option<Archive>,
-    /// Of the segments that were read last, by sweep and number.
-    footers: BTreeMap<SegmentKey, Arc<Footer>>,
+    /// Of the segments that were read last, by sweep and number; the one that was read longest ago comes first.
+    footers: VecDeque<(SegmentKey, Arc<Footer>)>,
     /// The row group that was read last: the next page, or the next point that is looked up, often begins in it.
     last: Option<Part>,
 }
@@ -45,7 +45,7 @@ type Records = BTreeMap<u64, Vec<v1::Record>>;
 impl<R: Reader> SealedReader<R> {
     /// Looks there.
     pub fn new(rows: R, archive: Option<Archive>) -> Self {
-        Self { rows, archive, footers: BTreeMap::new(), last: None }
+        Self { rows, archive, footers: VecDeque::new(), last: None }
     }
 
     /// The sealed records of these points.
@@ -68,14 +68,21 @@ impl<R: Reader> SealedReader<R> {
         })?;
         let footer = self.footer(&archive, segment)?;
         let mut records = Records::new();
-        for part in self.parts(&archive, segment, &footer, points)? {
-            for Row { point, record } in &part.rows {
-                if points.contains(point) {
-                    records.entry(*point).or_default().push(record.clone());
-                }
+        let mut parts = self.parts(&archive, segment, &footer, points)?;
+        // The last one is kept for the next page. Of the others nothing is needed any more.
+        let last = parts.pop();
+        let mut keep = |point: u64, record: v1::Record| records.entry(point).or_default().push(record);
+        for Row { point, record } in parts.into_iter().flat_map(|part| part.rows) {
+            if points.contains(&point) {
+                keep(point, record);
             }
-            self.last = Some(part);
         }
+        for Row { point, record } in last.iter().flat_map(|part| &part.rows) {
+            if points.contains(point) {
+                keep(*point, record.clone());
+            }
+        }
+        self.last = last.or(self.last.take());
         match points.iter().find(|point| !records.contains_key(point)) {
             Some(point) => Err(archive.damaged(segment, &format!("it has no records of point {point}"))),
             None => Ok(records),
@@ -104,15 +111,15 @@ impl<R: Reader> SealedReader<R> {
 
     fn footer(&mut self, archive: &Archive, segment: &Segment) -> Result<Arc<Footer>, StoreError> {
         let key = (segment.sweep, segment.number);
-        if let Some(footer) = self.footers.get(&key) {
-            return Ok(Arc::clone(footer));
-        }
-        let footer = Arc::new(wait(archive.footer(segment))?);
-        // Pages are read in order: what is longest ago has the least number.
+        let known = self.footers.iter().position(|(of, _)| *of == key);
+        let footer = match known.and_then(|place| self.footers.remove(place)) {
+            Some((_, footer)) => footer,
+            None => Arc::new(wait(archive.footer(segment))?),
+        };
         if self.footers.len() == FOOTERS {
-            self.footers.pop_first();
+            self.footers.pop_front();
         }
-        self.footers.insert(key, Arc::clone(&footer));
+        self.footers.push_back((key, Arc::clone(&footer)));
         Ok(footer)
     }
 }

@@ -184,7 +184,7 @@ impl Client {
     /// What a coordinator's refusal means to a person.
     pub(super) fn failure(&self, status: Status) -> Failure {
         match status.code() {
-            Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => {
+            Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition | Code::DataLoss => {
                 Failure::Refused(status.message().to_owned())
             }
             Code::Unauthenticated | Code::PermissionDenied => {

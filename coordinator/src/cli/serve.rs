@@ -59,6 +59,9 @@ pub(super) struct Serve {
     /// the data folder; none with --store]
     #[arg(long, value_name = "PLACE")]
     archive: Option<String>,
+    /// How many of these records make a file [default: 65536]
+    #[arg(long, value_name = "N")]
+    seal_records: Option<String>,
     /// How long a worker may be silent before its work is given to others [default: 1m]
     #[arg(long, value_name = "DURATION")]
     lease_time: Option<String>,
@@ -143,6 +146,7 @@ impl Serve {
             ("store_ca", text(&self.store_ca)),
             ("snapshots", text(&self.snapshots)),
             ("archive", text(&self.archive)),
+            ("seal_records", text(&self.seal_records)),
             ("lease_time", text(&self.lease_time)),
             ("heartbeat_interval", text(&self.heartbeat_interval)),
             ("max_attempts", text(&self.max_attempts)),

@@ -13,6 +13,7 @@ impl From<Refusal> for Status {
             Refusal::Unauthenticated(message) => Self::unauthenticated(message),
             Refusal::PermissionDenied(message) => Self::permission_denied(message),
             Refusal::Unavailable(message) => Self::unavailable(message),
+            Refusal::DataLoss(message) => Self::data_loss(message),
         }
     }
 }

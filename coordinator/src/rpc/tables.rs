@@ -1,17 +1,23 @@
 //! A table as a stream: the columns first, then rows, built page by page so that it is never held whole.
 
 use futures_util::{Stream, StreamExt, stream};
+use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::v1;
 use tokio::task::JoinHandle;
 use tonic::Status;
 
 use crate::results::{Cell, Column, Kind, Layout, Level, Table, TableBuilder, TaskResult};
 use crate::service::{Coordinator, Refusal};
+use crate::spec::Spec;
 
 /// Rows of one message.
 const ROWS: usize = 500;
-/// Tasks whose records are read at once: enough that a page costs more than asking for it.
+/// Tasks whose records are read at once, at most: enough that a page costs more than asking for it.
 const PAGE: usize = 1000;
+/// Estimates that are read at once, about: two pages are in memory, of any sweep.
+const PAGE_ESTIMATES: usize = 20_000;
+/// Tasks that are looked at to see how many estimates each has, along all axes.
+const SPECIMENS: u32 = 16;
 
 /// The level that a request names.
 pub(super) fn level(level: v1::TableLevel) -> Result<Level, Status> {
@@ -40,11 +46,16 @@ pub(super) async fn read(
     level: Level,
 ) -> Result<impl Stream<Item = Result<v1::ReadTableResponse, Status>>, Status> {
     let spec = coordinator.spec(&id).await?;
+    let page = tokio::task::spawn_blocking({
+        let spec = spec.clone();
+        move || tasks_of_a_page(&spec)
+    });
+    let page = page.await.map_err(|_| Refusal::unreachable())?;
     let builder = TableBuilder::new(Layout::of(&spec), level);
     let columns = builder.columns().iter().map(column_to_wire).collect();
     let head = v1::ReadTableResponse { columns, rows: vec![] };
-    let ahead = read_page(&coordinator, &id, 0);
-    let reader = Reader { coordinator, id, ahead, builder: Some(builder), rows: vec![].into_iter() };
+    let ahead = read_page(&coordinator, &id, 0, page);
+    let reader = Reader { coordinator, id, page, ahead, builder: Some(builder), rows: vec![].into_iter() };
     let parts = stream::try_unfold(reader, |mut reader| async {
         let part = reader.part().await?;
         Ok(part.map(|part| (part, reader)))
@@ -52,16 +63,38 @@ pub(super) async fn read(
     Ok(stream::once(async { Ok(head) }).chain(parts))
 }
 
+/// How many tasks a page has, so that it takes about as much memory whatever they record.
+fn tasks_of_a_page(spec: &Spec) -> usize {
+    let shares = (0..=SPECIMENS).map(|part| f64::from(part) / f64::from(SPECIMENS));
+    let heaviest = shares.filter_map(|share| spec.task(spec.along(share)).ok()).map(|task| estimates(&task)).max();
+    (PAGE_ESTIMATES / heaviest.unwrap_or(1)).clamp(1, PAGE)
+}
+
+/// The estimates of a task over all its shards; a record without any counts as one.
+fn estimates(task: &TaskConfig) -> usize {
+    let samplers = task.llc.as_ref().map_or(0, |llc| llc.samplers.len());
+    let shards = (0..task.shards()).map(|index| task.clone().with_shard(index));
+    let each = shards.map(|shard| shard.record_steps().len() + shard.llc_steps().len() * samplers);
+    each.sum::<usize>().max(1)
+}
+
 /// Begins to read a page of results.
-fn read_page(coordinator: &Coordinator, id: &str, from: u64) -> JoinHandle<Result<Vec<TaskResult>, Refusal>> {
+fn read_page(
+    coordinator: &Coordinator,
+    id: &str,
+    from: u64,
+    tasks: usize,
+) -> JoinHandle<Result<Vec<TaskResult>, Refusal>> {
     let (coordinator, id) = (coordinator.clone(), id.to_owned());
-    tokio::spawn(async move { coordinator.results(&id, from, PAGE).await })
+    tokio::spawn(async move { coordinator.results(&id, from, tasks).await })
 }
 
 /// A table that is being read.
 struct Reader {
     coordinator: Coordinator,
     id: String,
+    /// Tasks of a page.
+    page: usize,
     /// The page after those that the builder has: one is read while the one before it is put into the table.
     ahead: JoinHandle<Result<Vec<TaskResult>, Refusal>>,
     /// Gone when all points are read.
@@ -80,7 +113,7 @@ impl Reader {
             let Some(mut builder) = self.builder.take() else { return Ok(None) };
             let page = (&mut self.ahead).await.map_err(|_| Refusal::unreachable())??;
             let rows = if let Some(last) = page.last() {
-                self.ahead = read_page(&self.coordinator, &self.id, last.point + 1);
+                self.ahead = read_page(&self.coordinator, &self.id, last.point + 1, self.page);
                 page.iter().for_each(|result| builder.push(result));
                 self.builder.insert(builder).take_rows()
             } else {
@@ -149,7 +182,26 @@ fn cell_from_wire(cell: v1::Cell) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    use phasegrid_tests::sweeps;
+
     use super::*;
+
+    #[test]
+    fn a_page_has_fewer_tasks_the_more_each_records() {
+        let page = |rest: &str| tasks_of_a_page(&Spec::parse(&sweeps::trivial("map", rest), &[]).unwrap());
+        let llc = "[task.llc]\npreset = \"authors_code\"\nbatch_size = 4\n";
+        let seeds = "[axes]\nseed = { from = 0, count = 9 }\n";
+        let every = |steps: u32| format!("[task.checkpoints]\nevery = {steps}\n");
+        assert_eq!(page(&(every(50) + seeds)), 1000);
+        let settings = |count: u32| format!("\"llc.localization\" = {{ from = 1, to = 5, points = {count} }}\n");
+        // Step 0 and a hundred more, each with one record and a thousand estimates.
+        assert_eq!(page(&(every(1) + llc + seeds + &settings(1000))), 1);
+        assert_eq!(page(&(every(1) + llc + seeds + &settings(10))), 20_000 / (101 * 11));
+        // The last values of the axes have the most steps.
+        let steps = "train.steps = [1, 100]\n";
+        assert_eq!(page(&(every(1) + llc + seeds + steps + &settings(10))), 20_000 / (101 * 11));
+        assert_eq!(page(&(every(1) + llc + "shards = 4\n" + seeds + &settings(10))), 20_000 / (101 * 11));
+    }
 
     #[test]
     fn a_table_arrives_as_it_was_sent_in_parts_of_at_most_500_rows() {

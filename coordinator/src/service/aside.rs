@@ -1,6 +1,8 @@
 //! Work beside the actor, on threads of the runtime. Where there is no runtime, as in the simulation, whoever polls does it
 //! in place: then one seed gives one course of events.
 
+use std::time::Duration;
+
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
@@ -9,6 +11,14 @@ pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
     match Handle::try_current() {
         Ok(runtime) => runtime.spawn_blocking(work).await,
         Err(_) => Ok(work()),
+    }
+}
+
+/// Waits for something no longer than that; `None` if it takes longer. Where there is no runtime nothing is waited for.
+pub(super) async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    match Handle::try_current() {
+        Ok(_) => tokio::time::timeout(time, work).await.ok(),
+        Err(_) => Some(work.await),
     }
 }
 

@@ -10,6 +10,7 @@ use super::actor::{Actor, Message, SharedReader};
 use super::desk::Desk;
 use super::parking::Parking;
 use super::publisher::Publisher;
+use super::records::Records;
 use super::sealing::Sealing;
 use super::{Coordinator, Keeping, OpenError};
 use crate::archive::SealedReader;
@@ -37,7 +38,7 @@ pub(super) struct Running {
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) reader: SharedReader,
     /// Sees sealed records too, and may take its time.
-    pub(super) records: SharedReader,
+    pub(super) records: Records,
 }
 
 impl std::fmt::Debug for Running {
@@ -67,10 +68,10 @@ impl Running {
     }
 
     /// Seals records from now on, if there is a place for them.
-    fn seal(&self, Keeping { archive, alone, measure }: Keeping) {
+    fn seal(&self, Keeping { archive, alone, measure, .. }: Keeping) {
         let Some(archive) = archive else { return };
-        let (inbox, reader) = (self.inbox.downgrade(), Arc::clone(&self.records));
-        tokio::spawn(Sealing { archive, alone, measure, inbox, reader }.run());
+        let (inbox, records) = (self.inbox.downgrade(), self.records.clone());
+        tokio::spawn(Sealing { archive, alone, measure, inbox, records }.run());
     }
 
     /// What is stored, and an actor on top of it that does not run yet. The coordinator has the tokens that are stored, and
@@ -85,9 +86,8 @@ impl Running {
         let desk = Desk::restore(settings.clone(), reader.sweeps()?, Moment::ZERO, None);
         coordinator.book().reload(reader.tokens()?);
         let (sender, inbox) = mpsc::channel(INBOX);
-        let records = SealedReader::new(records, coordinator.keeping.archive.clone());
+        let records = Records::new(SealedReader::new(records, coordinator.keeping.archive.clone()));
         let reader: SharedReader = Arc::new(Mutex::new(Some(Box::new(reader))));
-        let records: SharedReader = Arc::new(Mutex::new(Some(Box::new(records))));
         let time_of_day = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let actor = Actor {
             settings,
@@ -97,7 +97,7 @@ impl Running {
             writer: Some(writer),
             writer_thread: None,
             reader: Arc::clone(&reader),
-            records: Arc::clone(&records),
+            records: Arc::clone(&records.reader),
             desk,
             reload: None,
             parking: Parking::default(),
@@ -122,13 +122,5 @@ impl Running {
         question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
     ) -> Option<Result<T, StoreError>> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut().map(question)
-    }
-
-    /// The same of records.
-    pub(super) fn read_records<T>(
-        &self,
-        question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
-    ) -> Option<Result<T, StoreError>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut().map(question)
     }
 }

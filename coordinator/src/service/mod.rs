@@ -21,12 +21,14 @@ mod desk;
 mod duty;
 mod election;
 mod explain;
+mod heap;
 mod joined;
 mod parking;
 mod people;
 mod publisher;
 mod recall;
 mod reclaim;
+mod records;
 mod refusal;
 mod sealing;
 #[cfg(test)]
@@ -35,6 +37,7 @@ mod token;
 mod view;
 mod workers;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -66,8 +69,9 @@ use actor::Message;
 use desk::{Answer, Desk};
 use duty::{Duty, Running};
 use election::Office;
+use heap::Measure;
 use publisher::Publisher;
-use sealing::Measure;
+use records::Patience;
 
 /// A handle to a running coordinator, cheap to clone. The coordinator stops when it is told to, or with its last handle.
 #[derive(Clone)]
@@ -93,11 +97,11 @@ impl Coordinator {
     ///
     /// # Errors
     /// If the folder or the archive cannot be used, in one sentence for a person.
-    pub async fn open(data: &Path, archive: &Place, settings: Settings) -> Result<Self, OpenError> {
-        let (data, archive) = (data.to_owned(), archive.clone());
+    pub async fn open(data: &Path, archive: impl Into<Archiving>, settings: Settings) -> Result<Self, OpenError> {
+        let (data, archive) = (data.to_owned(), archive.into());
         blocking(move || {
             let store = SqliteStore::open(&data)?;
-            let keeping = Keeping::at(&archive, archive == Place::folder(&data.join(ARCHIVE)))?;
+            let keeping = Keeping::at(&archive, archive.place == Place::folder(&data.join(ARCHIVE)))?;
             let (reader, records) = (store.reader()?, store.reader()?);
             Self::start(store, reader, records, keeping, settings)
         })
@@ -109,8 +113,14 @@ impl Coordinator {
     ///
     /// # Errors
     /// If the database or the archive cannot be used, in one sentence for a person.
-    pub async fn join(address: &Address, url: &str, archive: &Place, settings: Settings) -> Result<Self, OpenError> {
-        Self::join_with_terms_of(election::TERM, address, url, Keeping::at(archive, false)?, settings).await
+    pub async fn join(
+        address: &Address,
+        url: &str,
+        archive: impl Into<Archiving>,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
+        let keeping = Keeping::at(&archive.into(), false)?;
+        Self::join_with_terms_of(election::TERM, address, url, keeping, settings).await
     }
 
     async fn join_with_terms_of(
@@ -232,14 +242,43 @@ impl Coordinator {
         &self,
         question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let running = self.running()?;
-        let read = move || Ok(running.read_records(question).ok_or_else(Refusal::unreachable)??);
-        aside::run(read).await.map_err(|_| Refusal::unreachable())?
+        let answer = self.running()?.records.ask(question).await;
+        Ok(answer.ok().flatten().ok_or_else(Refusal::unreachable)??)
     }
 }
 
 /// The folder for the archive in the data folder.
 pub const ARCHIVE: &str = "archive";
+
+/// Records that make a segment, unless told otherwise.
+pub const SEAL_RECORDS: u32 = 65_536;
+
+/// Where records of finished points go, and how many at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Archiving {
+    /// Where.
+    pub place: Place,
+    /// So many records make a segment.
+    pub seal_records: u32,
+}
+
+impl From<&Place> for Archiving {
+    fn from(place: &Place) -> Self {
+        Self { place: place.clone(), seal_records: SEAL_RECORDS }
+    }
+}
+
+impl From<&Self> for Archiving {
+    fn from(archiving: &Self) -> Self {
+        archiving.clone()
+    }
+}
+
+impl fmt::Display for Archiving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)
+    }
+}
 
 /// Where records of finished points are kept, and when they go there.
 #[derive(Clone, Debug, Default)]
@@ -248,12 +287,15 @@ struct Keeping {
     /// Nobody else seals there.
     alone: bool,
     measure: Measure,
+    /// With those that are needed for nothing but to save work.
+    patience: Patience,
 }
 
 impl Keeping {
-    fn at(place: &Place, alone: bool) -> Result<Self, OpenError> {
+    fn at(Archiving { place, seal_records }: &Archiving, alone: bool) -> Result<Self, OpenError> {
         let unusable = |source| OpenError::Archive { place: place.to_string(), source };
-        Ok(Self { archive: Archive::at(place).map_err(unusable)?, alone, measure: Measure::default() })
+        let archive = Archive::at(place).map_err(unusable)?;
+        Ok(Self { archive, alone, measure: Measure::of(*seal_records), patience: Patience::default() })
     }
 }
 

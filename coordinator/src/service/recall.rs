@@ -2,13 +2,19 @@
 //! another is given when the point would be leased.
 
 use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::v1;
 
 use super::catalogue::MOST_WEIGHED;
 use super::desk::{Desk, say, write};
-use super::{Coordinator, Outcome, Refusal, Verdict};
+use super::records::Patience;
+use super::{Coordinator, Outcome, Refusal, Verdict, aside};
+use crate::clock;
 use crate::scheduler::SweepKey;
 use crate::spec::Spec;
 use crate::store::{Reader, StoreError, Write};
@@ -37,7 +43,7 @@ pub struct Known {
 
 impl Coordinator {
     /// Finishes those of a lease's points whose results are there, and notes where those of the others will be. Answers
-    /// which points have ended.
+    /// which points have ended. What cannot be read soon is computed: the worker waits, and so does its lease.
     pub(super) async fn recall(
         &self,
         token: &str,
@@ -45,8 +51,9 @@ impl Coordinator {
         wanted: Vec<(u64, String)>,
     ) -> Result<HashSet<u64>, Refusal> {
         let mut ended = HashSet::new();
+        let until = clock::instant() + self.settings.lease_time / 2;
         for bite in wanted.chunks(BITE) {
-            ended.extend(self.recall_bite(token, sweep, bite.to_vec()).await?);
+            ended.extend(self.recall_bite(token, sweep, bite.to_vec(), until).await?);
         }
         if !ended.is_empty() {
             tracing::info!(points = ended.len(), token, "results of an earlier sweep were taken over");
@@ -54,10 +61,20 @@ impl Coordinator {
         Ok(ended)
     }
 
-    async fn recall_bite(&self, token: &str, sweep: SweepKey, wanted: Vec<(u64, String)>) -> Result<Vec<u64>, Refusal> {
+    async fn recall_bite(
+        &self,
+        token: &str,
+        sweep: SweepKey,
+        wanted: Vec<(u64, String)>,
+        until: Instant,
+    ) -> Result<Vec<u64>, Refusal> {
         let (points, digests): (Vec<u64>, Vec<String>) = wanted.into_iter().unzip();
-        let look = move |reader: &mut dyn Reader| Ok((recorded(reader, &digests)?, digests));
-        let (found, digests) = self.read_records(look).await?;
+        let look = move |reader: &mut dyn Reader| {
+            let named: Vec<&str> = digests.iter().map(String::as_str).collect();
+            Ok((reader.contents(&named)?, digests))
+        };
+        let (places, digests) = self.read(look).await?;
+        let found = self.recorded(places, until).await?;
         let (mut recalled, mut contents) = (Vec::new(), Vec::new());
         for ((point, digest), found) in points.into_iter().zip(digests).zip(found) {
             match found {
@@ -87,6 +104,39 @@ impl Coordinator {
         Ok(ended)
     }
 
+    /// The records of the results in these places, where there are any and they can be read in time.
+    async fn recorded(
+        &self,
+        places: Vec<Option<(SweepKey, u64)>>,
+        until: Instant,
+    ) -> Result<Vec<Option<Vec<v1::Record>>>, Refusal> {
+        let (records, nothing) = (self.running()?.records, vec![None; places.len()]);
+        let Patience { look, away } = self.keeping.patience;
+        let look = look.min(self.settings.lease_time / 4);
+        let is_hopeless = || records.is_away() || clock::instant() >= until;
+        if places.iter().all(Option::is_none) || is_hopeless() {
+            return Ok(nothing);
+        }
+        let Some(turn) = unless(is_hopeless, look, records.turn()).await else { return Ok(nothing) };
+        if is_hopeless() {
+            return Ok(nothing);
+        }
+        let answered = Arc::new(AtomicBool::new(false));
+        let getting_on = Arc::clone(&answered);
+        let read = records.ask_in(turn, move |reader| recorded(reader, places, until, &getting_on));
+        let is_silent = || !answered.swap(false, Ordering::Relaxed);
+        let (found, failure) = match unless(is_silent, look, read).await {
+            Some(answer) => answer.ok().flatten().ok_or_else(Refusal::unreachable)?,
+            None => (nothing, Some("the archive does not answer".to_owned())),
+        };
+        if let Some(error) = failure {
+            records.away_for(away);
+            let seconds = away.as_secs();
+            tracing::warn!(error, seconds, "earlier results cannot be read; for a while points are computed instead");
+        }
+        Ok(found)
+    }
+
     /// How many results of a sweep that is not there yet are known.
     ///
     /// # Errors
@@ -111,20 +161,44 @@ impl Coordinator {
     }
 }
 
-/// The records of each digest's result, if it is there.
-fn recorded(reader: &mut dyn Reader, digests: &[String]) -> Result<Vec<Option<Vec<v1::Record>>>, StoreError> {
-    let digests: Vec<&str> = digests.iter().map(String::as_str).collect();
-    let places = reader.contents(&digests)?;
+/// Waits for something, but no longer than `look` at a time without looking whether that has become pointless.
+async fn unless<T>(is_pointless: impl Fn() -> bool, look: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    loop {
+        match aside::within(look, work.as_mut()).await {
+            None if is_pointless() => return None,
+            None => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// The records of the result in each place, if there is one and they can be read by then; and why the others were not looked
+/// for, if there is no use in that. Tells whenever one was read.
+fn recorded(
+    reader: &mut dyn Reader,
+    places: Vec<Option<(SweepKey, u64)>>,
+    until: Instant,
+    getting_on: &AtomicBool,
+) -> (Vec<Option<Vec<v1::Record>>>, Option<String>) {
+    let mut failure = None;
     let mut records = |place: Option<(SweepKey, u64)>| {
-        let (sweep, point) = place?;
-        match reader.results(sweep, point, 1) {
+        let (sweep, point) = place.filter(|_| failure.is_none() && clock::instant() < until)?;
+        let results = reader.results(sweep, point, 1);
+        getting_on.store(true, Ordering::Relaxed);
+        match results {
             Ok(mut results) => results.pop().filter(|result| result.point == point).map(|result| result.records),
-            Err(error) => {
-                // What cannot be looked up is computed: nobody waits for an archive that is away.
+            // That file, and no other.
+            Err(error @ StoreError::Segment { .. }) => {
                 tracing::warn!(%error, point, "an earlier result cannot be read; the point is computed again");
+                None
+            }
+            Err(error) => {
+                failure = Some(error.to_string());
                 None
             }
         }
     };
-    Ok(places.into_iter().map(&mut records).collect())
+    let found = places.into_iter().map(&mut records).collect();
+    (found, failure)
 }

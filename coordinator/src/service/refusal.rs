@@ -27,6 +27,9 @@ pub enum Refusal {
     /// Nothing was changed, or it is not known whether it was: the same may be asked again.
     #[error("{0}")]
     Unavailable(String),
+    /// What is stored cannot be read, and will not be until a person sees to it.
+    #[error("{0}")]
+    DataLoss(String),
 }
 
 impl From<Refused> for Refusal {
@@ -51,7 +54,11 @@ impl From<Denied> for Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
+        let message = error.to_string();
+        match error {
+            StoreError::Damaged { .. } | StoreError::Segment { .. } => Self::DataLoss(message),
+            StoreError::Full { .. } | StoreError::Conflict(_) | StoreError::Failed { .. } => Self::Unavailable(message),
+        }
     }
 }
 

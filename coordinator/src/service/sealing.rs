@@ -6,49 +6,25 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::actor::{Message, SharedReader};
+use super::actor::Message;
 use super::aside;
 use super::desk::Desk;
-use crate::archive::{Archive, Draft, FormatError};
-use crate::scheduler::{Measurement, SweepKey};
+use super::heap::{Bite, Heap, Measure};
+use super::records::Records;
+use crate::archive::{Archive, Draft, FormatError, Litter};
+use crate::scheduler::SweepKey;
 use crate::store::writer::Done;
 use crate::store::{Reader, StoreError, Write};
 
-/// How much is sealed at once: one of these. It bounds the memory that sealing takes, and how long deleting the rows holds up
-/// other commits, and makes files of some megabytes, which object stores and readers of Parquet like.
-const FULL_ROWS: usize = 65_536;
-const FULL_BYTES: usize = 16 << 20;
-/// Of a sweep that has ended, fewer stay in the database: small sweeps make no files.
-const LEAST_ROWS: usize = 4096;
-/// Rows that are read at once: other readers wait for no more.
-const BITE: usize = 8192;
 /// Segments whose naming is under way at most. A commit takes its turn among those of the workers, and the next segment is
 /// made meanwhile.
 const NAMED_AT_ONCE: usize = 4;
-/// How often it is asked what has finished.
-const INTERVAL: Duration = Duration::from_secs(2);
 /// After a failure it is tried again this often.
 const RETRY: Duration = Duration::from_secs(30);
-
-/// How much is sealed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Measure {
-    pub(super) full_rows: usize,
-    pub(super) full_bytes: usize,
-    pub(super) least_rows: usize,
-    pub(super) interval: Duration,
-}
-
-impl Default for Measure {
-    fn default() -> Self {
-        Self { full_rows: FULL_ROWS, full_bytes: FULL_BYTES, least_rows: LEAST_ROWS, interval: INTERVAL }
-    }
-}
 
 /// What seals. It ends when the actor does.
 pub(super) struct Sealing {
@@ -58,7 +34,7 @@ pub(super) struct Sealing {
     pub(super) measure: Measure,
     /// To the actor, without keeping it alive.
     pub(super) inbox: mpsc::WeakSender<Message>,
-    pub(super) reader: SharedReader,
+    pub(super) records: Records,
 }
 
 /// How far a sweep is.
@@ -81,6 +57,8 @@ struct Course {
     done_at: Option<u64>,
     /// It has records that cannot be sealed.
     hopeless: bool,
+    /// How many rows are read at once.
+    bite: Bite,
 }
 
 impl Course {
@@ -92,8 +70,8 @@ impl Course {
 
 /// What the actor will answer.
 type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
-/// Segments that are being named, in the order of their numbers.
-type Naming = VecDeque<Answer<()>>;
+/// Segments that are being named, in the order of their numbers, and their names.
+type Naming = VecDeque<(String, Answer<()>)>;
 
 /// Why sealing does not go on.
 #[derive(Debug)]
@@ -110,21 +88,29 @@ impl From<StoreError> for Stop {
     }
 }
 
+impl Stop {
+    fn gone() -> Self {
+        Self::Failed("the coordinator is stopping, or cannot reach its data".to_owned())
+    }
+}
+
+/// Tells that nothing is sealed for a while, of a sweep or of any.
+fn tell(error: &str, sweep: &str) {
+    let seconds = RETRY.as_secs();
+    tracing::warn!(error, sweep, seconds, "records are not sealed, and stay in the database; trying again later");
+}
+
 impl Sealing {
     pub(super) async fn run(self) {
         let mut courses = HashMap::new();
         let mut cleared = !self.alone;
         loop {
             let pause = match self.round(&mut courses, &mut cleared).await {
-                Ok(()) => self.measure.interval,
+                Ok(true) => self.measure.interval,
+                Ok(false) => RETRY,
                 Err(Stop::Ending) => return,
                 Err(Stop::Failed(error)) => {
-                    let seconds = RETRY.as_secs();
-                    tracing::warn!(
-                        error,
-                        seconds,
-                        "records are not sealed, and stay in the database; trying again later"
-                    );
+                    tell(&error, "");
                     RETRY
                 }
             };
@@ -132,33 +118,41 @@ impl Sealing {
         }
     }
 
-    async fn round(&self, courses: &mut HashMap<SweepKey, Course>, cleared: &mut bool) -> Result<(), Stop> {
+    /// Seals what is due of each sweep; one that fails holds up no other. Answers whether none did.
+    async fn round(&self, courses: &mut HashMap<SweepKey, Course>, cleared: &mut bool) -> Result<bool, Stop> {
         let sweeps = self.sweeps().await?;
         if !*cleared {
-            self.clear(&sweeps).await?;
+            // Before anything is written, and only then: what is not named later may be about to be.
             *cleared = true;
+            self.clear(&sweeps).await?;
         }
+        let mut all = true;
         for sweep in &sweeps {
-            let course = match courses.entry(sweep.key) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => unknown.insert(self.course(sweep.key).await?),
-            };
-            if !course.is_due(sweep) {
-                continue;
-            }
-            match self.seal(sweep, course).await {
-                Ok(None) => {}
-                Ok(Some(error)) => {
-                    course.hopeless = true;
-                    let sweep = &sweep.id;
-                    tracing::error!(sweep, %error, "records of a sweep cannot be sealed, and stay in the database");
-                }
-                Err(stop) => {
+            match self.look_at(sweep, courses).await {
+                Ok(()) => {}
+                Err(Stop::Ending) => return Err(Stop::Ending),
+                Err(Stop::Failed(error)) => {
                     // Whether its last segment is named is to be looked up.
                     courses.remove(&sweep.key);
-                    return Err(stop);
+                    tell(&error, &sweep.id);
+                    all = false;
                 }
             }
+        }
+        Ok(all)
+    }
+
+    async fn look_at(&self, sweep: &Standing, courses: &mut HashMap<SweepKey, Course>) -> Result<(), Stop> {
+        let course = match courses.entry(sweep.key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(self.course(sweep.key).await?),
+        };
+        if course.is_due(sweep)
+            && let Some(error) = self.seal(sweep, course).await?
+        {
+            course.hopeless = true;
+            let sweep = &sweep.id;
+            tracing::error!(sweep, %error, "records of a sweep cannot be sealed, and stay in the database");
         }
         Ok(())
     }
@@ -168,14 +162,16 @@ impl Sealing {
         let (key, measure) = (sweep.key, self.measure);
         let (mut heap, mut next, mut naming) = (Heap::default(), Some(0), Naming::new());
         while let Some(from) = next {
-            let read = self.ask(move |reader| reader.unsealed(key, from, BITE.min(measure.full_rows))).await?;
+            let rows = course.bite.rows().min(measure.full_rows);
+            let read = self.ask(move |reader| reader.unsealed(key, from, rows)).await?;
+            course.bite.learn(&read.records);
             next = read.next;
             for records in read.records.chunk_by(|a, b| a.point == b.point) {
                 heap.push(records);
                 if heap.is_full(measure)
                     && let Err(error) = self.write(sweep, course, std::mem::take(&mut heap), &mut naming).await?
                 {
-                    self.named(naming).await?;
+                    self.named(key, naming).await?;
                     return Ok(Some(error));
                 }
             }
@@ -189,7 +185,7 @@ impl Sealing {
                 unsealable = self.write(sweep, course, heap, &mut naming).await?.err();
             }
         }
-        self.named(naming).await?;
+        self.named(key, naming).await?;
         Ok(unsealable)
     }
 
@@ -210,42 +206,85 @@ impl Sealing {
         if naming.len() == NAMED_AT_ONCE
             && let Some(first) = naming.pop_front()
         {
-            self.answer(first).await?;
+            self.is_named(sweep.key, first).await?;
         }
-        naming.push_back(self.hand_in(move |_| (vec![Write::Sealed(segment)], ())).await?);
+        let name = segment.name.clone();
+        naming.push_back((name, self.hand_in(move |_| (vec![Write::Sealed(segment)], ())).await?));
         course.number += 1;
         Ok(Ok(()))
     }
 
     /// Waits until all of these segments are named.
-    async fn named(&self, naming: Naming) -> Result<(), Stop> {
-        for answer in naming {
-            self.answer(answer).await?;
+    async fn named(&self, sweep: SweepKey, naming: Naming) -> Result<(), Stop> {
+        for segment in naming {
+            self.is_named(sweep, segment).await?;
         }
         Ok(())
+    }
+
+    /// Waits until a segment is named. The file of one that was refused is deleted, where that is ours to do and it is certain
+    /// that nobody names it.
+    async fn is_named(&self, sweep: SweepKey, (name, answer): (String, Answer<()>)) -> Result<(), Stop> {
+        let refused = match answer.await {
+            Ok(Err(error @ StoreError::Conflict(_))) => error,
+            Ok(named) => return Ok(named?),
+            Err(_) => return Err(Stop::gone()),
+        };
+        if self.alone {
+            let segments = self.ask(move |reader| reader.segments(sweep, 0..=u64::MAX)).await?;
+            if segments.iter().all(|segment| segment.name != name)
+                && let Err(error) = self.archive.delete(&name).await
+            {
+                tracing::warn!(%error, "a segment that was refused is left over");
+            }
+        }
+        Err(refused.into())
     }
 
     async fn course(&self, key: SweepKey) -> Result<Course, Stop> {
         let segments = self.ask(move |reader| reader.segments(key, 0..=u64::MAX)).await?;
         let number = segments.last().map_or(0, |last| last.number) + 1;
-        Ok(Course { number, due: 1, done_at: None, hopeless: false })
+        Ok(Course { number, due: 1, done_at: None, hopeless: false, bite: Bite::default() })
     }
 
-    /// Deletes what a crash has left behind.
+    /// Moves out of the way what counts for nothing, of the sweeps that the database knows. What cannot be looked through
+    /// stays as it is, and keeps nothing from being sealed.
     async fn clear(&self, sweeps: &[Standing]) -> Result<(), Stop> {
-        let mut named = HashSet::new();
-        for key in sweeps.iter().map(|sweep| sweep.key) {
-            let segments = self.ask(move |reader| reader.segments(key, 0..=u64::MAX)).await?;
-            named.extend(segments.into_iter().map(|segment| segment.name));
+        let (mut set_aside, mut drafts) = (0, 0);
+        for sweep in sweeps {
+            match self.clear_sweep(sweep).await {
+                Ok(litter) => {
+                    drafts += litter.drafts;
+                    set_aside += litter.set_aside;
+                }
+                Err(Stop::Ending) => return Err(Stop::Ending),
+                Err(Stop::Failed(error)) => {
+                    tracing::warn!(error, sweep = sweep.id, "files that count for nothing may be left in the archive");
+                }
+            }
         }
-        // Files of other sweeps may be another database's, or this one's before it was damaged.
-        let known: HashSet<&str> = sweeps.iter().map(|sweep| sweep.id.as_str()).collect();
-        let is_ours = |name: &str| name.split_once('/').is_some_and(|(sweep, _)| known.contains(sweep));
-        let deleted = self.archive.clear(|name| is_ours(name) && !named.contains(name)).await?;
-        if deleted > 0 {
-            tracing::info!(files = deleted, "segments that were written and never named are deleted");
+        if set_aside > 0 {
+            let place = self.archive.unnamed();
+            tracing::warn!(
+                files = set_aside,
+                place,
+                "segments that the database does not name are set aside there, and nobody reads them: a crash came before \
+                 they were named, or the database was restored from a backup that is older than they are"
+            );
+        }
+        if drafts > 0 {
+            tracing::info!(files = drafts, "segments that were never written to their end are deleted");
         }
         Ok(())
+    }
+
+    async fn clear_sweep(&self, sweep: &Standing) -> Result<Litter, Stop> {
+        let key = sweep.key;
+        let segments = self.ask(move |reader| reader.segments(key, 0..=u64::MAX)).await?;
+        let named: HashSet<_> = segments.into_iter().map(|segment| segment.name).collect();
+        let (archive, id) = (self.archive.clone(), sweep.id.clone());
+        let tidy = move || archive.tidy(&id, |name| named.contains(name));
+        Ok(aside::run(tidy).await.map_err(|_| Stop::Ending)??)
     }
 
     async fn sweeps(&self) -> Result<Vec<Standing>, Stop> {
@@ -292,7 +331,7 @@ impl Sealing {
     async fn answer<T>(&self, answer: Answer<T>) -> Result<T, Stop> {
         match answer.await {
             Ok(answer) => Ok(answer?),
-            Err(_) => Err(Stop::Failed("the coordinator is stopping, or cannot reach its data".to_owned())),
+            Err(_) => Err(Stop::gone()),
         }
     }
 
@@ -300,43 +339,7 @@ impl Sealing {
         &self,
         question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Stop> {
-        let reader = self.reader.clone();
-        let ask = move || reader.lock().unwrap_or_else(PoisonError::into_inner).as_deref_mut().map(question);
-        let answer = aside::run(ask).await.map_err(|_| Stop::Ending)?;
-        Ok(answer.ok_or(Stop::Ending)??)
-    }
-}
-
-/// Records of whole points that wait until there are enough of them.
-#[derive(Default)]
-struct Heap {
-    records: Vec<Measurement>,
-    points: u64,
-    bytes: usize,
-}
-
-impl Heap {
-    fn push(&mut self, records: &[Measurement]) {
-        self.points += 1;
-        self.bytes += records.iter().map(|record| record.payload.len()).sum::<usize>();
-        self.records.extend_from_slice(records);
-    }
-
-    fn share(&self, measure: Measure) -> f64 {
-        let share = |have: usize, full: usize| have as f64 / full as f64;
-        share(self.records.len(), measure.full_rows).max(share(self.bytes, measure.full_bytes))
-    }
-
-    fn is_full(&self, measure: Measure) -> bool {
-        self.share(measure) >= 1.0
-    }
-
-    /// About how many more points, of the same kind, make it full; 1 at least.
-    fn missing(&self, measure: Measure) -> u64 {
-        let share = self.share(measure);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of points, saturated")]
-        let missing = if share > 0.0 { (self.points as f64 * (1.0 / share - 1.0)).ceil() as u64 } else { 1 };
-        missing.max(1)
+        Ok(self.records.ask(question).await.ok().flatten().ok_or(Stop::Ending)??)
     }
 }
 
@@ -344,26 +347,9 @@ impl Heap {
 mod tests {
     use super::*;
 
-    fn heap(points: u64, bytes: usize) -> Heap {
-        let mut heap = Heap::default();
-        let record = |point| Measurement { point, step: 0, payload: vec![0; bytes] };
-        (0..points).for_each(|point| heap.push(&[record(point), record(point)]));
-        heap
-    }
-
-    #[test]
-    fn a_heap_is_full_by_its_rows_or_its_bytes_and_else_knows_about_how_many_points_it_lacks() {
-        let measure = Measure { full_rows: 60, full_bytes: 1000, ..Measure::default() };
-        assert_eq!((heap(0, 1).is_full(measure), heap(0, 1).missing(measure)), (false, 1));
-        assert_eq!((heap(10, 1).is_full(measure), heap(10, 1).missing(measure)), (false, 20));
-        assert!(heap(30, 1).is_full(measure));
-        assert_eq!((heap(10, 25).is_full(measure), heap(10, 25).missing(measure)), (false, 10));
-        assert!(heap(10, 50).is_full(measure));
-    }
-
     #[test]
     fn a_sweep_is_looked_at_when_there_may_be_enough_and_once_when_it_has_ended() {
-        let course = Course { number: 1, due: 10, done_at: None, hopeless: false };
+        let course = Course { number: 1, due: 10, done_at: None, hopeless: false, bite: Bite::default() };
         let standing = |finished, ended| Standing { key: SweepKey(1), id: String::new(), finished, ended };
         assert!(!course.is_due(&standing(9, false)) && course.is_due(&standing(10, false)));
         assert!(course.is_due(&standing(2, true)));

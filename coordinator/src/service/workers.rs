@@ -246,7 +246,7 @@ impl Coordinator {
         let digest = digest.to_owned();
         let stored = self.read(move |reader| reader.baseline(&digest)).await?;
         let decode = |bytes: Vec<u8>| v1::Estimate::decode(&*bytes);
-        stored.map(decode).transpose().map_err(|error| Refusal::Unavailable(format!("a stored baseline: {error}")))
+        stored.map(decode).transpose().map_err(|error| Refusal::DataLoss(format!("a stored baseline: {error}")))
     }
 
     /// Stores an estimate under a digest. The first one stays.

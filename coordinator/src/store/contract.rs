@@ -13,7 +13,7 @@ use prost::Message;
 
 use super::{History, PastAttempt, Reader, Store, StoreError, StoredSweep, SweepEntry, Write};
 use crate::results::TaskState;
-use crate::scheduler::snapshot::SweepSnapshot;
+use crate::scheduler::snapshot::{Reported, SweepSnapshot};
 use crate::scheduler::tests::random;
 use crate::scheduler::{Change, Finish, LeaseKey, Measurement, Points, Setback, SweepKey, SweepState};
 
@@ -44,6 +44,7 @@ macro_rules! store_contract_suite {
             a_point_finishes_once,
             a_group_is_written_whole_or_not_at_all,
             records_of_other_attempts_are_gone_once_a_point_ended,
+            records_are_inherited_point_by_point_or_not_at_all,
             results_come_in_pages_in_the_order_of_points,
             failures_are_listed_until_they_are_retried,
             it_is_known_which_lease_ended_a_point,
@@ -268,6 +269,29 @@ pub(crate) fn records_of_other_attempts_are_gone_once_a_point_ended<B: Backend>(
     let results = reader.results(SWEEP, 0, 1).unwrap();
     assert_eq!(results[0].records.iter().map(|record| record.step).collect::<Vec<_>>(), [0]);
     assert_eq!(results[0].state, TaskState::Finished);
+}
+
+pub(crate) fn records_are_inherited_point_by_point_or_not_at_all<B: Backend>(folder: &Path) {
+    let (mut store, mut reader) = open::<B>(folder);
+    store.commit(&[grant(1, 0..3), record(1, 0, 0), record(1, 0, 5), record(1, 1, 0), finish(1, [], [])], NOW).unwrap();
+    let inherited = |records: &[(u64, u64)]| {
+        let reported = |(point, records): &(u64, u64)| (*point, Reported { records: *records, last_step: 5 });
+        let reported = records.iter().map(reported).collect();
+        Write::Schedule(Change::Inherited { lease: lease(2), from: 1, reported })
+    };
+    store.commit(&[grant(2, 0..3)], NOW).unwrap();
+    let counts = |reader: &mut B::Reader, epoch| {
+        let points = Points::from_iter(0..3);
+        let reported = reader.reported(lease(epoch), &points).unwrap();
+        reported.into_iter().map(|(point, reported)| (point, reported.records)).collect::<Vec<_>>()
+    };
+    // As many in all, and not of each.
+    for refused in [&[(0, 1), (1, 2)][..], &[(0, 2), (1, 0), (2, 1)], &[(0, 2), (2, 1)], &[(0, 1)]] {
+        assert_conflict(store.commit(&[inherited(refused)], NOW));
+        assert_eq!((counts(&mut reader, 1), counts(&mut reader, 2)), (vec![(0, 2), (1, 1)], vec![]), "{refused:?}");
+    }
+    store.commit(&[inherited(&[(0, 2), (1, 1)])], NOW).unwrap();
+    assert_eq!((counts(&mut reader, 1), counts(&mut reader, 2)), (vec![], vec![(0, 2), (1, 1)]));
 }
 
 pub(crate) fn results_come_in_pages_in_the_order_of_points<B: Backend>(folder: &Path) {

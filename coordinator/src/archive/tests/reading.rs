@@ -104,7 +104,8 @@ impl Ground {
     fn new(points: u64, place: Place, store: Arc<dyn ObjectStore>, folder: TempDir, runtime: Runtime) -> Self {
         let data = tempfile::tempdir().unwrap();
         let bytes = Arc::default();
-        let archive = Archive { store: Arc::new(Counting { store, bytes: Arc::clone(&bytes) }), place };
+        let archive =
+            Archive { store: Arc::new(Counting { store, bytes: Arc::clone(&bytes) }), place, patience: PATIENCE };
         let mut store = SqliteStore::open(data.path()).unwrap();
         let records = plain_records(0..points);
         let recorded = Write::Schedule(Change::Recorded { lease: lease(1), records });
@@ -232,16 +233,45 @@ fn a_file_that_is_not_what_was_written_is_never_read_as_something() {
 }
 
 #[test]
-fn what_was_never_named_is_cleared_and_nothing_else() {
+fn what_was_never_named_is_set_aside_and_drafts_are_deleted_and_nothing_else() {
     let mut ground = Ground::folder(10);
     let named = ground.seal(1, 0..5);
     let records = ground.plain.unsealed(SWEEP, 0, 100).unwrap().records;
     let orphan = Draft::new(&records).unwrap();
     let orphan = ground.runtime.block_on(ground.archive.put(orphan, (SWEEP, "map-1"), 2)).unwrap();
     let Place::Folder(folder) = ground.archive.place.clone() else { panic!("a folder") };
-    std::fs::write(folder.join("notes.txt"), "mine").unwrap();
-    let cleared = ground.runtime.block_on(ground.archive.clear(|name| name != named.name)).unwrap();
-    assert_eq!(cleared, 1);
-    assert!(!folder.join(orphan.name).exists());
-    assert!(folder.join(named.name).exists() && folder.join("notes.txt").exists());
+    let whole = std::fs::read(folder.join(&orphan.name)).unwrap();
+    let others = ["notes.txt", "map-1/notes.txt", "map-1/a#b", "map-2/00000001-00000000.parquet"];
+    std::fs::create_dir(folder.join("map-2")).unwrap();
+    others.iter().for_each(|name| std::fs::write(folder.join(name), "mine").unwrap());
+    std::fs::write(folder.join("map-1/00000003-00000000.parquet#1"), "half").unwrap();
+    let litter = ground.archive.tidy("map-1", |name| name == named.name).unwrap();
+    assert_eq!(litter, Litter { set_aside: 1, drafts: 1 });
+    assert!(!folder.join(&orphan.name).exists());
+    assert_eq!(std::fs::read(folder.join("unnamed").join(&orphan.name)).unwrap(), whole, "it may be all there is");
+    assert!(others.iter().chain([&named.name.as_str()]).all(|name| folder.join(name).exists()));
+    assert_eq!(std::fs::read_dir(folder.join("map-1")).unwrap().count(), 3);
+    assert_eq!(ground.archive.tidy("map-1", |name| name == named.name).unwrap(), Litter::default());
+    assert_eq!(ground.archive.tidy("map-3", |_| false).unwrap(), Litter::default(), "it has no folder yet");
+}
+
+#[test]
+fn of_many_footers_those_are_kept_that_were_wanted_last() {
+    let mut ground = Ground::folder(66);
+    (0..66).for_each(|point| drop(ground.seal(point + 1, [point])));
+    let _within = ground.runtime.enter();
+    let mut reader = ground.reader();
+    let mut asked = |point| {
+        reader.results(SWEEP, point, 1).unwrap();
+        ground.asked()
+    };
+    let (first, again) = (asked(0), asked(1));
+    assert!(first > 0 && again > 0);
+    // The first is wanted again and again while all others come by once.
+    for point in 2..66 {
+        asked(point);
+        let known = asked(0);
+        assert!(known > 0 && known < first, "a row group and no footer");
+    }
+    assert_eq!(asked(1), again, "the second had to go");
 }

@@ -102,7 +102,7 @@ async fn make(coordinator: &Coordinator, call: Call, token: &str, other: &str) {
         Call::Retry { id } => coordinator.retry(&meant(id)).await.map(drop),
         Call::Drain { worker } => coordinator.drain(&worker).await,
     };
-    if let Err(Refusal::Unavailable(reason)) = outcome {
+    if let Err(Refusal::Unavailable(reason) | Refusal::DataLoss(reason)) = outcome {
         panic!("the call was not refused but failed: {reason}");
     }
 }

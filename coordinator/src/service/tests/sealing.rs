@@ -1,9 +1,21 @@
 //! Records that go to the archive while all else goes on.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use object_store::path::Path as ObjectPath;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result,
+};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::scheduler::SweepKey;
+use crate::store::Write;
 use crate::store::sqlite::backup;
 
 /// Seals as soon as there is a segment of twenty records, which is as many points.
@@ -12,15 +24,28 @@ fn eager() -> Measure {
 }
 
 fn eager_at(folder: &Path, alone: bool) -> Keeping {
-    Keeping { measure: eager(), ..Keeping::at(&Place::folder(folder), alone).unwrap() }
+    Keeping { measure: eager(), ..Keeping::at(&(&Place::folder(folder)).into(), alone).unwrap() }
 }
 
 async fn open_eager(folder: &tempfile::TempDir) -> Coordinator {
+    open_keeping(folder, eager_at(&folder.path().join(ARCHIVE), true)).await
+}
+
+async fn open_keeping(folder: &tempfile::TempDir, keeping: Keeping) -> Coordinator {
+    open_with(folder, keeping, |store| store).await
+}
+
+/// The same with what `change` makes of its store.
+async fn open_with<S: Store>(
+    folder: &tempfile::TempDir,
+    keeping: Keeping,
+    change: impl FnOnce(SqliteStore) -> S + Send + 'static,
+) -> Coordinator {
     let data = folder.path().to_owned();
     blocking(move || {
         let store = SqliteStore::open(&data).unwrap();
         let (reader, records) = (store.reader().unwrap(), store.reader().unwrap());
-        Coordinator::start(store, reader, records, eager_at(&data.join(ARCHIVE), true), patient()).unwrap()
+        Coordinator::start(change(store), reader, records, keeping, patient()).unwrap()
     })
     .await
 }
@@ -77,7 +102,8 @@ async fn a_sweep_is_sealed_while_it_runs_and_when_it_has_ended_and_reads_the_sam
     coordinator.shutdown().await;
     let plain = open(&folder).await;
     let refused = plain.results(&id, 0, 7).await.unwrap_err();
-    assert!(refused.to_string().contains("let the setting `archive` name the place"), "{refused}");
+    let Refusal::DataLoss(refused) = refused else { panic!("asking again is no use: {refused:?}") };
+    assert!(refused.contains("let the setting `archive` name the place"), "{refused}");
     plain.shutdown().await;
     assert_eq!(read_all(&open_eager(&folder).await, &id).await, all);
 }
@@ -127,7 +153,7 @@ async fn what_has_not_ended_waits_for_a_whole_segment_and_a_small_rest_stays_whe
 }
 
 #[tokio::test]
-async fn what_a_crash_left_between_file_and_database_is_cleared_and_sealed_again() {
+async fn what_the_database_does_not_name_is_set_aside_and_sealed_again() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, id) = with_eager_sweep(&folder, 20).await;
     coordinator.shutdown().await;
@@ -141,6 +167,158 @@ async fn what_a_crash_left_between_file_and_database_is_cleared_and_sealed_again
     assert_eq!(sealed(&coordinator, 20).await, [20]);
     assert_eq!((files(&folder, &id).len(), left.exists()), (1, false));
     assert_eq!(read_all(&coordinator, &id).await.len(), 20);
+    let aside = folder.path().join(ARCHIVE).join("unnamed").join(&id).join("00000001-deadbeef.parquet");
+    assert_eq!(std::fs::read(aside).unwrap(), b"half a segment", "the database may be older than it");
+}
+
+#[tokio::test]
+async fn a_sweep_whose_segments_cannot_be_written_stops_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, barred) = with_sweep(&folder, 20).await;
+    let fine = coordinator.create_sweep("another wish", &map(20), &[]).await.unwrap().id;
+    work_off(&coordinator).await;
+    coordinator.shutdown().await;
+    // Where its folder should be there is a file, which can neither be looked through nor written into.
+    let place = folder.path().join(ARCHIVE).join(&barred);
+    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+    std::fs::write(&place, "").unwrap();
+
+    let coordinator = open_eager(&folder).await;
+    while files(&folder, &fine).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(read_all(&coordinator, &barred).await.len(), 20);
+    assert_eq!(read_all(&coordinator, &fine).await.len(), 20);
+}
+
+/// A store that takes no segment, and counts those it refused.
+struct Unsealing(SqliteStore, Arc<AtomicUsize>);
+
+impl Store for Unsealing {
+    fn commit(&mut self, writes: &[Write], now: SystemTime) -> std::result::Result<(), StoreError> {
+        if writes.iter().any(|write| matches!(write, Write::Sealed(_))) {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            return Err(StoreError::Conflict("a test says so"));
+        }
+        self.0.commit(writes, now)
+    }
+}
+
+#[tokio::test]
+async fn the_file_of_a_segment_that_was_refused_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (coordinator, id) = with_sweep(&folder, 20).await;
+    work_off(&coordinator).await;
+    coordinator.shutdown().await;
+    let refused = Arc::new(AtomicUsize::new(0));
+    let (keeping, count) = (eager_at(&folder.path().join(ARCHIVE), true), Arc::clone(&refused));
+    let coordinator = open_with(&folder, keeping, |store| Unsealing(store, count)).await;
+    while refused.load(Ordering::SeqCst) == 0 || !files(&folder, &id).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    while coordinator.sweep(&id).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(read_all(&coordinator, &id).await.len(), 20);
+}
+
+#[test]
+fn readers_that_wait_for_their_turn_keep_no_thread_from_the_one_who_has_it() {
+    // One thread for whoever reads, and one for the file.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (coordinator, id) = with_eager_sweep(&folder, 40).await;
+        work_off(&coordinator).await;
+        sealed(&coordinator, 40).await;
+        let read = |from: u64| {
+            let (coordinator, id) = (coordinator.clone(), id.clone());
+            tokio::spawn(async move { coordinator.results(&id, from, 1).await })
+        };
+        // Each in another file than the one before.
+        let readers: Vec<_> = (0..20).flat_map(|point| [point, point + 20]).map(read).collect();
+        for reader in readers {
+            assert_eq!(reader.await.unwrap().unwrap()[0].records, [record(0)]);
+        }
+        coordinator.shutdown().await;
+    });
+}
+
+#[tokio::test]
+async fn an_archive_that_never_answers_is_asked_once_and_points_are_computed() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = open_eager(&folder).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    coordinator.create_sweep("first", &recall::long(0, 40), &[]).await.unwrap();
+    assert_eq!(work_off(&coordinator).await, 40);
+    sealed(&coordinator, 40).await;
+    coordinator.shutdown().await;
+
+    let keeping = eager_at(&folder.path().join(ARCHIVE), true);
+    let (asked, gate) = (Arc::default(), Arc::new(Semaphore::new(0)));
+    let hang = |store| -> Arc<dyn ObjectStore> {
+        Arc::new(Hanging { store, asked: Arc::clone(&asked), gate: Arc::clone(&gate) })
+    };
+    let archive = keeping.archive.clone().map(|archive| archive.over(hang));
+    let patience = Patience { look: Duration::from_millis(1), away: Duration::from_secs(3600) };
+    let coordinator = open_keeping(&folder, Keeping { archive, patience, ..keeping }).await;
+    coordinator.register(worker("w", 2)).await.unwrap();
+    coordinator.create_sweep("second", &recall::long(0, 40), &[]).await.unwrap();
+    assert_eq!(work_off(&coordinator).await, 40);
+    assert!(asked.load(Ordering::SeqCst) <= 1, "a thread that had no turn yet has not asked at all");
+    gate.add_permits(1 << 20);
+    coordinator.shutdown().await;
+}
+
+/// A store that answers nothing before a gate opens.
+#[derive(Debug)]
+struct Hanging {
+    store: Arc<dyn ObjectStore>,
+    asked: Arc<AtomicUsize>,
+    gate: Arc<Semaphore>,
+}
+
+impl std::fmt::Display for Hanging {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.store.fmt(f)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Hanging {
+    async fn get_opts(&self, location: &ObjectPath, options: GetOptions) -> Result<GetResult> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let _open = self.gate.acquire().await;
+        self.store.get_opts(location, options).await
+    }
+
+    async fn put_opts(&self, location: &ObjectPath, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.store.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &ObjectPath,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.store.put_multipart_opts(at, options).await
+    }
+
+    fn delete_stream(&self, at: BoxStream<'static, Result<ObjectPath>>) -> BoxStream<'static, Result<ObjectPath>> {
+        self.store.delete_stream(at)
+    }
+
+    fn list(&self, prefix: Option<&ObjectPath>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.store.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&ObjectPath>) -> Result<ListResult> {
+        self.store.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &ObjectPath, to: &ObjectPath, options: CopyOptions) -> Result<()> {
+        self.store.copy_opts(from, to, options).await
+    }
 }
 
 #[tokio::test]
@@ -212,5 +390,17 @@ async fn a_backup_has_the_segments_that_it_names_and_reads_the_same() {
     let refused = backup(folder.path(), Some(&folder.path().join("elsewhere")), elsewhere.path()).unwrap_err();
     assert!(refused.to_string().contains("`--archive` names the folder"), "{refused}");
     assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+
+    let damaged = &files(&folder, &id)[1];
+    let whole = std::fs::read(damaged).unwrap();
+    let mut spoilt = whole.clone();
+    spoilt[whole.len() - 20] ^= 1;
+    for (bytes, reason) in [(&whole[1..], "bytes of"), (&spoilt[..], "is not the one that was written")] {
+        std::fs::write(damaged, bytes).unwrap();
+        let refused = backup(folder.path(), Some(&folder.path().join(ARCHIVE)), elsewhere.path()).unwrap_err();
+        let refused = refused.to_string();
+        assert!(refused.contains(damaged.to_str().unwrap()) && refused.contains(reason), "{refused}");
+        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
     assert_eq!(backup(folder.path(), None, elsewhere.path()).unwrap(), 0);
 }

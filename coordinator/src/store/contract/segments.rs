@@ -87,8 +87,15 @@ pub(crate) fn what_can_be_sealed_comes_in_bites_of_whole_points<B: Backend>(fold
 
 pub(crate) fn a_page_of_results_looks_no_further_than_its_end<B: Backend>(folder: &Path) {
     let (mut store, mut reader) = finished::<B>(folder);
-    store.commit(&[Write::Sealed(segment(1, 0..3, 6))], NOW).unwrap();
-    let page = reader.results(SWEEP, 1, 3).unwrap();
+    // Behind the page lies a record that nobody can decode: whoever looks at it fails.
+    let records = vec![Measurement { point: 9, step: 0, payload: vec![0xff] }];
+    let recorded = Write::Schedule(Change::Recorded { lease: lease(3), records });
+    store.commit(&[grant(3, 9..10), recorded, Write::Sealed(segment(1, 0..5, 10))], NOW).unwrap();
+    assert!(reader.results(SWEEP, 1, 10).is_err());
+    let page = reader.results(SWEEP, 1, 4).unwrap();
     let seen: Vec<_> = page.iter().map(|result| (result.point, result.records.len())).collect();
-    assert_eq!(seen, [(1, 0), (2, 0), (3, 2)]);
+    assert_eq!(seen, [(1, 0), (2, 0), (3, 0), (4, 0)]);
+    let page = reader.results(SWEEP, 3, 3).unwrap();
+    let seen: Vec<_> = page.iter().map(|result| (result.point, result.records.len())).collect();
+    assert_eq!(seen, [(3, 0), (4, 0), (5, 2)]);
 }

@@ -9,7 +9,7 @@ use std::{fmt, slice};
 
 use tokio_postgres::Row;
 
-use super::session::{Session, Step};
+use super::session::{Purpose, Session, Step};
 use super::values::value;
 use super::{Address, Fault};
 use crate::store::StoreError;
@@ -35,12 +35,12 @@ impl fmt::Display for Term {
 /// A coordinator's claim to lead.
 #[derive(Debug)]
 pub struct Claim {
-    session: Session,
+    pub(super) session: Session,
 }
 
 impl Claim {
     pub(super) fn open(address: &Address, patience: Duration) -> Result<Self, Fault> {
-        Ok(Self { session: Session::open(address, patience)? })
+        Ok(Self { session: Session::open(address, Purpose::Writing, patience)? })
     }
 
     /// Takes the next term for that long, if nobody leads; `address` is where the leader can be found.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::leadership::{Claim, Term};
-use super::session::{Connection, Session};
+use super::session::{Connection, Purpose, Session};
 use super::{Address, Fault, PostgresReader, PostgresStore};
 use crate::store::{OpenError, StoreError};
 
@@ -21,10 +21,13 @@ pub(super) const MIGRATIONS: &[&str] = &[
 
 /// Held while the schema is looked at and changed, so that coordinators that start together do it one after the other:
 /// "phgr".
-const MIGRATION_LOCK: i64 = 0x7068_6772;
+pub(super) const MIGRATION_LOCK: i64 = 0x7068_6772;
 
 /// How long the database may take for a piece of work.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For a look at the schema: a coordinator that stands by looks at it again and again, and one that is told to stop waits for
+/// the answer.
+const LOOK_PATIENCE: Duration = Duration::from_secs(10);
 /// For a change of the schema, which may have to wait for that of another coordinator.
 const MIGRATION_PATIENCE: Duration = Duration::from_secs(3600);
 /// And for a word on who leads: longer than the server waits for a lock.
@@ -33,7 +36,7 @@ const CLAIM_PATIENCE: Duration = Duration::from_secs(2);
 /// A database whose schema is up to date.
 #[derive(Clone, Debug)]
 pub struct Database {
-    address: Address,
+    pub(super) address: Address,
 }
 
 impl Database {
@@ -42,8 +45,17 @@ impl Database {
     /// # Errors
     /// If the database cannot be used; nothing was changed then.
     pub fn open(address: &Address) -> Result<Self, OpenError> {
+        Self::open_within(LOOK_PATIENCE, address)
+    }
+
+    /// The same, where it takes no longer than that to see that nothing is to be done.
+    pub(super) fn open_within(patience: Duration, address: &Address) -> Result<Self, OpenError> {
         let at = |fault: Fault| OpenError::Store(fault.at(address));
-        let mut session = Session::open(address, MIGRATION_PATIENCE).map_err(at)?;
+        let mut session = Session::open(address, Purpose::Writing, patience).map_err(at)?;
+        if session.run(async |connection| is_up_to_date(connection.client()).await).map_err(at)? {
+            return Ok(Self { address: address.clone() });
+        }
+        let mut session = session.with_patience(MIGRATION_PATIENCE);
         match session.run(async |connection| migrate(connection, MIGRATIONS).await).map_err(at)? {
             Found::Ours => Ok(Self { address: address.clone() }),
             Found::Foreign => Err(OpenError::Foreign { place: format!("the schema phasegrid in {address}") }),
@@ -66,7 +78,7 @@ impl Database {
     /// # Errors
     /// If there is no connection to be had.
     pub fn store(&self, term: Term) -> Result<PostgresStore, StoreError> {
-        Ok(PostgresStore { session: self.session()?, term })
+        Ok(PostgresStore { session: self.session(Purpose::Writing)?, term })
     }
 
     /// A reader.
@@ -74,11 +86,11 @@ impl Database {
     /// # Errors
     /// If there is no connection to be had.
     pub fn reader(&self) -> Result<PostgresReader, StoreError> {
-        Ok(PostgresReader { session: self.session()? })
+        Ok(PostgresReader { session: self.session(Purpose::Reading)? })
     }
 
-    fn session(&self) -> Result<Session, StoreError> {
-        Session::open(&self.address, PATIENCE).map_err(|fault| fault.at(&self.address))
+    fn session(&self, purpose: Purpose) -> Result<Session, StoreError> {
+        Session::open(&self.address, purpose, PATIENCE).map_err(|fault| fault.at(&self.address))
     }
 }
 
@@ -95,6 +107,16 @@ pub(super) enum Found {
 
 fn version(steps: &[&str]) -> i64 {
     i64::try_from(steps.len()).unwrap_or(i64::MAX)
+}
+
+/// Whether there is nothing to change, at a look that waits for nobody.
+async fn is_up_to_date(client: &Client) -> Result<bool, Fault> {
+    let there = client.query_one("SELECT to_regclass('phasegrid.version') IS NOT NULL", &[]).await?;
+    if !there.try_get::<_, bool>(0)? {
+        return Ok(false);
+    }
+    let found = client.query_opt("SELECT version FROM version", &[]).await?;
+    Ok(found.map(|row| row.try_get::<_, i64>(0)).transpose()? == Some(version(MIGRATIONS)))
 }
 
 /// Takes the steps that a database of an earlier version lacks: all of them, or none.

@@ -50,7 +50,15 @@ impl Reader for PostgresReader {
     }
 
     fn results(&mut self, sweep: SweepKey, from: u64, limit: usize) -> Result<Vec<TaskResult>, StoreError> {
-        self.ask(async |connection| page(connection, sweep, Wanted { from, limit }).await)
+        let wanted = Wanted { from, limit };
+        let Found { mut known, points, records, setbacks } =
+            self.ask(async |connection| page(connection, sweep, wanted).await)?;
+        // Decoding many records takes a while, and the transaction has ended before.
+        let page = newest(&records, wanted).map(|records| {
+            known.records = records;
+            known.page(points, setbacks)
+        });
+        page.map_err(|fault| fault.at(self.session.address()))
     }
 
     fn reported(&mut self, lease: LeaseKey, points: &Points) -> Result<BTreeMap<u64, Reported>, StoreError> {
@@ -144,7 +152,18 @@ async fn history(
     })
 }
 
-async fn page(connection: &mut Connection, sweep: SweepKey, wanted: Wanted) -> Result<Vec<TaskResult>, Fault> {
+/// What a page is made of.
+#[derive(Debug)]
+struct Found {
+    /// Without the records themselves.
+    known: Known,
+    points: Vec<u64>,
+    records: Vec<Row>,
+    setbacks: BTreeMap<u64, LastSetback>,
+}
+
+/// Within a transaction.
+async fn page(connection: &mut Connection, sweep: SweepKey, wanted: Wanted) -> Result<Found, Fault> {
     let first = |sql| Step::new(sql, [value(sweep.0), value(wanted.from), value(wanted.limit as u64)]);
     let steps = vec![
         first(include_str!("sql/read_tasks.sql")),
@@ -152,20 +171,23 @@ async fn page(connection: &mut Connection, sweep: SweepKey, wanted: Wanted) -> R
         first(include_str!("sql/read_records.sql")),
         leases_of(Some(sweep)),
     ];
-    let answers = connection.pipeline(&steps).await?;
-    let [tasks, failed, records, leases] = &answers[..] else { unreachable!("each step is answered") };
+    let answers = <[_; 4]>::try_from(connection.pipeline(&steps).await?);
+    let Ok([tasks, failed, records, leases]) = answers else { unreachable!("each step is answered") };
+    let recorded = |row: &Row| Ok((number(row.try_get(0)?)?, Vec::new()));
     let known = Known {
         wanted,
-        finished: finished(tasks)?,
-        leased: page::leased(leased(leases)?.values(), wanted),
+        finished: finished(&tasks)?,
+        leased: page::leased(leased(&leases)?.values(), wanted),
         failed: failed.iter().map(|row| Ok(number(row.try_get(0)?)?)).collect::<Result<BTreeSet<_>, Fault>>()?,
-        records: newest(records, wanted)?,
+        records: records.iter().map(recorded).collect::<Result<_, Fault>>()?,
     };
     let points = known.points();
-    let (Some(&first), Some(&last)) = (points.first(), points.last()) else { return Ok(Vec::new()) };
+    let (Some(&first), Some(&last)) = (points.first(), points.last()) else {
+        return Ok(Found { known, points, records, setbacks: BTreeMap::new() });
+    };
     let between = [value(sweep.0), value(first), value(last)];
     let rows = connection.pipeline(&[Step::new(include_str!("sql/read_setbacks.sql"), between)]).await?;
-    Ok(known.page(points, setbacks(&rows.concat())?))
+    Ok(Found { known, points, records, setbacks: setbacks(&rows.concat())? })
 }
 
 fn finished(rows: &[Row]) -> Result<BTreeMap<u64, (u32, String)>, Fault> {

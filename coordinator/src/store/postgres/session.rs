@@ -18,18 +18,39 @@ use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use super::{Address, Fault};
 
+/// How long it may take to connect. A server that takes a connection and says nothing, or a link that swallows everything, is
+/// no reason to wait as long as for a piece of work.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Set for each connection.
 const SETTINGS: &str = "\
 -- Tables grow from nothing while the plans of prepared statements stay: a plan made for an empty table must not scan a
 -- full one.
 SET enable_seqscan = off;
 SET jit = off;
--- Who died in the middle of a transaction must not keep a successor waiting.
-SET idle_in_transaction_session_timeout = '3s';
 -- The server gives up before we do: what we believe to have failed must not succeed later.
 SET lock_timeout = '1500ms';
 SET search_path = phasegrid;
 SET synchronous_commit = on";
+
+/// Whom a session keeps waiting if its coordinator dies or stalls in the middle of a transaction, which decides when the server
+/// ends that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It holds a term: its successor waits.
+    Writing,
+    /// Nobody, but the server cannot tidy up behind it. What is read may take a while to digest.
+    Reading,
+}
+
+impl Purpose {
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Writing => "SET idle_in_transaction_session_timeout = '3s'",
+            Self::Reading => "SET idle_in_transaction_session_timeout = '1min'",
+        }
+    }
+}
 
 /// A value for a statement.
 pub(super) type Value = Box<dyn ToSql + Send + Sync>;
@@ -71,6 +92,7 @@ impl Step {
 #[derive(Debug)]
 pub(super) struct Session {
     address: Address,
+    purpose: Purpose,
     patience: Duration,
     connection: Option<Connection>,
     // Last: what is connected ends before its runtime.
@@ -88,12 +110,17 @@ pub(super) struct Connection {
 
 impl Session {
     /// Connects.
-    pub(super) fn open(address: &Address, patience: Duration) -> Result<Self, Fault> {
+    pub(super) fn open(address: &Address, purpose: Purpose, patience: Duration) -> Result<Self, Fault> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.unwrap_or_else(|error| unreachable!("a runtime without threads can be made: {error}"));
-        let mut session = Self { address: address.clone(), patience, connection: None, runtime };
+        let mut session = Self { address: address.clone(), purpose, patience, connection: None, runtime };
         session.run(async |_| Ok(()))?;
         Ok(session)
+    }
+
+    /// The same connection for work that may take as long as that.
+    pub(super) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -105,7 +132,7 @@ impl Session {
     /// That the server is gone shows when something is asked of it: a connection that was used before may have broken long
     /// ago. So the work is begun once more on a new one, unless a commit may have arrived.
     pub(super) fn run<T>(&mut self, work: impl AsyncFn(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {
-        let Self { address, patience, connection, runtime } = self;
+        let Self { address, purpose, patience, connection, runtime } = self;
         let attempts = async {
             if let Some(known) = connection {
                 match known.attempt(&work).await {
@@ -113,7 +140,8 @@ impl Session {
                     outcome => return outcome,
                 }
             }
-            connection.insert(Connection::new(address).await?).attempt(&work).await
+            let new = tokio::time::timeout(CONNECT_PATIENCE, Connection::new(address, *purpose)).await;
+            connection.insert(new.unwrap_or(Err(Fault::Silent))?).attempt(&work).await
         };
         let outcome = runtime.block_on(async { tokio::time::timeout(*patience, attempts).await });
         let outcome = outcome.unwrap_or(Err(Fault::Silent));
@@ -125,12 +153,13 @@ impl Session {
 }
 
 impl Connection {
-    async fn new(address: &Address) -> Result<Self, Fault> {
+    async fn new(address: &Address, purpose: Purpose) -> Result<Self, Fault> {
         let client = match &address.encryption {
             Some(encryption) => driven(address.config.connect(encryption.connector()).await?),
             None => driven(address.config.connect(NoTls).await?),
         };
         client.batch_execute(SETTINGS).await?;
+        client.batch_execute(purpose.settings()).await?;
         Ok(Self { client, statements: HashMap::new(), deciding: false })
     }
 

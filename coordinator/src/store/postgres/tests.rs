@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use phasegrid_tests::Postgres;
 
 use super::open::{Found, MIGRATIONS, migrate};
-use super::session::Session;
+use super::session::{Purpose, Session};
 use super::{Address, Claim, Database, PostgresReader, PostgresStore, Term};
 use crate::certificates::Cluster;
 use crate::clock;
@@ -101,7 +101,7 @@ fn a_term_is_taken_when_the_last_has_run_out_or_was_given_up() {
 fn a_successor_waits_for_a_commit_under_way() {
     let database = fresh("under_way");
     let (_, term) = lead(&database);
-    let mut leader = Session::open(&address("under_way"), Duration::from_secs(30)).unwrap();
+    let mut leader = Session::open(&address("under_way"), Purpose::Writing, Duration::from_secs(30)).unwrap();
     let mut successor = database.claim().unwrap();
     let begun = leader.run(async |connection| {
         // However busy the machine: this transaction is not ended for being idle.
@@ -114,6 +114,42 @@ fn a_successor_waits_for_a_commit_under_way() {
     assert!(matches!(successor.take("http://b:1", Duration::ZERO), Err(StoreError::Failed { .. })));
     leader.run(async |connection| Ok(connection.client().batch_execute("COMMIT").await?)).unwrap();
     assert!(successor.take("http://b:1", Duration::ZERO).unwrap().is_some());
+}
+
+#[test]
+fn only_those_who_hold_a_term_are_hurried() {
+    let database = fresh("hurried");
+    let (claim, term) = lead(&database);
+    let (store, reader) = (database.store(term).unwrap(), database.reader().unwrap());
+    let limit = |mut session: Session| {
+        let limit = session.run(async |connection| {
+            let sql = "SHOW idle_in_transaction_session_timeout";
+            Ok(connection.client().query_one(sql, &[]).await?.try_get::<_, String>(0)?)
+        });
+        limit.unwrap()
+    };
+    let limits = [limit(claim.session), limit(store.session), limit(reader.session)];
+    assert_eq!(limits, ["3s", "3s", "1min"], "a page of results takes longer to decode than a successor waits");
+}
+
+#[test]
+fn a_server_that_takes_connections_and_says_nothing_is_not_waited_for_as_for_a_change_of_the_schema() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://phasegrid@{}/sweeps", silent.local_addr().unwrap());
+    let refused = Database::open_within(Duration::from_millis(50), &url.parse().unwrap()).unwrap_err();
+    assert!(refused.to_string().ends_with("it does not answer"), "{refused}");
+}
+
+#[test]
+fn a_schema_that_is_up_to_date_is_looked_at_while_another_coordinator_changes_it() {
+    let database = fresh("looked_at");
+    let mut session = Session::open(&address("looked_at"), Purpose::Reading, Duration::from_secs(30)).unwrap();
+    let locked = session.run(async |connection| {
+        let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({})", super::open::MIGRATION_LOCK);
+        Ok(connection.client().batch_execute(&lock).await?)
+    });
+    assert!(locked.is_ok());
+    Database::open(&database.address).unwrap();
 }
 
 #[test]
@@ -149,7 +185,7 @@ fn a_connection_is_encrypted_to_a_server_that_the_ca_vouches_for_and_made_to_no_
     };
     let address = guarded(&url, &ours.ca);
     Database::open(&address).unwrap();
-    let mut session = Session::open(&address, Duration::from_secs(30)).unwrap();
+    let mut session = Session::open(&address, Purpose::Reading, Duration::from_secs(30)).unwrap();
     let encrypted = session.run(async |connection| {
         let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
         Ok(connection.client().query_one(sql, &[]).await?.try_get::<_, bool>(0)?)
@@ -180,7 +216,7 @@ fn a_text_that_postgresql_cannot_have_is_stored_all_the_same() {
 fn older(name: &str, count: usize) {
     let server = Postgres::shared();
     let _ = server.database(name);
-    let mut session = Session::open(&address(name), Duration::from_secs(30)).unwrap();
+    let mut session = Session::open(&address(name), Purpose::Writing, Duration::from_secs(30)).unwrap();
     let steps = &MIGRATIONS[..count];
     assert_eq!(session.run(async |connection| migrate(connection, steps).await).unwrap(), Found::Ours);
     server.sql(name, include_str!("sql/older.sql"));
@@ -199,7 +235,7 @@ fn a_database_of_any_earlier_version_opens_with_everything_in_it() {
 #[test]
 fn steps_are_taken_all_or_none_and_a_later_version_is_refused() {
     older("steps", MIGRATIONS.len());
-    let mut session = Session::open(&address("steps"), Duration::from_secs(30)).unwrap();
+    let mut session = Session::open(&address("steps"), Purpose::Writing, Duration::from_secs(30)).unwrap();
     let next = [MIGRATIONS, &["ALTER TABLE sweep ADD COLUMN later BIGINT NOT NULL DEFAULT 7"]].concat();
     let broken = [&next[..], &["ALTER TABLE nowhere ADD COLUMN later BIGINT"]].concat();
     assert!(session.run(async |connection| migrate(connection, &broken).await).is_err());

@@ -126,13 +126,13 @@ fn grant(lease: LeaseKey, worker: &WorkerId, slots: u32, points: &Points, next: 
 }
 
 fn inherit(lease: LeaseKey, from: u64, reported: &BTreeMap<u64, Reported>) -> Step {
-    let records: u64 = reported.values().map(|reported| reported.records).sum();
     let points = numbers(reported.keys().copied());
+    let records = numbers(reported.values().map(|reported| reported.records));
     let step = Step::new(
         include_str!("sql/inherit_records.sql"),
-        [value(lease.sweep), points, value(from), value(lease.epoch)],
+        [value(lease.sweep), points, value(from), value(lease.epoch), records],
     );
-    step.expecting(usize::try_from(records).unwrap_or(usize::MAX), "records of the lost lease are gone")
+    step.expecting(reported.len(), "records of the lost lease are gone")
 }
 
 fn record(lease: LeaseKey, records: &[Measurement]) -> Step {

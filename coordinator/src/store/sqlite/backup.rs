@@ -5,7 +5,7 @@
 //! never change, and none that was named is ever deleted.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -49,6 +49,14 @@ pub enum BackupError {
         /// What the system says.
         source: io::Error,
     },
+    /// A segment is not what the database names.
+    #[error("the segment {} is damaged: {reason}; put it back from an earlier backup, and begin this one anew", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The database cannot be read.
     #[error(transparent)]
     Source(#[from] OpenError),
@@ -89,32 +97,61 @@ pub fn backup(data: &Path, archive: Option<&Path>, to: &Path) -> Result<usize, B
 
 /// Copies the segments that a database names.
 fn copy_segments(database: &Path, from: &Path, to: &Path) -> Result<usize, BackupError> {
-    let names = segment_names(database).map_err(|error| OpenError::Store(Fault::from(error).at(database)))?;
-    for name in &names {
-        let path = from.join(name);
-        copy_segment(&path, &to.join(name)).map_err(|source| BackupError::Segment { path, source })?;
+    let named = named(database).map_err(|error| OpenError::Store(Fault::from(error).at(database)))?;
+    for segment in &named {
+        let path = from.join(&segment.name);
+        let copied = copy_segment(segment, &path, &to.join(&segment.name));
+        match copied {
+            Ok(None) => {}
+            Ok(Some(reason)) => return Err(BackupError::Damaged { path, reason }),
+            Err(source) => return Err(BackupError::Segment { path, source }),
+        }
     }
-    Ok(names.len())
+    Ok(named.len())
 }
 
-fn segment_names(database: &Path) -> Result<Vec<String>, rusqlite::Error> {
+/// A segment as the database names it.
+struct Named {
+    name: String,
+    bytes: u64,
+    /// Those of them at its end that tell what all others must be, and their digest.
+    footer: u64,
+    digest: String,
+}
+
+fn named(database: &Path) -> Result<Vec<Named>, rusqlite::Error> {
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     // A database of an earlier release has no segments, and no table of them.
     if !connection.table_exists(None, "segment")? {
         return Ok(Vec::new());
     }
-    let mut statement = connection.prepare("SELECT name FROM segment ORDER BY sweep, number")?;
-    statement.query_map([], |row| row.get(0))?.collect()
+    let sql = "SELECT name, byte_count, footer, digest FROM segment ORDER BY sweep, number";
+    let mut statement = connection.prepare(sql)?;
+    let named = statement.query_map([], |row| {
+        Ok(Named { name: row.get(0)?, bytes: row.get(1)?, footer: row.get(2)?, digest: row.get(3)? })
+    })?;
+    named.collect()
 }
 
-/// Copies a file, and makes it and its name last.
-fn copy_segment(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies a file, and makes it and its name last; or says what is wrong with it.
+fn copy_segment(segment: &Named, from: &Path, to: &Path) -> io::Result<Option<String>> {
     let folder = to.parent().unwrap_or(to);
     fs::create_dir_all(folder)?;
-    fs::copy(from, to)?;
-    File::open(to)?.sync_all()?;
+    let length = fs::copy(from, to)?;
+    if length != segment.bytes {
+        return Ok(Some(format!("it has {length} bytes of {}", segment.bytes)));
+    }
+    let mut copy = File::open(to)?;
+    copy.seek(SeekFrom::Start(segment.bytes.saturating_sub(segment.footer)))?;
+    let mut footer = Vec::new();
+    copy.read_to_end(&mut footer)?;
+    if blake3::hash(&footer).to_hex().as_str() != segment.digest {
+        return Ok(Some("its footer is not the one that was written".to_owned()));
+    }
+    copy.sync_all()?;
     let folders = folder.ancestors().take(2);
-    folders.into_iter().try_for_each(|folder| File::open(folder)?.sync_all())
+    folders.into_iter().try_for_each(|folder| File::open(folder)?.sync_all())?;
+    Ok(None)
 }
 
 fn copy_to(source: &Path, draft: &Path) -> Result<(), BackupError> {

@@ -28,6 +28,9 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// There are more statements than a connection keeps prepared by default.
 const STATEMENTS: usize = 64;
 
+/// How long SQLite waits for a lock of its own.
+const BUSY_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A lock is tried so often before it is taken for another coordinator's.
 const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_INTERVAL: Duration = Duration::from_millis(10);
@@ -145,9 +148,17 @@ pub(super) fn configure(connection: &Connection, path: &Path) -> Result<(), Stor
 
 /// A file that was cut short is found at once; other damage shows when its page is read.
 fn check_length(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    // Brings the journal home: after this the file holds everything, and its length means something.
-    let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-    checkpoint.map_err(|error| Fault::from(error).at(path))?;
+    // Brings the journal home: after this the file holds everything, and its length means something. Unless somebody else
+    // reads, a backup for instance: then the rest stays in the journal until they are done, and is not waited for.
+    let checkpoint = || -> Result<bool, rusqlite::Error> {
+        connection.busy_timeout(Duration::ZERO)?;
+        let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        connection.busy_timeout(BUSY_PATIENCE)?;
+        Ok(busy)
+    };
+    if checkpoint().map_err(|error| Fault::from(error).at(path))? {
+        return Ok(());
+    }
     let whole = number(connection, path, "page_count")? * number(connection, path, "page_size")?;
     let length = file_length(path)?;
     if i64::try_from(length).is_ok_and(|length| length < whole) {

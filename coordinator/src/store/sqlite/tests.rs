@@ -103,6 +103,22 @@ fn a_file_that_was_cut_short_is_called_damaged() {
 }
 
 #[test]
+fn a_file_that_is_short_because_somebody_reads_is_not_called_damaged() {
+    let folder = filled();
+    let mut store = SqliteStore::open(folder.path()).unwrap();
+    // As a backup does: what is written from here on cannot go home to the file.
+    let backup = Connection::open(folder.path().join("phasegrid.db")).unwrap();
+    backup.execute_batch("BEGIN; SELECT COUNT(*) FROM sweep").unwrap();
+    commit(&mut store, &[grant(2, 100..1100)]);
+    commit(&mut store, &(100..1100).map(|point| record(2, point, 0)).collect::<Vec<_>>());
+    let before = store.reader().unwrap().sweeps().unwrap();
+    drop(store);
+    let (_store, mut reader) = Sqlite::open(folder.path());
+    assert_eq!(reader.sweeps().unwrap(), before);
+    assert_eq!(reader.results(SWEEP, 0, 2000).unwrap().len(), 1100);
+}
+
+#[test]
 fn overwritten_pages_are_called_damaged_when_they_are_read() {
     let folder = filled();
     let path = folder.path().join("phasegrid.db");
