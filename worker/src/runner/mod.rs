@@ -36,7 +36,8 @@ use self::desk::Desk;
 use self::held::{Claim, Held, Loss, Sending};
 use self::reporter::{Mail, Reporter};
 use self::shelf::{Library, Shelf};
-use self::spool::{Limits, Spool};
+use self::spool::Spool;
+pub use self::spool::SpoolSettings;
 use crate::client::{Client, ClientError, Directives, Leased, Reclaimed, Token, Verdict};
 use crate::permits::Permits;
 use crate::snapshots::{SnapshotSettings, Snapshots};
@@ -142,6 +143,7 @@ pub async fn run(
     client: Client,
     capacity: Capacity,
     snapshots: SnapshotSettings,
+    spool: SpoolSettings,
     leave: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let mut leave = pin!(leave);
@@ -150,7 +152,7 @@ pub async fn run(
         () = &mut leave => return Ok(()),
     }
     let (events, mut inbox) = unbounded_channel();
-    let mut runner = Runner::start(client, &capacity, snapshots, events)?;
+    let mut runner = Runner::start(client, &capacity, snapshots, spool, events)?;
     let desk = Arc::clone(&runner.desk);
     let mut grace = pin!(None::<Sleep>);
     let mut happened = Vec::new();
@@ -200,6 +202,7 @@ impl Runner {
         client: Client,
         capacity: &Capacity,
         snapshots: SnapshotSettings,
+        spool: SpoolSettings,
         events: UnboundedSender<Event>,
     ) -> Result<Self, RunError> {
         let client = Arc::new(client);
@@ -208,7 +211,7 @@ impl Runner {
         let library = |snapshots| Library { snapshots, interval, runtime: Handle::current() };
         let desk = Arc::new(Desk::new(Held::new(capacity.slots)));
         let (mail, letters) = unbounded_channel();
-        let spool = Spool::new(Limits::default());
+        let spool = Spool::new(spool);
         let bench = Bench {
             engine: Engine::default(),
             width: capacity.slots / capacity.devices.len(),

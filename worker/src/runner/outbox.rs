@@ -233,11 +233,11 @@ impl Outbox {
 mod tests {
     use prost::Message as _;
 
-    use super::super::spool::Limits;
+    use super::super::spool::SpoolSettings;
     use super::*;
 
     fn outbox() -> Outbox {
-        Outbox::new(Spool::new(Limits::default()))
+        Outbox::new(Spool::new(SpoolSettings::default()))
     }
 
     fn push(outbox: &mut Outbox, token: &str, point: u64, step: u64) {

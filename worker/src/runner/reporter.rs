@@ -159,7 +159,7 @@ mod tests {
 
     use tokio::sync::mpsc::unbounded_channel;
 
-    use super::super::spool::Limits;
+    use super::super::spool::SpoolSettings;
     use super::*;
 
     #[tokio::test]
@@ -167,7 +167,7 @@ mod tests {
         // Nobody listens there.
         let client = Arc::new(Client::new("http://127.0.0.1:9", &Default::default(), "w", 1, "cpu").unwrap());
         let ((mail, letters), (events, _heard)) = (unbounded_channel(), unbounded_channel());
-        let spool = Spool::new(Limits { memory: 100, all: 1 << 20 });
+        let spool = Spool::new(SpoolSettings { memory: 100, all: 1 << 20, folder: None });
         let reporting = tokio::spawn(Reporter::new(client, letters, events, spool).run());
         for step in 0..5 * GULP as u64 {
             let record = Box::new(v1::Record { step, ..Default::default() });
