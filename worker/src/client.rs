@@ -260,17 +260,23 @@ impl Client {
         Ok(())
     }
 
-    /// Asks for what was lost with a lease, of which nothing is to be on the way any more.
+    /// Asks for what was lost with a lease, of which nothing is to be on the way any more. `None` if nothing of it is to be
+    /// had, as at a coordinator of an earlier release, which does not know the question.
     ///
     /// # Errors
     /// If the call is refused.
-    pub async fn reclaim(&self, lost: &Token, kept: &[Kept]) -> Result<Reclaimed, ClientError> {
+    pub async fn reclaim(&self, lost: &Token, kept: &[Kept]) -> Result<Option<Reclaimed>, ClientError> {
         let kept =
             kept.iter().map(|&Kept { point, acknowledged, computed }| v1::KeptPoint { point, acknowledged, computed });
         let (worker_id, token) = (self.registration.worker_id.clone(), lost.to_string());
         let request = v1::ReclaimRequest { worker_id, token, points: kept.collect() };
-        let answer = self.call(request, |mut service, request| async move { service.reclaim(request).await }).await?;
-        Ok((!answer.token.is_empty()).then(|| (Token::new(&answer.token), answer.points)))
+        let answer = self.call(request, |mut service, request| async move { service.reclaim(request).await }).await;
+        let v1::ReclaimResponse { token, points } = match answer {
+            Err(ClientError::Refused { code: Code::Unimplemented, .. }) => return Ok(None),
+            answer => answer?,
+        };
+        let points = points.into_iter().collect();
+        Ok((!token.is_empty()).then(|| Reclaimed { known_as: Token::new(&token), points }))
     }
 
     /// The shared estimate of that name, if anyone has computed it.

@@ -17,10 +17,12 @@ use phasegrid_proto::task::Problem;
 
 use crate::cuda::{DEVICES, DeviceChoice};
 use crate::identity;
+use crate::runner::SpoolSettings;
 use crate::snapshots::SnapshotSettings;
 
 /// Everything that can be set.
-const KEYS: &str = "coordinator, ca, token_file, device, slots, name, snapshots, snapshot_interval, log, log_format";
+const KEYS: &str = "coordinator, ca, token_file, device, slots, name, snapshots, snapshot_interval, spool, spool_gib, log, \
+                    log_format";
 
 /// The flags, which win over the environment and the file.
 #[derive(Clone, Debug, Default, clap::Parser)]
@@ -30,8 +32,8 @@ const KEYS: &str = "coordinator, ca, token_file, device, slots, name, snapshots,
     about = "Pulls tasks from a phasegrid coordinator, trains the networks and estimates their local learning coefficients",
     after_help = "\
 Settings are taken from the file, then the environment, then the flags; the later wins.
-Environment: PHASEGRID_COORDINATOR, _CA and _TOKEN_FILE, or PHASEGRID_TOKEN with the token itself; and PHASEGRID_WORKER_DEVICE, _SLOTS, _NAME, _SNAPSHOTS, _SNAPSHOT_INTERVAL, _LOG, \
-_LOG_FORMAT. CUDA_VISIBLE_DEVICES chooses and numbers the GPUs that there are. Snapshots in s3:// take endpoint, region \
+Environment: PHASEGRID_COORDINATOR, _CA and _TOKEN_FILE, or PHASEGRID_TOKEN with the token itself; and PHASEGRID_WORKER_DEVICE, _SLOTS, _NAME, _SNAPSHOTS, _SNAPSHOT_INTERVAL, _SPOOL, \
+_SPOOL_GIB, _LOG, _LOG_FORMAT. CUDA_VISIBLE_DEVICES chooses and numbers the GPUs that there are. Snapshots in s3:// take endpoint, region \
 and credentials from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and their like.
 
 A worker may be started before its coordinator and rides out the coordinator's absence. SIGTERM or ctrl-c makes it \
@@ -76,6 +78,12 @@ pub struct Args {
     /// Time between two snapshots of a task, at least; 0 is one a checkpoint [default: 10s]
     #[arg(long, value_name = "DURATION")]
     pub snapshot_interval: Option<String>,
+    /// A folder for records that wait for the coordinator and do not fit into memory [default: the system's for temporary files]
+    #[arg(long, value_name = "FOLDER")]
+    pub spool: Option<PathBuf>,
+    /// How much may wait, in GiB: then tasks wait too [default: 4]
+    #[arg(long, value_name = "GIB")]
+    pub spool_gib: Option<String>,
     /// What to log on stderr, as LEVEL or MODULE=LEVEL,… [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -101,6 +109,8 @@ pub struct Settings {
     pub name: String,
     /// Where snapshots are kept, and how often one is taken.
     pub snapshots: SnapshotSettings,
+    /// Where records wait, and how many.
+    pub spool: SpoolSettings,
     /// What is logged.
     pub log: String,
     /// How it is logged.
@@ -188,6 +198,8 @@ impl Settings {
             .set_override_option("name", args.name)?
             .set_override_option("snapshots", args.snapshots)?
             .set_override_option("snapshot_interval", args.snapshot_interval)?
+            .set_override_option("spool", args.spool.as_deref().map(text))?
+            .set_override_option("spool_gib", args.spool_gib)?
             .set_override_option("log", args.log)?
             .set_override_option("log_format", args.log_format)?
             .build()?
@@ -195,6 +207,7 @@ impl Settings {
             .into_table()?;
 
         let mut keys = Keys { values, problems: Vec::new() };
+        let spool = SpoolSettings::default();
         let settings = Self {
             coordinator: keys.read("coordinator", &format!("{URLS}; of several all, with commas"), coordinator, || {
                 "http://127.0.0.1:7700".to_owned()
@@ -211,6 +224,11 @@ impl Settings {
                 interval: keys.read("snapshot_interval", &format!("a duration {DURATIONS}"), duration::parse, || {
                     Duration::from_secs(10)
                 }),
+            },
+            spool: SpoolSettings {
+                folder: keys.read("spool", "a folder", file, || None),
+                all: keys.read("spool_gib", "a number of GiB from 0.0625 to 1048576", gib, || spool.all),
+                ..spool
             },
             log: keys.read(
                 "log",
@@ -273,6 +291,13 @@ fn file(text: &str) -> Option<Option<PathBuf>> {
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// Bytes. Less than what may be in memory would be no limit.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within bounds, and whole bytes will do")]
+fn gib(text: &str) -> Option<u64> {
+    let gib: f64 = text.parse().ok()?;
+    (0.0625..=1_048_576.0).contains(&gib).then(|| (gib * f64::from(1 << 30)) as u64)
 }
 
 fn slots(text: &str) -> Option<Option<u32>> {

@@ -87,7 +87,7 @@ fn work(args: Args) -> Result<(), ProcessError> {
         let client =
             Client::new(&settings.coordinator, &credentials, &settings.name, slots, &device_name)?.with_memory(memory);
         let leave = first_signal()?;
-        runner::run(client, capacity, settings.snapshots, leave).await?;
+        runner::run(client, capacity, settings.snapshots, settings.spool, leave).await?;
         tracing::info!("the worker leaves");
         Ok(())
     })

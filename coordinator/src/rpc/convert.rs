@@ -152,10 +152,10 @@ impl From<v1::HeldLease> for HeldLease {
     }
 }
 
-/// A point with its outcome.
 /// The most characters that are kept of what made a task fail: it is shown in lists.
 const LONGEST_ERROR: usize = 1000;
 
+/// A point with its outcome.
 pub(super) fn outcome(outcome: v1::Outcome) -> Result<(u64, Outcome), Status> {
     let ended = match required(outcome.outcome, "outcomes.outcome")? {
         v1::outcome::Outcome::Completed(v1::Completed { records }) => Outcome::Completed { records },

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::leases::Knowledge;
 use super::{Cession, Change, Decision, LeaseKey, Moment, Points, Refused, Scheduler, WorkerId};
 
 /// A lease of which a heartbeat says that it is held.
@@ -51,7 +52,7 @@ impl Scheduler {
                     let covered = |(point, _): &(u64, f64)| lease.points.contains(*point);
                     let running = running.into_iter().map(share).filter(covered).collect();
                     lease.run(running, now);
-                    (lease.busy_before, lease.orphan) = (0, false);
+                    (lease.busy_before, lease.knowledge) = (0, Knowledge::Spoken);
                     self.leases.extend(key, now + self.settings.lease_time);
                     self.measure(key.sweep, now);
                 }
@@ -61,7 +62,7 @@ impl Scheduler {
         let (stalled, changes) = self.end_stalled(worker, now);
         dropped.extend(stalled);
         let drain = self.workers.get(worker).is_some_and(|worker| worker.draining);
-        let cede = self.cessions(worker);
+        let cede = self.cessions(worker, now);
         Ok(Decision::new(changes, HeartbeatReply { dropped, drain, cede }))
     }
 

@@ -1,6 +1,6 @@
 //! A worker asks for work. The first sweep of the queue serves it.
 
-use super::leases::Lease;
+use super::leases::{Knowledge, Lease};
 use super::sizing::Quota;
 use super::{Change, Decision, LeaseKey, Moment, Refused, Scheduler, WorkerId};
 
@@ -61,5 +61,15 @@ impl Scheduler {
 
         let change = Change::Granted { lease, worker: id.clone(), slots, points, next };
         Ok(Decision::new(vec![change], LeaseReply::Granted(Grant { lease, tasks })))
+    }
+
+    /// The answer that grants a lease is about to be sent, perhaps long after it was granted. Its time begins now. As long as
+    /// nobody can have started anything of it, no attempt is counted, whatever becomes of it.
+    pub fn on_told(&mut self, key: LeaseKey, now: Moment) -> Decision<()> {
+        if let Some(lease) = self.leases.get_mut(key).filter(|lease| lease.knowledge == Knowledge::Untold) {
+            (lease.knowledge, lease.heard, lease.progressed) = (Knowledge::Told(now), now, now);
+            self.leases.extend(key, now + self.settings.lease_time);
+        }
+        Decision::quiet(())
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::ceding::Idle;
 use super::leases::LeaseBook;
 use super::queue::{Queue, User};
 use super::reclaim::LostLeases;
@@ -86,6 +87,7 @@ impl Scheduler {
             leases: LeaseBook::default(),
             workers: Workers::default(),
             lost: LostLeases::default(),
+            idle: Idle::default(),
             returns: BTreeSet::new(),
         }
     }

@@ -64,12 +64,13 @@ pub use life::{Submission, Workload};
 pub use outcomes::{Outcome, Verdict};
 pub use progress::Progress;
 pub use queue::User;
-pub use reclaim::{Inheritance, Kept, Reclaimed};
+pub use reclaim::{Heir, Inheritance, Kept};
 pub use resources::{Device, Requirement};
 pub use settings::Settings;
 pub use sweep::SweepState;
 pub use workers::{Registration, WorkerSummary};
 
+use ceding::Idle;
 use leases::LeaseBook;
 use queue::Queue;
 use reclaim::LostLeases;
@@ -153,6 +154,8 @@ pub struct Scheduler {
     workers: Workers,
     /// Leases that were taken from workers which may be back.
     lost: LostLeases,
+    /// Slots of workers with nothing to do.
+    idle: Idle,
     /// When each point that was set back may be leased again.
     returns: BTreeSet<(Moment, SweepKey, u64)>,
 }

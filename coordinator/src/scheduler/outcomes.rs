@@ -87,6 +87,7 @@ impl Scheduler {
         if !records.is_empty() {
             held.progressed = now;
         }
+        held.speak();
         let holder = held.worker.clone();
         // A worker that was forgotten meanwhile finds out with its next heartbeat; its lease is what counts here.
         let _ = self.workers.hear(&holder, now);
@@ -94,7 +95,7 @@ impl Scheduler {
         Ok(Decision::new(changes, Verdict::Accepted))
     }
 
-    /// Points of a lease ended. Those that the same lease ended before are acknowledged again.
+    /// Points of a lease ended. Those that the same lease ended before are acknowledged again; what it gave back is not its own.
     ///
     /// A completed point of which fewer records arrived than its attempt made counts as failed.
     pub fn on_finish(&mut self, key: LeaseKey, outcomes: Vec<(u64, Outcome)>, now: Moment) -> Decision<Verdict> {
@@ -122,6 +123,7 @@ impl Scheduler {
         if !outcomes.iter().all(|(point, _)| lease.points.contains(*point) || lease.ended.contains(*point)) {
             return Decision::quiet(Verdict::Stale);
         }
+        lease.speak();
         let busy_slots = lease.points.len().min(u64::from(lease.slots));
         let finished_before = sweep.finished.len();
         let (mut finished, mut setbacks) = (Vec::new(), Vec::new());
@@ -146,7 +148,7 @@ impl Scheduler {
         if finished.is_empty() && setbacks.is_empty() {
             return Decision::quiet(Verdict::Accepted);
         }
-        if computed && !finished.is_empty() {
+        if computed && !lease.resumed && !finished.is_empty() {
             let work = finished.iter().map(|finish| sweep.workload.of(finish.point)).sum();
             let elapsed = now.saturating_sub(lease.heard).as_secs_f64();
             #[expect(clippy::cast_precision_loss, reason = "slots are few")]
@@ -185,7 +187,8 @@ impl Scheduler {
             return Decision::quiet(());
         }
         lease.points -= &ceded;
-        lease.ended |= &ceded;
+        lease.ceded |= &ceded;
+        lease.forget_others();
         let remain = lease.points.clone();
         if remain.is_empty() {
             self.end(key);

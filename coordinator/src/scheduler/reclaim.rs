@@ -1,9 +1,10 @@
 //! A worker that was not heard of for too long lost its leases, and may have worked on. When it is back it asks for them: what
 //! nobody else has finished meanwhile is leased to it anew, with the records that it reported before, and its work is kept.
 //!
-//! A point that it has computed to its end is had even if somebody else holds it now, who has it still to compute: that lease
-//! ends, and an heir takes its place with the rest, which its holder finds out when it asks in turn. A point that the worker is
-//! still computing is not taken from others.
+//! A point that it has computed to its end is had even if somebody else holds it now, who has it still to compute, and one that
+//! it is still computing if that one has not said that it has begun it: then it has begun it a heartbeat ago at most. That lease
+//! ends. What its holder has begun of the rest goes to an heir, which the holder finds out when it asks in turn; what else there
+//! is is pending. What both are computing stays with its holder.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,7 +28,7 @@ pub struct Kept {
 
 /// A lease in the place of one that was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reclaimed {
+pub struct Heir {
     /// Its name.
     pub lease: LeaseKey,
     /// The points that are the worker's again.
@@ -46,51 +47,66 @@ pub struct Inheritance {
     pub reported: BTreeMap<u64, Reported>,
 }
 
-/// Leases that ended because their workers were not heard of. None of it is durable.
+/// A lease that ended because its worker was not heard of, or that gave way.
+#[derive(Debug)]
+struct Lost {
+    worker: WorkerId,
+    points: Points,
+    granted: Moment,
+    /// The lease that took its place.
+    heir: Option<LeaseKey>,
+}
+
+/// The latest of them. None of it is durable.
 #[derive(Debug, Default)]
 pub(super) struct LostLeases {
-    leases: BTreeMap<LeaseKey, (WorkerId, Points)>,
-    /// Which lease took the place of which.
-    heirs: BTreeMap<LeaseKey, LeaseKey>,
+    leases: BTreeMap<LeaseKey, Lost>,
     /// In the order in which they came to be remembered.
     order: VecDeque<LeaseKey>,
 }
 
 impl LostLeases {
     pub(super) fn remember(&mut self, key: LeaseKey, lease: &Lease) {
-        self.leases.insert(key, (lease.worker.clone(), lease.points.clone()));
-        self.keep(key);
-    }
-
-    /// A lease took the place of another one.
-    fn succeed(&mut self, old: LeaseKey, heir: LeaseKey) {
-        self.leases.remove(&old);
-        self.heirs.insert(old, heir);
-        self.keep(old);
-    }
-
-    fn keep(&mut self, key: LeaseKey) {
-        self.order.push_back(key);
+        let (worker, points, granted) = (lease.worker.clone(), lease.points.clone(), lease.granted());
+        if self.leases.insert(key, Lost { worker, points, granted, heir: None }).is_none() {
+            self.order.push_back(key);
+        }
         if self.order.len() > MOST_REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
             self.leases.remove(&oldest);
-            self.heirs.remove(&oldest);
         }
+    }
+
+    /// A lease took the place of a lost one.
+    fn succeed(&mut self, old: LeaseKey, heir: LeaseKey) {
+        if let Some(lost) = self.leases.get_mut(&old) {
+            lost.heir = Some(heir);
+        }
+    }
+
+    /// Forgets leases that are none of these, and heirs that were never granted.
+    pub(super) fn retain(&mut self, is_lost: impl Fn(LeaseKey) -> bool, was_granted: impl Fn(LeaseKey) -> bool) {
+        self.leases.retain(|key, lost| {
+            lost.heir = lost.heir.filter(|heir| was_granted(*heir));
+            is_lost(*key)
+        });
+        let Self { leases, order } = self;
+        order.retain(|key| leases.contains_key(key));
     }
 
     /// The lease that is in the place of one, be it through heirs of which its worker never heard.
     fn latest(&self, mut key: LeaseKey) -> LeaseKey {
         // Epochs rise from a lease to its heir: there is an end.
-        while let Some(heir) = self.heirs.get(&key) {
-            key = *heir;
+        while let Some(heir) = self.leases.get(&key).and_then(|lost| lost.heir) {
+            key = heir;
         }
         key
     }
 
     /// What a worker lost with a lease.
-    fn of(&self, worker: &WorkerId, key: LeaseKey) -> Option<&Points> {
-        self.leases.get(&key).filter(|(holder, _)| holder == worker).map(|(_, points)| points)
+    fn of(&self, worker: &WorkerId, key: LeaseKey) -> Option<&Lost> {
+        self.leases.get(&key).filter(|lost| lost.worker == *worker)
     }
 }
 
@@ -99,6 +115,8 @@ struct Claim<'a> {
     worker: &'a WorkerId,
     points: Points,
     computed: Points,
+    /// The leases that hold some of the points and give way.
+    holders: Vec<LeaseKey>,
 }
 
 impl Scheduler {
@@ -106,8 +124,8 @@ impl Scheduler {
     #[must_use]
     pub fn inheritance(&self, worker: &WorkerId, lost: LeaseKey, kept: &[Kept]) -> Option<Inheritance> {
         let lease = self.lost.latest(lost);
-        let (points, sweep) = (self.lost.of(worker, lease)?, self.sweeps.get(&lost.sweep)?);
-        let asked = kept.iter().filter(|kept| kept.acknowledged > 0 && points.contains(kept.point));
+        let (was, sweep) = (self.lost.of(worker, lease)?, self.sweeps.get(&lost.sweep)?);
+        let asked = kept.iter().filter(|kept| kept.acknowledged > 0 && was.points.contains(kept.point));
         let attempts = asked.map(|kept| (kept.point, sweep.attempt(kept.point))).collect();
         Some(Inheritance { lease, attempts, reported: BTreeMap::new() })
     }
@@ -125,14 +143,14 @@ impl Scheduler {
         kept: &[Kept],
         stored: Option<&Inheritance>,
         now: Moment,
-    ) -> Result<Decision<Option<Reclaimed>>, Refused> {
+    ) -> Result<Decision<Option<Heir>>, Refused> {
         let heard = self.workers.hear(worker, now)?;
         let (draining, slots) = (heard.draining, heard.slots);
         let from = self.lost.latest(lost);
         if self.leases.get(from).is_some_and(|lease| lease.worker == *worker) {
-            return Ok(self.confirm(from, &kept.iter().map(|kept| kept.point).collect()));
+            return Ok(self.confirm(from, &kept.iter().map(|kept| kept.point).collect(), now));
         }
-        let (Some(was_held), Some(sweep)) = (self.lost.of(worker, from), self.sweeps.get(&lost.sweep)) else {
+        let (Some(was), Some(sweep)) = (self.lost.of(worker, from), self.sweeps.get(&lost.sweep)) else {
             return Ok(Decision::quiet(None));
         };
         let reported = |point| {
@@ -140,37 +158,37 @@ impl Scheduler {
             let same = stored.attempts.get(&point) == Some(&sweep.attempt(point));
             stored.reported.get(&point).filter(|_| same).copied()
         };
+        let granted = was.granted;
         let is_stored = |kept: &&Kept| {
             reported(kept.point).map_or(0, |reported| reported.records) >= kept.acknowledged
-                && was_held.contains(kept.point)
+                && was.points.contains(kept.point)
                 && (kept.computed || !draining)
         };
         let points = kept.iter().filter(is_stored).map(|kept| kept.point).collect();
         let computed = kept.iter().filter(|kept| kept.computed).map(|kept| kept.point).collect();
-        let claim = self.within_reach(lost.sweep, Claim { worker, points, computed });
+        let claim = self.within_reach(lost.sweep, Claim { worker, points, computed, holders: Vec::new() });
         if claim.points.is_empty() {
             return Ok(Decision::quiet(None));
         }
         let records = claim.points.iter().filter_map(|point| Some((point, reported(point)?))).collect();
         let mut changes = self.take_from_holders(lost.sweep, &claim, now);
         self.take_from_waiting(lost.sweep, &claim.points);
-        let mut heir = Lease::new(worker.clone(), slots, claim.points.clone(), now, now + self.settings.lease_time);
-        // All of them were started.
-        heir.running = claim.points.iter().map(|point| (point, 0.0)).collect();
-        heir.reported = records;
-        heir.computed = &claim.computed & &claim.points;
+        let heir = Lease::new(worker.clone(), slots, claim.points.clone(), now, now + self.settings.lease_time);
+        let heir = heir.resume(granted, records, &claim.computed & &claim.points);
         let (lease, granted) = self.grant_heir(from, heir);
         changes.extend(granted);
         self.measure(lost.sweep, now);
-        Ok(Decision::new(changes, Some(Reclaimed { lease, points: claim.points })))
+        Ok(Decision::new(changes, Some(Heir { lease, points: claim.points })))
     }
 
     /// A lease is the worker's already. What it does not name it does not know of, and has given back.
-    fn confirm(&mut self, lease: LeaseKey, named: &Points) -> Decision<Option<Reclaimed>> {
-        let Some(held) = self.leases.get(lease) else { return Decision::quiet(None) };
+    fn confirm(&mut self, lease: LeaseKey, named: &Points, now: Moment) -> Decision<Option<Heir>> {
+        let Some(held) = self.leases.get_mut(lease) else { return Decision::quiet(None) };
+        held.speak();
         let (points, rest) = (&held.points & named, &held.points - named);
+        self.leases.extend(lease, now + self.settings.lease_time);
         let ceded = self.on_cede(lease, &rest);
-        Decision::new(ceded.changes, (!points.is_empty()).then_some(Reclaimed { lease, points }))
+        Decision::new(ceded.changes, (!points.is_empty()).then_some(Heir { lease, points }))
     }
 
     /// The points of a claim that are pending, or held by somebody who gives way.
@@ -186,31 +204,37 @@ impl Scheduler {
         if held.iter().all(|point| sweep.backing_off.contains_key(&point)) {
             return claim;
         }
-        for (_, lease) in self.leases.of_sweep(key) {
-            if !held.is_disjoint(&lease.points) {
-                let asked = &claim.points & &lease.points;
-                claim.points -= &asked - &claim.taken_from(lease);
+        for (holder, lease) in self.leases.of_sweep(key).filter(|(_, lease)| !held.is_disjoint(&lease.points)) {
+            claim.points -= claim.kept_by(lease);
+            if !claim.points.is_disjoint(&lease.points) {
+                claim.holders.push(holder);
             }
         }
         claim
     }
 
-    /// Ends the leases that hold points of the claim. Heirs take their places with the rest.
+    /// Takes the points of the claim out of the leases that hold them.
     fn take_from_holders(&mut self, key: SweepKey, claim: &Claim<'_>, now: Moment) -> Vec<Change> {
-        let holders = self.leases.of_sweep(key).filter(|(_, lease)| !claim.points.is_disjoint(&lease.points));
-        let holders: Vec<_> = holders.map(|(key, _)| key).collect();
         let mut changes = Vec::new();
-        for key in holders {
-            let Some(lease) = self.end(key) else { continue };
-            let ended = Change::Ended { lease: key, finished: Vec::new(), setbacks: Vec::new(), remain: Points::new() };
+        for &holder in &claim.holders {
+            // What a worker has twice it gives back itself.
+            if self.leases.get(holder).is_some_and(|lease| lease.worker == *claim.worker) {
+                changes.extend(self.on_cede(holder, &claim.points).changes);
+                continue;
+            }
+            let Some(lease) = self.end(holder) else { continue };
+            // Its worker may ask for it, and finds the heir, or what nobody has begun.
+            self.lost.remember(holder, &lease);
+            let ended =
+                Change::Ended { lease: holder, finished: Vec::new(), setbacks: Vec::new(), remain: Points::new() };
             changes.push(ended);
-            let rest = &lease.points - &claim.points;
-            if rest.is_empty() {
-                // Should its worker have computed any of it to the end, the claim's was before.
-                self.lost.remember(key, &lease);
-            } else {
-                let heir = lease.heir(rest, now + self.settings.lease_time);
-                changes.extend(self.grant_heir(key, heir).1);
+            let begun = lease.begun() - &claim.points;
+            if let Some(sweep) = self.sweeps.get_mut(&key) {
+                sweep.give_back(&(&(&lease.points - &claim.points) - &begun));
+            }
+            if !begun.is_empty() {
+                let heir = lease.heir(begun, now + self.settings.lease_time);
+                changes.extend(self.grant_heir(holder, heir).1);
             }
         }
         changes
@@ -243,10 +267,12 @@ impl Scheduler {
 }
 
 impl Claim<'_> {
-    /// What of a lease is the claim's. A worker may move points between leases of its own. From another it gets what it has
-    /// computed, unless that one has reclaimed it as computed before.
-    fn taken_from(&self, lease: &Lease) -> Points {
-        let asked = &self.points & &lease.points;
-        if lease.worker == *self.worker { asked } else { (asked & &self.computed) - &lease.computed }
+    /// What of a lease stays with its holder, whatever is asked for: what it has begun and the claim's worker has not computed,
+    /// and what it has computed itself. A worker may move points between leases of its own.
+    fn kept_by(&self, lease: &Lease) -> Points {
+        if lease.worker == *self.worker {
+            return Points::new();
+        }
+        ((lease.begun() - &self.computed) | &lease.computed) & &lease.points
     }
 }

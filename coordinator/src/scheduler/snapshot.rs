@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::leases::Lease;
 pub use super::leases::Reported;
+use super::leases::{Knowledge, Lease};
 use super::sweep::Sweep;
 use super::{LeaseKey, Moment, Points, Scheduler, Settings, Submission, SweepKey, SweepState, WorkerId};
 
@@ -110,6 +110,8 @@ impl Scheduler {
             let ended = granted - &remain;
             let mut lease = Lease::new(worker, slots, remain, now, deadline);
             (lease.ended, lease.reported) = (ended, reported);
+            // Whether it was is not known; if not, its worker will leave it out of its heartbeats.
+            lease.knowledge = Knowledge::Told(now);
             self.begin(LeaseKey { sweep: key, epoch }, lease);
         }
         set_back.into_iter().for_each(|(point, attempts)| self.back_off(key, point, attempts, now));
@@ -123,7 +125,7 @@ impl Scheduler {
             let snapshot = LeaseSnapshot {
                 worker: lease.worker.clone(),
                 slots: lease.slots,
-                granted: &lease.points | &lease.ended,
+                granted: &(&lease.points | &lease.ended) | &lease.ceded,
                 remain: lease.points.clone(),
                 reported: lease.reported.clone(),
             };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Decision, Moment, Refused, Requirement, Scheduler, WorkerId};
+use super::{Decision, LeaseKey, Moment, Refused, Requirement, Scheduler, WorkerId};
 
 /// A worker that joins, or joins again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,8 +153,14 @@ impl Scheduler {
         })
     }
 
-    /// Takes over the workers of a scheduler whose other state was given up.
+    /// Takes over the workers of a scheduler whose other state was given up, and what is known of them and not stored: how far
+    /// they are, and what they lost and may ask for.
     pub fn adopt_workers(&mut self, other: &mut Self) {
         self.workers = std::mem::take(&mut other.workers);
+        self.leases.remember(&mut other.leases);
+        self.lost = std::mem::take(&mut other.lost);
+        let (sweeps, leases) = (&self.sweeps, &self.leases);
+        let was_granted = |key: LeaseKey| sweeps.get(&key.sweep).is_some_and(|sweep| key.epoch <= sweep.epoch);
+        self.lost.retain(|key| was_granted(key) && leases.get(key).is_none(), was_granted);
     }
 }

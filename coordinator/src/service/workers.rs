@@ -7,7 +7,7 @@ use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::actor::{Message, release};
+use super::actor::{Event, Message, release};
 use super::aside;
 use super::desk::{Desk, say, write};
 use super::parking::{Asking, Work};
@@ -85,7 +85,7 @@ impl Coordinator {
                 Work::Drain => return Ok(LeaseAnswer { lease: None, drain: true }),
                 Work::Granted { token, grant, spec, sweep_id } => {
                     let tasks = self.tasks(&token, grant, spec).await?;
-                    undelivered.delivered();
+                    undelivered.delivered().await;
                     if !tasks.is_empty() {
                         return Ok(LeaseAnswer { lease: Some(LeasedRange { token, sweep_id, tasks }), drain: false });
                     }
@@ -289,9 +289,22 @@ struct Undelivered<'a> {
 }
 
 impl Undelivered<'_> {
-    fn delivered(mut self) {
-        self.lease = None;
+    /// The answer is about to be sent. The scheduler hears of it before of anything that the worker says then.
+    async fn delivered(mut self) {
+        if let Some(lease) = self.lease {
+            // Without an actor there is nobody to count attempts.
+            let _ = self.inbox.send(Message::Event(told(lease))).await;
+            self.lease = None;
+        }
     }
+}
+
+/// A worker is told of its lease.
+fn told(lease: LeaseKey) -> Event {
+    Box::new(move |desk, _, now| {
+        let decision = desk.scheduler.on_told(lease, now);
+        (decision.changes.into_iter().map(Write::Schedule).collect(), Box::new(|_| {}))
+    })
 }
 
 impl Drop for Undelivered<'_> {

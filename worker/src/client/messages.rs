@@ -1,5 +1,6 @@
 //! What is said between worker and coordinator, in the worker's own types.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,8 +59,14 @@ pub struct Kept {
     pub computed: bool,
 }
 
-/// What there is in the place of a lost lease: its token, and the points that it covers.
-pub type Reclaimed = Option<(Token, Vec<u64>)>;
+/// The lease in the place of one that was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reclaimed {
+    /// The coordinator's name for it.
+    pub known_as: Token,
+    /// The points that it covers. Those of the lost one besides are lost.
+    pub points: HashSet<u64>,
+}
 
 /// The running points of a lease and how much of each is done, in 0..=1.
 pub type Running = (Token, Vec<(u64, f64)>);

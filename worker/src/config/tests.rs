@@ -27,7 +27,7 @@ fn nothing_set_is_a_worker_of_this_machine() {
 
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
-    let file = "ca = \"file.pem\"\nslots = 1\ndevice = \"cuda:1\"\nname = \"file\"\nlog = \"debug\"\nsnapshots = \"/s\"\nsnapshot_interval = 5\n";
+    let file = "ca = \"file.pem\"\nslots = 1\ndevice = \"cuda:1\"\nname = \"file\"\nlog = \"debug\"\nsnapshots = \"/s\"\nsnapshot_interval = 5\nspool = \"/scratch\"\n";
     let environment = [
         ("PHASEGRID_WORKER_SLOTS", "2"),
         ("PHASEGRID_WORKER_NAME", "environment"),
@@ -36,6 +36,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
         ("PHASEGRID_TOKEN_FILE", "environment.token"),
         ("PHASEGRID_TOKEN", "a-token"),
         ("PHASEGRID_WORKER_SNAPSHOT_INTERVAL", "2m"),
+        ("PHASEGRID_WORKER_SPOOL_GIB", "1.5"),
         ("PHASEGRID_SOMETHING_ELSE", "is not the worker's"),
     ];
     let token_file = Some("flag.token".into());
@@ -49,6 +50,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
         slots: Some(3),
         name: "environment".into(),
         snapshots: SnapshotSettings { place: Some(Place::Folder("/s".into())), interval: Duration::from_secs(120) },
+        spool: SpoolSettings { folder: Some("/scratch".into()), all: 3 << 29, ..SpoolSettings::default() },
         log: "debug".into(),
         log_format: LogFormat::Json,
     };
@@ -67,8 +69,13 @@ fn the_sample_names_every_key_with_its_default() {
     let snapshots = SnapshotSettings { place: None, ..settings.snapshots };
     assert_eq!(settings.ca, Some("phasegrid-tls/ca.pem".into()));
     assert_eq!(settings.token, TokenSource::File("worker.token".into()));
+    assert_eq!(settings.spool.folder, Some("/scratch/phasegrid".into()));
+    let spool = SpoolSettings { folder: None, ..settings.spool };
     let (ca, token) = (None, TokenSource::None);
-    assert_eq!(Settings { slots: None, name: defaults.name.clone(), snapshots, ca, token, ..settings }, defaults);
+    assert_eq!(
+        Settings { slots: None, name: defaults.name.clone(), snapshots, spool, ca, token, ..settings },
+        defaults
+    );
     for key in KEYS.split(", ") {
         assert!(uncommented.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
     }
@@ -77,7 +84,7 @@ fn the_sample_names_every_key_with_its_default() {
 #[test]
 fn all_problems_are_named_at_once_with_key_origin_and_what_is_accepted() {
     let file = "slots = 0\ndevice = \"gpu\"\ncoordinator = [1]\nslot = 1\nlog = \"a=b=c\"\nsnapshots = \"gs://b\"\n\
-                snapshot_interval = \"-1s\"\n";
+                snapshot_interval = \"-1s\"\nspool_gib = 0\n";
     let problems = problems(file, &[("PHASEGRID_WORKER_LOG_FORMAT", "xml"), ("PHASEGRID_WORKER_SPEED", "1")]);
     for part in [
         "coordinator: this in ",
@@ -88,6 +95,7 @@ fn all_problems_are_named_at_once_with_key_origin_and_what_is_accepted() {
         "snapshots: \"gs://b\" in ",
         "accepted: a folder, file:///FOLDER, s3://BUCKET/PREFIX or none",
         "snapshot_interval: \"-1s\" in ",
+        "spool_gib: \"0\" in ",
         "log: \"a=b=c\"",
         "log_format: \"xml\" in the environment is not accepted; accepted: human or json",
         "slot: there is no such key; accepted: coordinator, ca, token_file, device,",

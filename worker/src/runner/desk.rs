@@ -7,7 +7,7 @@ use phasegrid_proto::v1;
 use tokio::sync::Notify;
 
 use super::held::{Assignment, Ended, Held, Loss};
-use crate::client::{Leased, Token};
+use crate::client::{Leased, Reclaimed, Token};
 
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -68,8 +68,8 @@ impl Desk {
     }
 
     /// A lease took the place of the lost one; see [`Held::regain`].
-    pub(super) fn regain(&self, token: &Token, known_as: Token, points: &[u64]) -> Option<Vec<Token>> {
-        let regained = self.held().regain(token, known_as, points);
+    pub(super) fn regain(&self, token: &Token, reclaimed: &Reclaimed) -> bool {
+        let regained = self.held().regain(token, reclaimed);
         self.wake();
         regained
     }

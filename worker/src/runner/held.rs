@@ -15,7 +15,7 @@ use phasegrid_proto::v1::{self, outcome::Outcome};
 
 use self::lease::Lease;
 use super::shelf::Shelf;
-use crate::client::{Kept, Leased, Running, Token};
+use crate::client::{Kept, Leased, Reclaimed, Running, Token};
 use crate::surroundings::{Start, TaskEnd};
 
 /// Points that may have ended without being acknowledged before no more are asked for, besides four a slot.
@@ -88,6 +88,8 @@ pub(super) enum Loss {
 pub(super) struct Held {
     slots: usize,
     leases: Vec<Lease>,
+    /// Leases that are gone since this was last asked.
+    gone: Vec<Token>,
     /// Threads that run an ensemble, those of leases that are gone included: they are busy until they stop.
     busy: usize,
     leaving: bool,
@@ -97,7 +99,7 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(slots: usize) -> Self {
-        Self { slots, leases: Vec::new(), busy: 0, leaving: false, given_up: None }
+        Self { slots, leases: Vec::new(), gone: Vec::new(), busy: 0, leaving: false, given_up: None }
     }
 
     /// Nothing is held and nothing runs.
@@ -234,16 +236,18 @@ impl Held {
         }
     }
 
-    /// The lease is gone: its running tasks are to stop, its results count for nothing.
+    /// The lease is gone: its running tasks are to stop, its results count for nothing. One that was gone before is gone
+    /// again: records of it came from tasks that had still to stop.
     pub(super) fn drop_lease(&mut self, token: &Token) {
         if let Some(position) = self.leases.iter().position(|lease| lease.token == *token) {
             self.leases.remove(position).stop();
         }
+        self.gone.push(token.clone());
     }
 
-    /// The lease is still here.
-    pub(super) fn holds(&self, token: &Token) -> bool {
-        self.leases.iter().any(|lease| lease.token == *token)
+    /// Leases that are gone, for whatever reason, since this was last asked.
+    pub(super) fn gone(&mut self) -> Vec<Token> {
+        std::mem::take(&mut self.gone)
     }
 
     /// The lease that the coordinator knows by this name.
@@ -282,19 +286,17 @@ impl Held {
         })
     }
 
-    /// A lease took the place of the lost one. Returns the leases that are gone with it; none if the lost one itself is, and
-    /// the new one of no use.
-    pub(super) fn regain(&mut self, token: &Token, known_as: Token, points: &[u64]) -> Option<Vec<Token>> {
-        let lease = self.lease(token)?;
-        lease.regain(known_as, points);
+    /// A lease took the place of the lost one. False if that is gone, and the new one of no use.
+    pub(super) fn regain(&mut self, token: &Token, reclaimed: &Reclaimed) -> bool {
+        let Some(lease) = self.lease(token) else { return false };
+        lease.regain(reclaimed);
         let sweep = lease.sweep.clone();
         // What was leased to this worker meanwhile it would have twice.
         for other in self.leases.iter_mut().filter(|lease| lease.sweep == sweep && lease.token != *token) {
-            other.drop_points(|point| points.contains(&point));
+            other.drop_points(|point| reclaimed.points.contains(&point));
         }
-        let gone = self.leases.iter().filter(|lease| lease.is_done()).map(|lease| lease.token.clone()).collect();
         self.forget_done();
-        Some(gone)
+        true
     }
 
     /// Takes so many points that wait, the last ones, out of a lease.
@@ -310,7 +312,7 @@ impl Held {
         self.leaving = true;
         self.leases.iter().for_each(Lease::stop);
         // There is no time to ask for what was lost.
-        self.leases.retain(|lease| !lease.is_lost());
+        self.forget(Lease::is_lost);
     }
 
     /// This worker is of no more use, for the first reason that is given: it is to leave.
@@ -330,7 +332,9 @@ impl Held {
     /// A lease of which nothing runs or is on the way any more. It is gone from here and to be released.
     pub(super) fn give_back(&mut self) -> Option<Token> {
         let position = self.leases.iter().position(Lease::is_quiet)?;
-        Some(self.leases.remove(position).known_as)
+        let Lease { token, known_as, .. } = self.leases.remove(position);
+        self.gone.push(token);
+        Some(known_as)
     }
 
     /// What a heartbeat says.
@@ -344,11 +348,13 @@ impl Held {
     }
 
     fn forget_done(&mut self) {
-        self.leases.retain(|lease| !lease.is_done());
+        self.forget(Lease::is_done);
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(&Lease) -> bool) {
+        self.gone.extend(self.leases.extract_if(.., |lease| is_gone(lease)).map(|lease| lease.token));
     }
 }
 
-#[cfg(test)]
-mod lost;
 #[cfg(test)]
 pub(super) mod tests;

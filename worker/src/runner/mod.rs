@@ -18,7 +18,6 @@ mod reporter;
 mod shelf;
 mod spool;
 
-use std::collections::HashSet;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +35,8 @@ use self::desk::Desk;
 use self::held::{Claim, Held, Loss, Sending};
 use self::reporter::{Mail, Reporter};
 use self::shelf::{Library, Shelf};
-use self::spool::{Limits, Spool};
+use self::spool::Spool;
+pub use self::spool::SpoolSettings;
 use crate::client::{Client, ClientError, Directives, Leased, Reclaimed, Token, Verdict};
 use crate::permits::Permits;
 use crate::snapshots::{SnapshotSettings, Snapshots};
@@ -95,7 +95,7 @@ enum Event {
     /// No record of a lost lease is on the way any more.
     Settled(Token),
     /// The question for a lost lease was answered.
-    Reclaimed(Token, Reclaimed),
+    Reclaimed(Token, Option<Reclaimed>),
     /// The coordinator will not go on with this worker.
     Refused(ClientError),
 }
@@ -125,8 +125,6 @@ struct Runner {
     finishing: bool,
     releasing: usize,
     reclaiming: bool,
-    /// Leases that go by another name than at first.
-    renamed: HashSet<Token>,
     clearing: usize,
     beating: bool,
     next_beat: Pin<Box<Sleep>>,
@@ -142,6 +140,7 @@ pub async fn run(
     client: Client,
     capacity: Capacity,
     snapshots: SnapshotSettings,
+    spool: SpoolSettings,
     leave: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let mut leave = pin!(leave);
@@ -150,7 +149,7 @@ pub async fn run(
         () = &mut leave => return Ok(()),
     }
     let (events, mut inbox) = unbounded_channel();
-    let mut runner = Runner::start(client, &capacity, snapshots, events)?;
+    let mut runner = Runner::start(client, &capacity, snapshots, spool, events)?;
     let desk = Arc::clone(&runner.desk);
     let mut grace = pin!(None::<Sleep>);
     let mut happened = Vec::new();
@@ -200,6 +199,7 @@ impl Runner {
         client: Client,
         capacity: &Capacity,
         snapshots: SnapshotSettings,
+        spool: SpoolSettings,
         events: UnboundedSender<Event>,
     ) -> Result<Self, RunError> {
         let client = Arc::new(client);
@@ -208,7 +208,7 @@ impl Runner {
         let library = |snapshots| Library { snapshots, interval, runtime: Handle::current() };
         let desk = Arc::new(Desk::new(Held::new(capacity.slots)));
         let (mail, letters) = unbounded_channel();
-        let spool = Spool::new(Limits::default());
+        let spool = Spool::new(spool);
         let bench = Bench {
             engine: Engine::default(),
             width: capacity.slots / capacity.devices.len(),
@@ -241,7 +241,6 @@ impl Runner {
             finishing: false,
             releasing: 0,
             reclaiming: false,
-            renamed: HashSet::new(),
             clearing: 0,
             beating: false,
             next_beat,
@@ -283,6 +282,10 @@ impl Runner {
             && let Some(token) = self.give_back()
         {
             self.release(token, Vec::new());
+        }
+        let gone = self.desk.held().gone();
+        for token in gone {
+            self.tell(Mail::Drop(token));
         }
         if !self.reclaiming
             && let Some(claim) = self.claim()
@@ -377,47 +380,32 @@ impl Runner {
         for shelf in shelves {
             self.clear(shelf);
         }
-        if !self.desk.held().holds(token) && self.renamed.remove(token) {
-            self.tell(Mail::Drop(token.clone()));
-        }
     }
 
     /// The coordinator says that a lease has ended.
     fn lose(&mut self, token: &Token) {
-        let mail = match self.desk.lose(token) {
-            Loss::Known => return,
+        match self.desk.lose(token) {
+            Loss::Known => {}
             Loss::Kept => {
                 tracing::info!(lease = %token, "the lease was lost; what was started of it goes on and is asked for");
-                Mail::HoldBack(token.clone())
+                self.tell(Mail::HoldBack(token.clone()));
             }
-            Loss::Gone => {
-                tracing::info!(lease = %token, "the lease has ended");
-                self.renamed.remove(token);
-                Mail::Drop(token.clone())
-            }
-        };
-        self.tell(mail);
+            Loss::Gone => tracing::info!(lease = %token, "the lease has ended"),
+        }
     }
 
-    fn on_reclaimed(&mut self, token: Token, reclaimed: Reclaimed) {
+    fn on_reclaimed(&mut self, token: Token, reclaimed: Option<Reclaimed>) {
         self.reclaiming = false;
-        let Some((known_as, points)) = reclaimed else {
+        let Some(reclaimed) = reclaimed else {
             tracing::info!(lease = %token, "nothing of the lost lease is wanted any more; its work is dropped");
-            self.desk.drop_lease(&token);
-            self.renamed.remove(&token);
-            return self.tell(Mail::Drop(token));
+            return self.desk.drop_lease(&token);
         };
-        let Some(gone) = self.desk.regain(&token, known_as.clone(), &points) else {
-            self.tell(Mail::Drop(token));
-            return self.release(known_as, Vec::new());
-        };
-        for token in gone {
-            self.renamed.remove(&token);
-            self.tell(Mail::Drop(token));
+        if !self.desk.regain(&token, &reclaimed) {
+            return self.release(reclaimed.known_as, Vec::new());
         }
+        let Reclaimed { known_as, points } = &reclaimed;
         tracing::info!(lease = %token, points = points.len(), %known_as, "reclaimed: work of the lost lease is kept");
-        self.renamed.insert(token.clone());
-        self.tell(Mail::Regain { token, known_as, points });
+        self.tell(Mail::Regain(token, reclaimed));
     }
 
     /// Gives back points that others could start at once.

@@ -4,12 +4,12 @@
 //! order. Nothing is forgotten before it is acknowledged: after a broken stream the unanswered batches leave again. Records of
 //! a lease that was lost wait until it is known whether they are of use under another.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use phasegrid_proto::v1;
 
 use super::spool::{Spool, Waiting};
-use crate::client::{Token, Verdict};
+use crate::client::{Reclaimed, Token, Verdict};
 
 /// Batches on the way at once. More records gather meanwhile, so that batches grow when the coordinator is slow.
 const WINDOW: usize = 4;
@@ -27,17 +27,8 @@ pub(super) struct Outbox {
     sent: usize,
     /// Records of lost leases.
     held_back: HashMap<Token, HeldBack>,
-    /// Leases that were reclaimed.
+    /// Leases that were reclaimed. Records of points that they do not cover may still come, from tasks that are about to stop.
     reclaimed: HashMap<Token, Reclaimed>,
-}
-
-/// A lease that was reclaimed.
-#[derive(Debug)]
-struct Reclaimed {
-    /// The coordinator's name for it.
-    known_as: Token,
-    /// What it covers. Records of other points may still come, from tasks that are about to stop.
-    points: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -110,8 +101,8 @@ impl Outbox {
                 Answered::Durable(token, counts)
             }
             Verdict::Stale => {
-                self.hold_back(&token);
-                self.put_aside(Batch { token: token.clone(), points });
+                self.held_back.entry(token.clone()).or_default().records.extend(each(points));
+                self.put_unsent_aside();
                 Answered::Stale(token)
             }
         })
@@ -120,16 +111,13 @@ impl Outbox {
     /// The stream broke: what is unanswered is to be sent again.
     pub(super) fn broken(&mut self) {
         self.sent = 0;
-        let lost: Vec<_> = self.held_back.keys().cloned().collect();
-        lost.iter().for_each(|token| self.hold_back(token));
+        self.put_unsent_aside();
     }
 
     /// A lease was lost: its records wait, but for batches on the way, whose answers are still to come.
     pub(super) fn hold_back(&mut self, token: &Token) {
         self.held_back.entry(token.clone()).or_default();
-        for batch in self.take_unsent(token) {
-            self.put_aside(batch);
-        }
+        self.put_unsent_aside();
     }
 
     /// Lost leases of which nothing is on the way any more. Each is told once.
@@ -145,52 +133,48 @@ impl Outbox {
     }
 
     /// A lease took the place of the lost one. Records of points that it covers go out under its name.
-    pub(super) fn regain(&mut self, token: &Token, known_as: Token, points: Vec<u64>) {
-        let points: HashSet<u64> = points.into_iter().collect();
-        let mut records = self.held_back.remove(token).unwrap_or_default().records;
+    pub(super) fn regain(&mut self, token: Token, reclaimed: Reclaimed) {
+        let mut records = self.held_back.remove(&token).unwrap_or_default().records;
         // What came back from the stream was told before what waited here.
         records.sort_by_key(|(point, waiting)| (*point, waiting.step));
         for (point, waiting) in records {
-            if points.contains(&point) {
+            if reclaimed.points.contains(&point) {
                 self.gathered.push_back((token.clone(), point, waiting));
             } else {
                 self.spool.forget(waiting);
             }
         }
-        self.reclaimed.insert(token.clone(), Reclaimed { known_as, points });
+        self.reclaimed.insert(token, reclaimed);
     }
 
     /// Forgets a lease, but for batches on the way, whose answers are still to come. One that says that the lease has ended
     /// is told, and the lease is to be dropped again.
     pub(super) fn drop_lease(&mut self, token: &Token) {
-        let waiting = self.held_back.remove(token).unwrap_or_default().records.into_iter().map(|(_, waiting)| waiting);
-        let unsent = self.take_unsent(token).into_iter().flat_map(|batch| batch.points.into_values().flatten());
-        waiting.chain(unsent).for_each(|waiting| self.spool.forget(waiting));
+        self.held_back.entry(token.clone()).or_default();
+        self.put_unsent_aside();
+        let HeldBack { records, .. } = self.held_back.remove(token).unwrap_or_default();
+        records.into_iter().for_each(|(_, waiting)| self.spool.forget(waiting));
         self.reclaimed.remove(token);
     }
 
-    /// What is of a lease and not on the way.
-    fn take_unsent(&mut self, token: &Token) -> Vec<Batch> {
-        let mut taken = Vec::new();
-        for batch in self.batches.split_off(self.sent) {
-            if batch.token == *token { taken.push(batch) } else { self.batches.push_back(batch) }
+    /// Whatever is of lost leases and not on the way waits from now on.
+    fn put_unsent_aside(&mut self) {
+        let Self { batches, sent, gathered, held_back, .. } = self;
+        if held_back.is_empty() {
+            return;
         }
-        let mut gathered = Batch { token: token.clone(), points: BTreeMap::new() };
-        for (of, point, waiting) in std::mem::take(&mut self.gathered) {
-            if of == *token {
-                gathered.points.entry(point).or_default().push(waiting);
-            } else {
-                self.gathered.push_back((of, point, waiting));
+        for Batch { token, points } in batches.split_off(*sent) {
+            match held_back.get_mut(&token) {
+                Some(lost) => lost.records.extend(each(points)),
+                None => batches.push_back(Batch { token, points }),
             }
         }
-        taken.push(gathered);
-        taken
-    }
-
-    fn put_aside(&mut self, batch: Batch) {
-        let records =
-            batch.points.into_iter().flat_map(|(point, records)| records.into_iter().map(move |of| (point, of)));
-        self.held_back.entry(batch.token).or_default().records.extend(records);
+        for (token, point, waiting) in std::mem::take(gathered) {
+            match held_back.get_mut(&token) {
+                Some(lost) => lost.records.push((point, waiting)),
+                None => gathered.push_back((token, point, waiting)),
+            }
+        }
     }
 
     /// What has gathered for the lease of the oldest record.
@@ -229,19 +213,28 @@ impl Outbox {
     }
 }
 
+/// The records of a batch, one by one.
+fn each(points: BTreeMap<u64, Vec<Waiting>>) -> impl Iterator<Item = (u64, Waiting)> {
+    points.into_iter().flat_map(|(point, records)| records.into_iter().map(move |waiting| (point, waiting)))
+}
+
 #[cfg(test)]
 mod tests {
     use prost::Message as _;
 
-    use super::super::spool::Limits;
+    use super::super::spool::SpoolSettings;
     use super::*;
 
     fn outbox() -> Outbox {
-        Outbox::new(Spool::new(Limits::default()))
+        Outbox::new(Spool::new(SpoolSettings::default()))
     }
 
     fn push(outbox: &mut Outbox, token: &str, point: u64, step: u64) {
         outbox.push(Token::new(token), point, v1::Record { step, ..Default::default() });
+    }
+
+    fn reclaimed<const N: usize>(known_as: &str, points: [u64; N]) -> Reclaimed {
+        Reclaimed { known_as: Token::new(known_as), points: points.into() }
     }
 
     /// A request in short: its lease, and the steps of each point.
@@ -328,7 +321,7 @@ mod tests {
         push(&mut outbox, "a", 0, 5);
         assert_eq!(short(outbox.next()), Some(("b".into(), vec![(3, vec![0])])));
         assert_eq!(outbox.next(), None);
-        outbox.regain(&a, Token::new("c"), vec![0, 2]);
+        outbox.regain(a.clone(), reclaimed("c", [0, 2]));
         push(&mut outbox, "a", 1, 5);
         assert_eq!(short(outbox.next()), Some(("c".into(), vec![(0, vec![0, 5]), (2, vec![0])])));
         outbox.answered(Verdict::Accepted).unwrap();
@@ -348,7 +341,7 @@ mod tests {
         assert_eq!(outbox.settled(), []);
         outbox.broken();
         assert_eq!((outbox.settled(), outbox.next()), (vec![a.clone()], None));
-        outbox.regain(&a, Token::new("c"), vec![0]);
+        outbox.regain(a, reclaimed("c", [0]));
         assert_eq!(short(outbox.next()), Some(("c".into(), vec![(0, vec![0, 1])])));
     }
 
@@ -368,6 +361,17 @@ mod tests {
         }
         assert_eq!(outbox.settled(), []);
         assert_eq!(short(outbox.next()), Some(("b".into(), vec![(3, vec![0])])));
+    }
+
+    #[test]
+    fn a_lost_lease_that_is_dropped_leaves_nothing() {
+        let (mut outbox, a) = (outbox(), Token::new("a"));
+        push(&mut outbox, "a", 0, 0);
+        outbox.hold_back(&a);
+        push(&mut outbox, "a", 0, 1);
+        outbox.drop_lease(&a);
+        outbox.drop_lease(&a);
+        assert!(outbox.is_empty() && outbox.held_back.is_empty() && outbox.settled().is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tonic::Status;
 use super::Event;
 use super::outbox::{Answered, Outbox};
 use super::spool::Spool;
-use crate::client::{Backoff, Client, ClientError, Token, verdict};
+use crate::client::{Backoff, Client, ClientError, Reclaimed, Token, verdict};
 
 /// Messages that are taken in together.
 const GULP: usize = 1024;
@@ -23,8 +23,8 @@ pub(super) enum Mail {
     Record { token: Token, point: u64, record: Box<v1::Record> },
     /// A lease that was lost: its records wait.
     HoldBack(Token),
-    /// A lease took the place of the lost one, under this name and with these points.
-    Regain { token: Token, known_as: Token, points: Vec<u64> },
+    /// A lease took the place of the lost one.
+    Regain(Token, Reclaimed),
     /// A lease whose records nobody wants any more.
     Drop(Token),
 }
@@ -144,7 +144,7 @@ impl Reporter {
             match message {
                 Mail::Record { token, point, record } => self.outbox.push(token, point, *record),
                 Mail::HoldBack(token) => self.outbox.hold_back(&token),
-                Mail::Regain { token, known_as, points } => self.outbox.regain(&token, known_as, points),
+                Mail::Regain(token, reclaimed) => self.outbox.regain(token, reclaimed),
                 Mail::Drop(token) => self.outbox.drop_lease(&token),
             }
         }
@@ -159,7 +159,7 @@ mod tests {
 
     use tokio::sync::mpsc::unbounded_channel;
 
-    use super::super::spool::Limits;
+    use super::super::spool::SpoolSettings;
     use super::*;
 
     #[tokio::test]
@@ -167,7 +167,7 @@ mod tests {
         // Nobody listens there.
         let client = Arc::new(Client::new("http://127.0.0.1:9", &Default::default(), "w", 1, "cpu").unwrap());
         let ((mail, letters), (events, _heard)) = (unbounded_channel(), unbounded_channel());
-        let spool = Spool::new(Limits { memory: 100, all: 1 << 20 });
+        let spool = Spool::new(SpoolSettings { memory: 100, all: 1 << 20, folder: None });
         let reporting = tokio::spawn(Reporter::new(client, letters, events, spool).run());
         for step in 0..5 * GULP as u64 {
             let record = Box::new(v1::Record { step, ..Default::default() });

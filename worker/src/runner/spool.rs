@@ -1,5 +1,6 @@
-//! Where records wait for the coordinator: in memory, and beyond some megabytes in files of the temporary folder that end with
-//! the process. There is room for some gigabytes; when they are full, tasks wait until the coordinator has taken records.
+//! Where records wait for the coordinator: in memory, and beyond some megabytes in files without a name, which end with the
+//! process. There is room for some gigabytes; when they are full, tasks wait until the coordinator has taken records. If the
+//! disk fails there is no more room than memory has, until nothing waits any more: then it is tried again.
 //!
 //! The files are no journal: a worker that dies leaves its tasks to others, who go on from their snapshots.
 
@@ -8,24 +9,27 @@ use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use phasegrid_proto::v1;
 use prost::Message as _;
 
-/// How much may wait, in bytes of encoded records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// In memory.
-    pub(super) memory: u64,
-    /// In memory and on the disk.
-    pub(super) all: u64,
+/// Where records may wait, and how many bytes of encoded ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolSettings {
+    /// The folder of the files; `None` is the system's for temporary ones.
+    pub folder: Option<PathBuf>,
+    /// Bytes in memory.
+    pub memory: u64,
+    /// Bytes in memory and on the disk.
+    pub all: u64,
 }
 
-impl Default for Limits {
+impl Default for SpoolSettings {
     fn default() -> Self {
-        Self { memory: 64 << 20, all: 4 << 30 }
+        Self { folder: None, memory: 64 << 20, all: 4 << 30 }
     }
 }
 
@@ -71,16 +75,12 @@ impl Room {
         true
     }
 
-    fn free(&self, bytes: u64) {
+    /// Frees room, and says at once how much there is from now on, given what is still taken: nobody takes any in between.
+    fn free(&self, bytes: u64, most: impl FnOnce(u64) -> u64) {
         let mut taken = self.taken();
         taken.bytes = taken.bytes.saturating_sub(bytes);
+        taken.most = most(taken.bytes);
         self.0.1.notify_all();
-    }
-
-    /// From now on there is no more room than is taken, and never less than so much.
-    fn shrink(&self, least: u64) {
-        let mut taken = self.taken();
-        taken.most = taken.bytes.max(least);
     }
 }
 
@@ -127,19 +127,19 @@ struct Piece {
 /// All records that wait.
 #[derive(Debug)]
 pub(super) struct Spool {
-    limits: Limits,
+    settings: SpoolSettings,
     room: Room,
     in_memory: u64,
     /// By number; the last is written. One of which no record waits any more is gone.
     files: BTreeMap<u64, Piece>,
-    /// The disk takes no more.
+    /// The disk takes no more for now.
     broken: bool,
 }
 
 impl Spool {
-    pub(super) fn new(limits: Limits) -> Self {
-        let room = Room::new(limits.all);
-        Self { limits, room, in_memory: 0, files: BTreeMap::new(), broken: false }
+    pub(super) fn new(settings: SpoolSettings) -> Self {
+        let room = Room::new(settings.all);
+        Self { settings, room, in_memory: 0, files: BTreeMap::new(), broken: false }
     }
 
     /// For those who bring records.
@@ -150,13 +150,15 @@ impl Spool {
     /// Keeps a record for which room was taken.
     pub(super) fn keep(&mut self, record: v1::Record) -> Waiting {
         let (step, bytes) = (record.step, record.encoded_len() as u64);
-        if self.in_memory + bytes > self.limits.memory && !self.broken {
+        if self.in_memory + bytes > self.settings.memory && !self.broken {
             match self.write(&record) {
                 Ok(place) => return Waiting { step, bytes, place },
                 Err(error) => {
-                    tracing::warn!(%error, "records that wait cannot be written to the temporary folder; they stay in memory");
+                    tracing::warn!(%error, "records that wait cannot be written to the disk; they stay in memory");
                     self.broken = true;
-                    self.room.shrink(self.limits.memory);
+                    // A file that was begun for the record.
+                    self.files.retain(|_, piece| piece.waiting > 0);
+                    self.free(0);
                 }
             }
         }
@@ -168,7 +170,8 @@ impl Spool {
         let encoded = record.encode_to_vec();
         if self.files.last_key_value().is_none_or(|(_, piece)| piece.end >= PIECE) {
             let number = self.files.last_key_value().map_or(0, |(number, _)| number + 1);
-            self.files.insert(number, Piece { file: tempfile::tempfile()?, end: 0, waiting: 0 });
+            let file = self.settings.folder.as_ref().map_or_else(tempfile::tempfile, tempfile::tempfile_in)?;
+            self.files.insert(number, Piece { file, end: 0, waiting: 0 });
         }
         let mut last = self.files.last_entry().ok_or(io::ErrorKind::NotFound)?;
         let (number, piece) = (*last.key(), last.get_mut());
@@ -197,11 +200,19 @@ impl Spool {
 
     /// The record waits no longer.
     pub(super) fn forget(&mut self, waiting: Waiting) {
-        self.room.free(waiting.bytes);
         match waiting.place {
             Place::Memory(_) => self.in_memory -= waiting.bytes,
             Place::Disk { file, .. } => self.leave(file),
         }
+        self.broken &= self.in_memory > 0 || !self.files.is_empty();
+        self.free(waiting.bytes);
+    }
+
+    /// Frees room. While the disk takes no more there is none but what is taken and what memory has: what was on the disk must
+    /// not come to be in memory.
+    fn free(&self, bytes: u64) {
+        let Self { broken, settings: SpoolSettings { memory, all, .. }, .. } = self;
+        self.room.free(bytes, |taken| if *broken { taken.max(*memory) } else { *all });
     }
 
     /// A record leaves a file, which is gone with the last of them.
@@ -211,10 +222,6 @@ impl Spool {
         if piece.get().waiting == 0 {
             piece.remove();
         }
-        if self.broken {
-            // What was on the disk must not come to be in memory.
-            self.room.shrink(self.limits.memory);
-        }
     }
 }
 
@@ -223,6 +230,10 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    fn spool(memory: u64, all: u64) -> Spool {
+        Spool::new(SpoolSettings { folder: None, memory, all })
+    }
 
     fn record(step: u64) -> v1::Record {
         v1::Record { step, train_loss: Some(0.25), ..Default::default() }
@@ -235,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_memory_does_not_hold_comes_back_from_the_disk_and_leaves_nothing_there() {
-        let mut spool = Spool::new(Limits { memory: 50, all: 1 << 20 });
+        let mut spool = spool(50, 1 << 20);
         let waiting: Vec<_> = (0..100).map(|step| bring(&mut spool, step)).collect();
         assert!(spool.in_memory <= 50 && spool.files[&0].waiting > 90);
         for (step, waiting) in (0..).zip(&waiting) {
@@ -247,7 +258,7 @@ mod tests {
 
     #[test]
     fn who_brings_more_than_there_is_room_for_waits_until_there_is() {
-        let mut spool = Spool::new(Limits { memory: 50, all: 100 });
+        let mut spool = spool(50, 100);
         let mut waiting: Vec<_> = (0..9).map(|step| bring(&mut spool, step)).collect();
         let (room, (told, heard)) = (spool.room(), mpsc::channel());
         assert!(room.taken().is_full(record(9).encoded_len() as u64));
@@ -262,20 +273,36 @@ mod tests {
 
     #[test]
     fn who_is_not_wanted_any_more_does_not_wait() {
-        let mut spool = Spool::new(Limits { memory: 5, all: 5 });
+        let mut spool = spool(5, 5);
         let _waiting = bring(&mut spool, 0);
         assert!(!spool.room().take(&record(1), || true));
     }
 
     #[test]
-    fn where_the_disk_fails_records_stay_in_memory_and_there_is_no_more_room() {
-        let mut spool = Spool::new(Limits { memory: 20, all: 1 << 20 });
+    fn where_the_disk_fails_records_stay_in_memory_and_there_is_no_more_room_until_nothing_waits() {
+        let mut spool = spool(20, 1 << 20);
         // A file that cannot be written.
         spool.files.insert(0, Piece { file: File::open("/dev/null").unwrap(), end: 0, waiting: 0 });
-        let waiting: Vec<_> = (0..3).map(|step| bring(&mut spool, step)).collect();
-        assert_eq!((spool.broken, spool.files[&0].waiting), (true, 0));
+        let mut waiting: Vec<_> = (0..3).map(|step| bring(&mut spool, step)).collect();
+        assert!(spool.broken && spool.files.is_empty());
         assert_eq!(spool.read(&waiting[1]).unwrap(), record(1));
-        let taken = spool.room.taken();
-        assert_eq!(taken.most, taken.bytes);
+        assert!(spool.room.taken().is_full(1));
+        spool.forget(waiting.remove(0));
+        assert!(spool.broken && spool.room.taken().is_full(1), "what became free is not taken anew");
+        waiting.into_iter().for_each(|waiting| spool.forget(waiting));
+        assert!(!spool.room.taken().is_full(1 << 19));
+        let waiting: Vec<_> = (0..9).map(|step| bring(&mut spool, step)).collect();
+        assert!(!spool.broken && spool.files[&0].waiting > 5, "the disk is tried again");
+        assert_eq!(spool.read(&waiting[8]).unwrap(), record(8));
+    }
+
+    #[test]
+    fn a_folder_that_is_named_and_not_there_is_a_disk_that_fails() {
+        let (folder, nowhere) = (tempfile::tempdir().unwrap(), Some("/nowhere/at/all".into()));
+        for (folder, broken) in [(Some(folder.path().to_owned()), false), (nowhere, true)] {
+            let mut spool = Spool::new(SpoolSettings { folder, memory: 0, all: 1 << 20 });
+            let waiting = bring(&mut spool, 0);
+            assert_eq!((spool.broken, spool.read(&waiting).unwrap()), (broken, record(0)));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use phasegrid_proto::v1::outcome::Outcome as Kind;
 use phasegrid_proto::v1::*;
+use tonic::Status;
 
 use crate::harness::*;
 
@@ -76,4 +77,18 @@ async fn points_that_wait_are_given_back_when_others_can_start_them() {
     assert_eq!(release.request.points, [1], "what runs is not given back");
     release.answer(ReleaseResponse {});
     coordinator.heartbeat_with(|heartbeat| heartbeat.leases.len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_coordinator_that_does_not_know_the_question_costs_the_work_and_not_the_worker() {
+    let mut coordinator = Coordinator::start().await;
+    let _worker = coordinator.registered(1, SOON).await;
+    coordinator.lease().await.answer(lease("a", 0, [endless(0)]));
+    let mut reports = coordinator.reports().await;
+    reports.acknowledge(&[0]).await;
+    coordinator.heartbeat().await.answer(HeartbeatResponse { dropped_tokens: vec!["a".into()], ..Default::default() });
+    coordinator.reclaim().await.refuse(Status::unimplemented("no such method"));
+    coordinator.heartbeat_with(|heartbeat| heartbeat.leases.is_empty()).await;
+    coordinator.lease().await.answer(lease("b", 1, [quick(1)]));
+    assert_eq!(reports.next().await.0, "b", "it works on");
 }

@@ -27,8 +27,7 @@ fn a_slow_worker_is_asked_for_the_share_of_those_with_nothing_to_do() {
     let asked = cluster.heartbeat("a", &[grant.lease, rest.lease]).unwrap().cede;
     // Half of the six that wait, and of the last lease first.
     assert_eq!(asked, [Cession { lease: rest.lease, points: 3 }]);
-    let ceded = cluster.scheduler.on_cede(rest.lease, &[8, 9].into_iter().collect());
-    cluster.apply(ceded);
+    cluster.cede(rest.lease, [8, 9]);
     assert_eq!(
         [points(&cluster.lease("b")), points(&cluster.lease("b"))],
         [[8], [9]],
@@ -45,8 +44,7 @@ fn a_worker_whose_slots_are_full_takes_nothing_from_others() {
     let rest = cluster.lease("a");
     cluster.register("b", 1);
     assert_eq!(cluster.ask("b"), LeaseReply::Nothing);
-    let ceded = cluster.scheduler.on_cede(rest.lease, &[9].into_iter().collect());
-    cluster.apply(ceded);
+    cluster.cede(rest.lease, [9]);
     assert_eq!(points(&cluster.lease("b")), [9]);
     assert_eq!(cluster.ask("b"), LeaseReply::Nothing, "it asks ahead of need");
     assert_eq!(cluster.heartbeat("a", &[grant.lease, rest.lease]).unwrap().cede, []);
@@ -85,9 +83,30 @@ fn points_that_end_within_a_second_are_not_worth_the_way() {
 #[test]
 fn a_lease_that_was_ceded_whole_has_ended() {
     let (mut cluster, grant) = hoard();
-    let ceded = cluster.scheduler.on_cede(grant.lease, &(0..10).collect());
-    cluster.apply(ceded);
+    cluster.cede(grant.lease, 0..10);
     assert_eq!(cluster.complete(&grant), Verdict::Stale);
     let again = cluster.scheduler.on_cede(grant.lease, &(0..10).collect());
     assert_eq!(again.changes, []);
+}
+
+#[test]
+fn what_was_given_back_is_not_the_leases_any_more() {
+    let (mut cluster, grant) = hoard();
+    cluster.report(grant.lease, &[(6, 0)]).unwrap();
+    cluster.cede(grant.lease, [6]);
+    assert_eq!(cluster.scheduler.snapshot(), cluster.ledger.snapshot(), "nor its records");
+    assert_eq!(cluster.finish(grant.lease, vec![(6, COMPLETED)]), Verdict::Stale);
+    assert_eq!(cluster.finish(grant.lease, vec![(2, COMPLETED)]), Verdict::Accepted);
+}
+
+#[test]
+fn nobody_is_asked_for_points_of_a_lease_that_it_does_not_know() {
+    let (mut cluster, grant) = hoard();
+    let rest = cluster.lease_untold("a");
+    cluster.register("b", 2);
+    assert_eq!(cluster.ask("b"), LeaseReply::Nothing);
+    assert_eq!(cluster.heartbeat("a", &[grant.lease]).unwrap().cede, [Cession { lease: grant.lease, points: 2 }]);
+    cluster.tell(&rest);
+    let asked = cluster.heartbeat("a", &[grant.lease, rest.lease]).unwrap().cede;
+    assert_eq!(asked, [Cession { lease: rest.lease, points: 3 }]);
 }

@@ -87,3 +87,22 @@ fn before_there_is_a_pace_patience_is_the_factor_times_the_least() {
     assert_eq!(seconds_of_patience(hard_deadline, 50_000), 650);
     assert_eq!(seconds_of_patience(None, 50_000), 50_000, "off is off");
 }
+
+#[test]
+fn what_waits_behind_a_reclaimed_lease_is_not_taken_for_what_hangs() {
+    let mut cluster = cluster();
+    let lost = cluster.lease("a");
+    cluster.pass(61);
+    cluster.register("a", 1);
+    cluster.register("b", 1);
+    let [_, meanwhile] = ["b", "a"].map(|worker| cluster.lease(worker));
+    assert_eq!(points(&meanwhile), [2]);
+    cluster.now += Duration::from_secs(1);
+    let heir = cluster.reclaim("a", lost.lease, &[(1, 0, false)]).unwrap();
+    for beat in 1..100_u32 {
+        cluster.pass(50);
+        let running = [(1, f64::from(beat) / 100.0)];
+        let reply = cluster.beat("a", &[(heir.lease, &running), (meanwhile.lease, &[])]);
+        assert_eq!(reply, Ok(HeartbeatReply::default()));
+    }
+}

@@ -151,3 +151,41 @@ fn after_a_restart_a_lease_has_its_whole_time_again() {
     cluster.pass(1);
     assert_eq!(cluster.progress().leased, 0);
 }
+
+#[test]
+fn a_lease_of_which_its_worker_was_never_told_is_charged_to_nobody() {
+    let mut cluster = Cluster::with_sweep(3).with_worker("a", 3);
+    let grant = cluster.lease_untold("a");
+    // A result that was there already is on its way into the store.
+    cluster.report(grant.lease, &[(1, 0)]).unwrap();
+    cluster.pass(60);
+    cluster.register("b", 3);
+    assert_eq!(cluster.lease("b").tasks, [(0, 1), (1, 1), (2, 1)]);
+}
+
+#[test]
+fn a_lease_whose_answer_was_long_in_coming_has_its_time_from_then_on() {
+    let mut cluster = Cluster::with_sweep(3).with_worker("a", 3);
+    let grant = cluster.lease_untold("a");
+    cluster.pass(50);
+    cluster.heartbeat("a", &[]).unwrap();
+    cluster.tell(&grant);
+    cluster.pass(50);
+    assert_eq!(cluster.heartbeat("a", &[grant.lease]), Ok(HeartbeatReply::default()));
+    cluster.pass(60);
+    cluster.register("b", 3);
+    assert_eq!(cluster.lease("b").tasks, [(0, 2), (1, 2), (2, 2)]);
+}
+
+#[test]
+fn a_lease_of_which_results_were_there_is_an_orphan_too_if_its_answer_never_arrives() {
+    let mut cluster = Cluster::with_sweep(3).with_worker("a", 3);
+    let grant = cluster.lease_untold("a");
+    cluster.finish(grant.lease, vec![(0, COMPLETED)]);
+    cluster.tell(&grant);
+    for _ in 0..6 {
+        cluster.pass(10);
+        cluster.heartbeat("a", &[]).unwrap();
+    }
+    assert_eq!(cluster.lease("a").tasks, [(1, 1), (2, 1)]);
+}

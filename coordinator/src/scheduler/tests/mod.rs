@@ -106,13 +106,33 @@ impl Cluster {
         decision.reply
     }
 
+    /// The answer is sent at once.
     pub(crate) fn ask(&mut self, id: &str) -> LeaseReply {
         let decision = self.scheduler.on_lease_request(&id.into(), self.now).unwrap();
-        self.apply(decision)
+        let reply = self.apply(decision);
+        if let LeaseReply::Granted(grant) = &reply {
+            self.tell(grant);
+        }
+        reply
+    }
+
+    /// The answer that grants a lease is sent.
+    pub(crate) fn tell(&mut self, grant: &Grant) {
+        let told = self.scheduler.on_told(grant.lease, self.now);
+        self.apply(told);
     }
 
     fn lease(&mut self, id: &str) -> Grant {
         match self.ask(id) {
+            LeaseReply::Granted(grant) => grant,
+            other => panic!("no lease for {id}: {other:?}"),
+        }
+    }
+
+    /// A lease whose answer is not sent yet.
+    fn lease_untold(&mut self, id: &str) -> Grant {
+        let decision = self.scheduler.on_lease_request(&id.into(), self.now).unwrap();
+        match self.apply(decision) {
             LeaseReply::Granted(grant) => grant,
             other => panic!("no lease for {id}: {other:?}"),
         }
@@ -147,7 +167,7 @@ impl Cluster {
     }
 
     /// A worker asks for points of a lost lease, each with the acknowledged records and whether it was computed to its end.
-    pub(crate) fn reclaim(&mut self, id: &str, lost: LeaseKey, kept_points: &[(u64, u64, bool)]) -> Option<Reclaimed> {
+    pub(crate) fn reclaim(&mut self, id: &str, lost: LeaseKey, kept_points: &[(u64, u64, bool)]) -> Option<Heir> {
         let kept = |&(point, acknowledged, computed): &_| Kept { point, acknowledged, computed };
         let kept: Vec<_> = kept_points.iter().map(kept).collect();
         let stored = self.scheduler.inheritance(&id.into(), lost, &kept).map(|asked| {
@@ -169,6 +189,19 @@ impl Cluster {
         self.now += Duration::from_secs(seconds);
         let decision = self.scheduler.on_tick(self.now);
         self.apply(decision)
+    }
+
+    fn cede(&mut self, lease: LeaseKey, points: impl IntoIterator<Item = u64>) {
+        let ceded = self.scheduler.on_cede(lease, &points.into_iter().collect());
+        self.apply(ceded);
+    }
+
+    /// A write failed: what is stored is taken up again, beside what is known of workers.
+    pub(crate) fn reload(&mut self) {
+        let stored = self.ledger.snapshot().into_iter().zip(self.submissions.iter().cloned()).collect();
+        let mut before =
+            std::mem::replace(&mut self.scheduler, Scheduler::restore(self.settings.clone(), stored, self.now));
+        self.scheduler.adopt_workers(&mut before);
     }
 
     /// A restart: all that is known is what is durable.

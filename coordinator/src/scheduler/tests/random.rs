@@ -34,11 +34,15 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
                 if let Ok(decision) = cluster.scheduler.on_lease_request(&worker.as_str().into(), cluster.now)
                     && let LeaseReply::Granted(grant) = cluster.apply(decision)
                 {
+                    if how % 4 > 0 {
+                        cluster.tell(&grant);
+                    }
                     leases.push((worker, grant));
                 }
             }
             (5, Some((_, grant))) => {
-                let point = points(&grant)[0];
+                let points = points(&grant);
+                let point = points[usize::try_from(how).unwrap() % points.len()];
                 cluster.report(grant.lease, &[(point, how), (point, how + 1)]).unwrap();
             }
             (6..=8, Some((_, grant))) => {
@@ -61,7 +65,8 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
                 cluster.apply(released);
             }
             (11, _) => drop(cluster.pass(how % 70)),
-            (12, _) if how % 2 == 0 => cluster.restart(),
+            (12, _) if how % 4 == 0 => cluster.restart(),
+            (12, _) if how % 4 == 2 => cluster.reload(),
             (12, _) => {
                 if let Ok(decision) = cluster.scheduler.on_retry(SweepKey(1 + how / 2 % 2)) {
                     cluster.apply(decision);
@@ -87,7 +92,7 @@ pub(crate) fn play(events: Vec<Event>, mut played: impl FnMut(&mut Cluster)) -> 
                 let acknowledged = |point| stored.get(&point).map_or(0, |reported| reported.records);
                 let kept = points(&grant).into_iter().map(|point| (point, acknowledged(point), (point + how) % 3 > 0));
                 let kept: Vec<_> = kept.take(1 + who % 5).collect();
-                if let Some(Reclaimed { lease, points }) = cluster.reclaim(&holder, grant.lease, &kept) {
+                if let Some(Heir { lease, points }) = cluster.reclaim(&holder, grant.lease, &kept) {
                     let tasks = points.iter().map(|point| (point, 1)).collect();
                     leases.push((holder, Grant { lease, tasks }));
                 }

@@ -14,7 +14,7 @@ use crate::client::{Client, Leased, Token};
 use crate::runner::held::tests::mixed;
 use crate::runner::held::{Held, Sending};
 use crate::runner::shelf;
-use crate::runner::spool::{Limits, Spool};
+use crate::runner::spool::{Spool, SpoolSettings};
 use crate::surroundings::TaskEnd;
 
 /// An engine that stacks any tasks.
@@ -38,7 +38,7 @@ fn bench(engine: Engine, width: usize, leases: impl IntoIterator<Item = Leased>)
         baselines: Baselines::new(client, Handle::current()),
         library: None,
         mail,
-        room: Spool::new(Limits::default()).room(),
+        room: Spool::new(SpoolSettings::default()).room(),
     };
     (bench, letters)
 }

@@ -9,7 +9,7 @@ use phasegrid_proto::task::TaskConfig;
 use phasegrid_proto::v1::{self, outcome::Outcome};
 
 use super::{Assignment, Ended, Sending, Stop};
-use crate::client::{Kept, Token};
+use crate::client::{Kept, Reclaimed, Token};
 use crate::runner::shelf::Shelf;
 use crate::surroundings::{Start, TaskEnd};
 
@@ -254,8 +254,8 @@ impl Lease {
     }
 
     /// Another lease took the place of the lost one, and covers these points. The others are dropped.
-    pub(super) fn regain(&mut self, known_as: Token, points: &[u64]) {
-        (self.known_as, self.lost) = (known_as, None);
+    pub(super) fn regain(&mut self, Reclaimed { known_as, points }: &Reclaimed) {
+        (self.known_as, self.lost) = (known_as.clone(), None);
         self.drop_points(|point| !points.contains(&point));
     }
 

@@ -1,5 +1,7 @@
 //! Claims about what a worker holds.
 
+mod lost;
+
 use std::ops::Range;
 
 use proptest::prelude::*;
@@ -21,7 +23,7 @@ fn task(steps: u64) -> TaskConfig {
     TaskConfig::from_json(&json).unwrap()
 }
 
-pub(super) fn lease(token: &str, points: Range<u64>) -> Leased {
+fn lease(token: &str, points: Range<u64>) -> Leased {
     mixed(token, points, |_| 0)
 }
 
@@ -40,18 +42,18 @@ fn equal(tasks: &[TaskConfig]) -> usize {
     tasks.iter().take_while(|task| task.train.steps == tasks[0].train.steps).count()
 }
 
-pub(super) fn holding(slots: usize, leases: impl IntoIterator<Item = Leased>) -> Held {
+fn holding(slots: usize, leases: impl IntoIterator<Item = Leased>) -> Held {
     let mut held = Held::new(slots);
     leases.into_iter().for_each(|lease| held.take(lease, false));
     held
 }
 
-pub(super) fn points(assignments: &[Assignment]) -> Vec<u64> {
+fn points(assignments: &[Assignment]) -> Vec<u64> {
     assignments.iter().map(|assignment| assignment.point).collect()
 }
 
 /// Starts single points while there are any, at most `threads` of them.
-pub(super) fn started(held: &mut Held, threads: usize) -> Vec<u64> {
+fn started(held: &mut Held, threads: usize) -> Vec<u64> {
     (0..threads).flat_map(|_| points(&held.start(1, alone))).collect()
 }
 
@@ -60,7 +62,7 @@ fn ended(end: TaskEnd, reported: u64) -> Ended {
 }
 
 /// Ends a point whose ensemble it was.
-pub(super) fn complete(held: &mut Held, token: &Token, point: u64, reported: u64) {
+fn complete(held: &mut Held, token: &Token, point: u64, reported: u64) {
     held.end(token, point, ended(TaskEnd::Completed, reported));
     held.free();
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use phasegrid_proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
 use phasegrid_proto::v1::*;
 use phasegrid_worker::client::Client;
-use phasegrid_worker::runner::{self, Capacity, RunError};
+use phasegrid_worker::runner::{self, Capacity, RunError, SpoolSettings};
 use phasegrid_worker::snapshots::SnapshotSettings;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -161,7 +161,7 @@ impl Coordinator {
         let capacity = Capacity { slots, devices: vec![tch::Device::Cpu; slots] };
         // A snapshot at every checkpoint, where the coordinator says.
         let snapshots = SnapshotSettings { place: None, interval: Duration::ZERO };
-        let run = tokio::spawn(runner::run(client, capacity, snapshots, left));
+        let run = tokio::spawn(runner::run(client, capacity, snapshots, SpoolSettings::default(), left));
         Worker { leave: Some(leave), run }
     }
 

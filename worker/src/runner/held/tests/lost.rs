@@ -1,14 +1,13 @@
 //! Claims about leases that were lost.
 
-use super::tests::{complete, holding, lease, points, started};
 use super::*;
 
 fn kept(point: u64, acknowledged: u64, computed: bool) -> Kept {
     Kept { point, acknowledged, computed }
 }
 
-fn alone(_: &[TaskConfig]) -> usize {
-    1
+fn reclaimed<const N: usize>(known_as: &str, points: [u64; N]) -> Reclaimed {
+    Reclaimed { known_as: Token::new(known_as), points: points.into() }
 }
 
 #[test]
@@ -16,6 +15,43 @@ fn a_lease_of_which_nothing_was_started_is_gone_when_it_is_lost() {
     let (mut held, token) = (holding(1, [lease("a", 0..2)]), Token::new("a"));
     assert_eq!(held.lose(&token), Loss::Gone);
     assert!(held.is_empty());
+    assert_eq!(held.gone(), [token]);
+}
+
+#[test]
+fn what_ran_when_the_worker_was_cut_off_runs_on_and_is_not_begun_again() {
+    let (mut held, token) = (holding(2, [lease("a", 0..3)]), Token::new("a"));
+    let running = held.start(1, alone).remove(0);
+    held.progress(&token, 0, 0.5);
+    held.acknowledge(&token, 0, 1);
+    assert_eq!(held.lose(&token), Loss::Kept);
+    held.progress(&token, 0, 0.75);
+    held.settled(&token);
+    assert_eq!(held.claim().unwrap().kept, [kept(0, 1, false)]);
+    assert!(held.regain(&token, &reclaimed("b", [0])));
+    assert!(!running.stop.is_raised());
+    assert_eq!(started(&mut held, 9), [0; 0], "nor what was not begun");
+    assert_eq!(held.running(), [(Token::new("b"), vec![(0, 0.75)])]);
+    // It ends under the name that its thread knows, with the records of before.
+    complete(&mut held, &running.token, 0, 2);
+    held.acknowledge(&token, 0, 1);
+    let outcome = Some(Outcome::Completed(v1::Completed { records: 2 }));
+    let outcomes = vec![v1::Outcome { point: 0, outcome }];
+    assert_eq!(held.outcomes(), Some(Sending { token: token.clone(), known_as: Token::new("b"), outcomes }));
+    held.finished(&token);
+    assert_eq!((held.is_empty(), held.gone()), (true, vec![token]));
+}
+
+#[test]
+fn a_lease_that_is_lost_while_its_last_outcome_is_accepted_is_gone() {
+    let (mut held, token) = (holding(1, [lease("a", 0..1)]), Token::new("a"));
+    started(&mut held, 1);
+    complete(&mut held, &token, 0, 0);
+    held.outcomes().unwrap();
+    assert_eq!(held.lose(&token), Loss::Kept);
+    held.settled(&token);
+    held.finished(&token);
+    assert_eq!((held.claim(), held.is_empty(), held.gone()), (None, true, vec![token]));
 }
 
 #[test]
@@ -41,7 +77,7 @@ fn what_was_started_goes_on_and_is_asked_for_once_nothing_is_on_the_way() {
     assert_eq!(held.claim(), None, "it is asked for once");
 
     let b = Token::new("b");
-    assert_eq!(held.regain(&token, b.clone(), &[0, 1, 2]), Some(vec![]));
+    assert!(held.regain(&token, &reclaimed("b", [0, 1, 2])));
     assert!(running[3].stop.is_raised(), "somebody else computes it");
     assert_eq!(held.running(), [(b.clone(), vec![])]);
     let sending = held.outcomes().unwrap();
@@ -63,7 +99,7 @@ fn a_failure_is_not_asked_for() {
     assert_eq!(held.lose(&token), Loss::Kept);
     held.settled(&token);
     assert_eq!(held.claim().unwrap().kept, [kept(1, 0, false)]);
-    assert_eq!(held.regain(&token, Token::new("b"), &[1]), Some(vec![]));
+    assert!(held.regain(&token, &reclaimed("b", [1])));
     assert_eq!(held.outcomes(), None, "it is told of no point that it does not hold");
 }
 
@@ -76,7 +112,8 @@ fn what_was_leased_twice_meanwhile_is_held_once() {
     held.take(lease("d", 0..1), false);
     held.settled(&token);
     held.claim().unwrap();
-    assert_eq!(held.regain(&token, Token::new("c"), &[0]), Some(vec![Token::new("d")]));
+    assert!(held.regain(&token, &reclaimed("c", [0])));
+    assert_eq!(held.gone(), [Token::new("d")]);
     complete(&mut held, &token, 0, 0);
     assert_eq!(started(&mut held, 9), [1, 2]);
 }
@@ -102,5 +139,6 @@ fn a_worker_that_leaves_keeps_nothing_of_what_it_lost() {
     held.leave();
     assert!(running[0].stop.is_raised());
     assert_eq!((held.claim(), held.give_back()), (None, None));
-    assert_eq!(held.regain(&token, Token::new("b"), &[0]), None, "what comes of the question is given back");
+    assert!(!held.regain(&token, &reclaimed("b", [0])), "what comes of the question is given back");
+    assert_eq!(held.gone(), [token]);
 }
