@@ -110,3 +110,20 @@ fn nobody_is_asked_for_points_of_a_lease_that_it_does_not_know() {
     let asked = cluster.heartbeat("a", &[grant.lease, rest.lease]).unwrap().cede;
     assert_eq!(asked, [Cession { lease: rest.lease, points: 3 }]);
 }
+
+#[test]
+fn those_with_nothing_to_do_are_counted_once_a_second() {
+    let (mut cluster, grant) = hoard();
+    let rest = cluster.lease("a");
+    let asked = |worker: Option<&str>, cluster: &mut Cluster| {
+        if let Some(worker) = worker {
+            cluster.register(worker, 2);
+            assert_eq!(cluster.ask(worker), LeaseReply::Nothing);
+        }
+        let cede = cluster.heartbeat("a", &[grant.lease, rest.lease]).unwrap().cede;
+        cede.iter().map(|cession| cession.points).sum::<u64>()
+    };
+    assert_eq!([asked(Some("b"), &mut cluster), asked(Some("c"), &mut cluster)], [3, 3]);
+    cluster.now += Duration::from_secs(1);
+    assert_eq!(asked(None, &mut cluster), 4, "two thirds of six");
+}
