@@ -229,6 +229,16 @@ impl Cluster {
         self.call(["table", sweep, "--format", "csv", "--level", level]).output().success()
     }
 
+    /// How many files of sealed records there are of a sweep.
+    #[must_use]
+    pub fn segments(&self, sweep: &str) -> usize {
+        let beside =
+            if self.store[0] == "--data" { format!("{}/archive", self.store[1]) } else { self.folder.at("archive") };
+        // Until the first there is no folder.
+        let files = std::fs::read_dir(format!("{beside}/{sweep}")).into_iter().flatten().flatten();
+        files.filter(|file| file.file_name().to_string_lossy().ends_with(".parquet")).count()
+    }
+
     fn name(&self, role: &str) -> String {
         self.starts.set(self.starts.get() + 1);
         format!("{role}-{}", self.starts.get())
@@ -247,6 +257,9 @@ fn serve(
     // Short leases and frequent heartbeats: several workers share even a sweep of a second.
     let leasing = [("HEARTBEAT_INTERVAL", "200ms"), ("LEASE_TARGET", "200ms")];
     command.envs(leasing.iter().chain(settings).map(|(key, value)| (format!("PHASEGRID_{key}"), value)));
+    if store[0] == "--store" {
+        command.env("PHASEGRID_ARCHIVE", folder.at("archive"));
+    }
     Process::start(command, name, folder.path())
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -35,9 +35,12 @@ pub(super) struct Guest {
 }
 
 impl Guests {
-    /// As many as the process may have files open, but for those that it needs itself.
+    /// As many as the process may have files open, but for those that it needs itself. It asks for as many as it can have: the
+    /// system's usual number is meant for programs that wait for few.
     pub(super) fn as_many_as_fit() -> Self {
-        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        let files = if raised.is_ok() { maximum } else { current }.unwrap_or(u64::MAX);
         let limit = files.saturating_sub(RESERVED).max(LEAST);
         Self::at_most(usize::try_from(limit).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS))
     }
@@ -55,7 +58,7 @@ impl Guests {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             if !self.told.swap(true, Ordering::Relaxed) {
                 let limit = self.limit;
-                tracing::warn!(limit, "no further connection is accepted until one ends; `ulimit -n` bounds them");
+                tracing::warn!(limit, "no further connection is accepted until one ends; `ulimit -H -n` bounds them");
             }
             return None;
         };

@@ -100,8 +100,7 @@ impl Coordinator {
             Some(lease) => write(desk.scheduler.on_recalled(lease, outcomes, now)),
             None => say(Verdict::Stale),
         };
-        self.decide(finish).await?;
-        Ok(ended)
+        Ok(if self.decide(finish).await? == Verdict::Accepted { ended } else { Vec::new() })
     }
 
     /// The records of the results in these places, where there are any and they can be read in time.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use phasegrid_proto::{NUMERICS_VERSION, v1};
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::actor::{Event, Message, release};
 use super::aside;
@@ -68,11 +67,10 @@ impl Coordinator {
     /// If the worker is unknown.
     pub async fn lease(&self, worker: &str, wait: Duration) -> Result<LeaseAnswer, Refusal> {
         self.speak_for(worker)?;
-        let mut left = wait.min(LONGEST_WAIT);
-        let until = Instant::now() + left;
+        let mut wait = wait.min(LONGEST_WAIT);
         loop {
             let inbox = self.running()?.inbox;
-            let work = ask(&inbox, worker.into(), left).await?;
+            let work = ask(&inbox, worker.into(), wait).await?;
             let lease = match &work {
                 Work::Granted { grant, .. } => Some(grant.lease),
                 Work::Nothing | Work::Drain => None,
@@ -89,7 +87,8 @@ impl Coordinator {
                     if !tasks.is_empty() {
                         return Ok(LeaseAnswer { lease: Some(LeasedRange { token, sweep_id, tasks }), drain: false });
                     }
-                    left = until.saturating_duration_since(Instant::now());
+                    // All of its results were there. What there is besides it gets; for more it asks again.
+                    wait = Duration::ZERO;
                 }
             }
         }

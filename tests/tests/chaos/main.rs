@@ -14,13 +14,16 @@ use std::time::{Duration, Instant};
 
 use fate::{Fate, Misfortune, TO_ALL, TO_SERVERS};
 use phasegrid_tests::tables::column;
-use phasegrid_tests::{Cluster, Postgres, Tables, sweeps};
+use phasegrid_tests::{Cluster, Postgres, Tables, sweeps, wait};
 use stage::Stage;
 
 /// A quiet run of the sweep takes seconds: several misfortunes fall into each.
 const STEPS: u64 = 4000;
 const SEEDS: u64 = 8;
 const POINTS: usize = 4 * SEEDS as usize;
+
+/// Records are sealed forty at a time, of whole points, and the rest when the sweep has ended. A crash may leave a file more.
+const LEAST_SEGMENTS: usize = POINTS * sweeps::RECORDS / 50;
 
 /// What there is on each kind of store, unless something else is asked for. It is enough for two or three sweeps.
 const SECONDS: u64 = 40;
@@ -74,6 +77,8 @@ fn play(kinds: Vec<Misfortune>, server: Option<&Postgres>) {
             sleep(calm);
             stage.strike();
         }
+        assert_undisturbed(&stage.cluster, &sweep);
+        wait::until("all records are sealed", || (stage.cluster.segments(&sweep) >= LEAST_SEGMENTS).then_some(()));
         assert_undisturbed(&stage.cluster, &sweep);
         stage.assert_all_live();
     }

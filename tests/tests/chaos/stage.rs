@@ -8,9 +8,9 @@ use crate::fate::{Fate, Misfortune};
 
 const WORKERS: usize = 3;
 
-/// Shorter than some cuts and longer than others. Attempts without end: a point that happens to be running whenever a
-/// worker is killed is not at fault.
-const SETTINGS: [(&str, &str); 2] = [("LEASE_TIME", "2s"), ("MAX_ATTEMPTS", "1000000")];
+/// Leases shorter than some cuts and longer than others. Attempts without end: a point that happens to be running whenever a
+/// worker is killed is not at fault. Records are sealed a few points at a time, so that this too is interrupted.
+const SETTINGS: [(&str, &str); 3] = [("LEASE_TIME", "2s"), ("MAX_ATTEMPTS", "1000000"), ("SEAL_RECORDS", "40")];
 
 /// A cluster, in which everything is reached through a link. A new one for each sweep: what one has computed another would
 /// be given.
