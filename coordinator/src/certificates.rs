@@ -14,6 +14,9 @@ pub const VALID: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// Clocks of a cluster differ: what was made a moment ago is valid where it is not yet so late.
 const SKEW: Duration = Duration::from_secs(24 * 3600);
 
+/// What our CAs are called.
+const CA_NAME: &str = "phasegrid CA";
+
 /// Everything that a cluster needs, in PEM.
 #[derive(Clone)]
 pub struct Cluster {
@@ -39,6 +42,9 @@ pub enum FurtherError {
     /// They do not belong together.
     #[error("ca.key is not the key of ca.pem")]
     Mismatch,
+    /// The CA is somebody else's.
+    #[error("ca.pem is not of a CA that was made here; whoever made it can make a certificate for this host")]
+    Foreign,
     /// A name is none.
     #[error(transparent)]
     Host(Error),
@@ -67,6 +73,10 @@ impl Cluster {
         if !der.windows(public.len()).any(|part| part == public) {
             return Err(FurtherError::Mismatch);
         }
+        // A certificate of ours says who vouches for it by this name.
+        if !der.windows(CA_NAME.len()).any(|part| part == CA_NAME.as_bytes()) {
+            return Err(FurtherError::Foreign);
+        }
         Self::under(ca, &ca_key, hosts, now).map_err(FurtherError::Host)
     }
 
@@ -84,7 +94,7 @@ impl Cluster {
 
 /// What a CA of ours says of itself.
 fn authority(now: SystemTime) -> Result<CertificateParams, Error> {
-    let mut ca = params(Vec::new(), "phasegrid CA", now)?;
+    let mut ca = params(Vec::new(), CA_NAME, now)?;
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(ca)

@@ -4,7 +4,8 @@
 //! A file is a *segment*: all records of some finished points of one sweep, in the order of points and steps, a column for
 //! each quantity. `columns` are these columns and `levels` the places of their values; `encode` writes a segment, `footer`
 //! and `decode` read parts of it. The store knows which segments there are: a file that it does not name is none, and
-//! one that it names is there; `litter` is what becomes of the others. [`SealedReader`] is a reader of the store that sees sealed records as if they were rows.
+//! one that it names is there; `litter` is what becomes of the others. [`SealedReader`] is a reader of the store that sees
+//! sealed records as if they were rows.
 //!
 //! Nothing here decides when to seal; that is `service/sealing`.
 

@@ -29,7 +29,7 @@ use super::failure::Failure;
 use super::input::SweepFile;
 
 /// How long a coordinator may take for an answer: longer than a busy one takes. Streams last as long as they please.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// How long one of several coordinators is looked for that answers: longer than another takes to take over. Of the time in
 /// which one was silent no more counts than a connection may take.
@@ -252,13 +252,18 @@ impl Client {
     /// Makes failed points pending again; says how many. None may be there when it is asked again, because the answer to the
     /// first time was lost: then that is not known.
     pub(super) async fn retry(&mut self, id: &str) -> Result<Option<u64>, Failure> {
-        let (request, asked) = (v1::RetrySweepRequest { id: id.to_owned() }, Cell::new(0));
+        // Whether no try may have been answered without our hearing of it.
+        let (request, sure) = (v1::RetrySweepRequest { id: id.to_owned() }, Cell::new(true));
         let question = async |way: &mut Way| {
-            asked.set(asked.get() + 1);
-            way.sweeps.retry_sweep(request.clone()).await
+            let before = sure.replace(false);
+            let answer = way.sweeps.retry_sweep(request.clone()).await;
+            if answer.as_ref().err().is_none_or(|status| status.source().is_none()) {
+                sure.set(before);
+            }
+            answer
         };
         let points = self.ask(question).await?.points;
-        Ok((points > 0 || asked.get() == 1).then_some(points))
+        Ok((points > 0 || sure.get()).then_some(points))
     }
 
     /// The URL of a coordinator that lives, be it that it serves or stands by.

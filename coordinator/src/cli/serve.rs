@@ -166,6 +166,8 @@ impl Serve {
 
 /// The file in the data folder that holds the token of the first admin.
 const ADMIN_TOKEN: &str = "admin.token";
+/// And before it is known to open anything.
+const NEW_ADMIN_TOKEN: &str = "admin.token.new";
 
 /// Sees to it that somebody can make tokens, where they are asked for.
 struct Admins {
@@ -202,23 +204,24 @@ impl Admins {
     }
 }
 
-/// Makes an admin's token for whoever can read the data folder. Its file is there before the token is known: a token that
-/// nobody has would keep another from being made.
+/// Makes an admin's token for whoever can read the data folder. It is in a file before it is known: a token that nobody has
+/// would keep another from being made. And the file takes the place of an earlier one when it opens something.
 async fn make_admin(coordinator: &Coordinator, data: &Path) -> Result<(), Failure> {
-    let path = data.join(ADMIN_TOKEN);
+    let (path, new) = (data.join(ADMIN_TOKEN), data.join(NEW_ADMIN_TOKEN));
     // With a database elsewhere the folder holds nothing but this.
     std::fs::create_dir_all(data).map_err(Failure::file("make", data))?;
     let secret = Secret::random().map_err(|error| anyhow::anyhow!("the system has no randomness: {error}"))?;
-    // What an earlier one holds opens nothing any more, or is lost.
-    match std::fs::remove_file(&path) {
+    // What an attempt left that was broken off.
+    match std::fs::remove_file(&new) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Failure::file("replace", &path)(error));
+            return Err(Failure::file("replace", &new)(error));
         }
         _ => {}
     }
-    write_secret(&path, &(secret.reveal() + "\n"))?;
+    write_secret(&new, &(secret.reveal() + "\n"))?;
     let wish = TokenWish { role: Role::Admin, name: "made by serve".to_owned(), lifetime: None, uses: None };
     coordinator.create_token(&secret, wish).await.map_err(|refusal| Failure::Refused(refusal.to_string()))?;
+    std::fs::rename(&new, &path).map_err(Failure::file("replace", &path))?;
     talk(&format!(
         "nobody is answered without a token; that of an admin is in {0}: `phasegrid token create --token-file {0} --role worker` \
          makes one for workers",

@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use phasegrid_proto::connection::within;
 use phasegrid_proto::v1;
 use tonic::{Code, Response, Status, Streaming};
 
-use super::client::{Client, Remote, Way};
+use super::client::{ANSWER_TIME, Client, Remote, Way};
 use super::failure::Failure;
 use super::output::talk;
 use super::progress::{View, summary, ticks, unit};
@@ -212,7 +213,7 @@ impl Events {
                 let (way, id, sequence) = (self.client.way(), &self.id, self.sequence);
                 let call = self.call.get_or_insert_with(|| {
                     let (mut way, id) = (way.clone(), id.clone());
-                    Box::pin(async move { watch(&mut way, &id, sequence).await })
+                    Box::pin(async move { within(ANSWER_TIME, watch(&mut way, &id, sequence)).await })
                 });
                 let answer = call.await;
                 self.call = None;

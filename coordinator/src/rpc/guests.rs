@@ -62,7 +62,10 @@ impl Guests {
             }
             return None;
         };
-        self.told.store(false, Ordering::Relaxed);
+        // While connections come and go at the limit it is told once.
+        if self.places.available_permits() > self.limit / 8 {
+            self.told.store(false, Ordering::Relaxed);
+        }
         Some(Ok(Guest { stream, _place: place }))
     }
 }

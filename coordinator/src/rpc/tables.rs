@@ -72,10 +72,10 @@ fn tasks_of_a_page(spec: &Spec) -> usize {
 
 /// The estimates of a task over all its shards; a record without any counts as one.
 fn estimates(task: &TaskConfig) -> usize {
-    let samplers = task.llc.as_ref().map_or(0, |llc| llc.samplers.len());
-    let shards = (0..task.shards()).map(|index| task.clone().with_shard(index));
-    let each = shards.map(|shard| shard.record_steps().len() + shard.llc_steps().len() * samplers);
-    each.sum::<usize>().max(1)
+    let mut whole = task.clone();
+    whole.llc.iter_mut().for_each(|llc| llc.shard = None);
+    let samplers = whole.llc.as_ref().map_or(0, |llc| llc.samplers.len());
+    (whole.record_steps().len() + whole.llc_steps().len() * samplers).max(1)
 }
 
 /// Begins to read a page of results.

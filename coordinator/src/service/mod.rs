@@ -242,8 +242,13 @@ impl Coordinator {
         &self,
         question: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let answer = self.running()?.records.ask(question).await;
-        Ok(answer.ok().flatten().ok_or_else(Refusal::unreachable)??)
+        let records = self.running()?.records;
+        let answer = records.ask(question).await.ok().flatten().ok_or_else(Refusal::unreachable)?;
+        if matches!(answer, Err(StoreError::Failed { .. })) {
+            // Leases need not find out for themselves.
+            records.away_for(self.keeping.patience.away);
+        }
+        Ok(answer?)
     }
 }
 

@@ -43,15 +43,15 @@ pub struct Known {
 
 impl Coordinator {
     /// Finishes those of a lease's points whose results are there, and notes where those of the others will be. Answers
-    /// which points have ended. What cannot be read soon is computed: the worker waits, and so does its lease.
+    /// which points have ended. What cannot be read until then is computed: the worker waits, and so does its lease.
     pub(super) async fn recall(
         &self,
         token: &str,
         sweep: SweepKey,
         wanted: Vec<(u64, String)>,
+        until: Instant,
     ) -> Result<HashSet<u64>, Refusal> {
         let mut ended = HashSet::new();
-        let until = clock::instant() + self.settings.lease_time / 2;
         for bite in wanted.chunks(BITE) {
             ended.extend(self.recall_bite(token, sweep, bite.to_vec(), until).await?);
         }
@@ -116,7 +116,11 @@ impl Coordinator {
         if places.iter().all(Option::is_none) || is_hopeless() {
             return Ok(nothing);
         }
-        let Some(turn) = unless(is_hopeless, look, records.turn()).await else { return Ok(nothing) };
+        let Some(turn) = unless(is_hopeless, look, records.turn()).await else {
+            // Whoever reads has been reading all the time.
+            records.away_for(away);
+            return Ok(nothing);
+        };
         if is_hopeless() {
             return Ok(nothing);
         }

@@ -6,7 +6,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,6 +16,7 @@ use super::desk::Desk;
 use super::heap::{Bite, Heap, Measure};
 use super::records::Records;
 use crate::archive::{Archive, Draft, FormatError, Litter};
+use crate::clock;
 use crate::scheduler::SweepKey;
 use crate::store::writer::Done;
 use crate::store::{Reader, StoreError, Write};
@@ -102,12 +103,11 @@ fn tell(error: &str, sweep: &str) {
 
 impl Sealing {
     pub(super) async fn run(self) {
-        let mut courses = HashMap::new();
+        let (mut courses, mut barred) = (HashMap::new(), HashMap::new());
         let mut cleared = !self.alone;
         loop {
-            let pause = match self.round(&mut courses, &mut cleared).await {
-                Ok(true) => self.measure.interval,
-                Ok(false) => RETRY,
+            let pause = match self.round(&mut courses, &mut barred, &mut cleared).await {
+                Ok(()) => self.measure.interval,
                 Err(Stop::Ending) => return,
                 Err(Stop::Failed(error)) => {
                     tell(&error, "");
@@ -118,16 +118,24 @@ impl Sealing {
         }
     }
 
-    /// Seals what is due of each sweep; one that fails holds up no other. Answers whether none did.
-    async fn round(&self, courses: &mut HashMap<SweepKey, Course>, cleared: &mut bool) -> Result<bool, Stop> {
+    /// Seals what is due of each sweep. One that fails holds up no other: it is `barred` for a while.
+    async fn round(
+        &self,
+        courses: &mut HashMap<SweepKey, Course>,
+        barred: &mut HashMap<SweepKey, Instant>,
+        cleared: &mut bool,
+    ) -> Result<(), Stop> {
         let sweeps = self.sweeps().await?;
         if !*cleared {
             // Before anything is written, and only then: what is not named later may be about to be.
             *cleared = true;
             self.clear(&sweeps).await?;
         }
-        let mut all = true;
+        barred.retain(|_, until| clock::instant() < *until);
         for sweep in &sweeps {
+            if barred.contains_key(&sweep.key) {
+                continue;
+            }
             match self.look_at(sweep, courses).await {
                 Ok(()) => {}
                 Err(Stop::Ending) => return Err(Stop::Ending),
@@ -135,11 +143,11 @@ impl Sealing {
                     // Whether its last segment is named is to be looked up.
                     courses.remove(&sweep.key);
                     tell(&error, &sweep.id);
-                    all = false;
+                    barred.insert(sweep.key, clock::instant() + RETRY);
                 }
             }
         }
-        Ok(all)
+        Ok(())
     }
 
     async fn look_at(&self, sweep: &Standing, courses: &mut HashMap<SweepKey, Course>) -> Result<(), Stop> {

@@ -1,6 +1,6 @@
 //! What workers ask and tell: they register, lease, report, finish and release, and share baselines.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use phasegrid_proto::{NUMERICS_VERSION, v1};
 use prost::Message as _;
@@ -16,6 +16,7 @@ use super::{
     Cession, Conversation, Coordinator, Directives, HeldLease, LeaseAnswer, LeasedRange, LeasedTask, Outcome, Pending,
     Refusal, Registration, Terms, Verdict,
 };
+use crate::clock;
 use crate::scheduler::{self, Grant, Held, LeaseKey, Measurement, Moment, WorkerId};
 use crate::spec::Spec;
 use crate::store::Write;
@@ -29,6 +30,8 @@ const DIGEST: usize = 32;
 const LARGEST_BASELINE: usize = 16 << 10;
 /// No call waits longer for work: a worker asks again, and is heard of.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// And none looks longer for results that are there already: a worker does not wait for ever.
+const LONGEST_LOOK: Duration = Duration::from_secs(20);
 
 impl Coordinator {
     /// A worker joins, or joins again: then it keeps its leases.
@@ -68,6 +71,7 @@ impl Coordinator {
     pub async fn lease(&self, worker: &str, wait: Duration) -> Result<LeaseAnswer, Refusal> {
         self.speak_for(worker)?;
         let mut wait = wait.min(LONGEST_WAIT);
+        let mut until = None;
         loop {
             let inbox = self.running()?.inbox;
             let work = ask(&inbox, worker.into(), wait).await?;
@@ -82,21 +86,27 @@ impl Coordinator {
                 Work::Nothing => return Ok(LeaseAnswer::default()),
                 Work::Drain => return Ok(LeaseAnswer { lease: None, drain: true }),
                 Work::Granted { token, grant, spec, sweep_id } => {
-                    let tasks = self.tasks(&token, grant, spec).await?;
+                    let look = LONGEST_LOOK.min(self.settings.lease_time / 2);
+                    let until = *until.get_or_insert_with(|| clock::instant() + look);
+                    let tasks = self.tasks(&token, grant, spec, until).await?;
                     undelivered.delivered().await;
                     if !tasks.is_empty() {
                         return Ok(LeaseAnswer { lease: Some(LeasedRange { token, sweep_id, tasks }), drain: false });
                     }
                     // All of its results were there. What there is besides it gets; for more it asks again.
                     wait = Duration::ZERO;
+                    if clock::instant() >= until {
+                        return Ok(LeaseAnswer::default());
+                    }
                 }
             }
         }
     }
 
     /// Writes out the configurations of a lease's points. A point that has none, because its values contradict each other
-    /// where no check of the sweep could look, fails here, and for good; one whose result is there already finishes here.
-    async fn tasks(&self, token: &str, grant: Grant, spec: Spec) -> Result<Vec<LeasedTask>, Refusal> {
+    /// where no check of the sweep could look, fails here, and for good; one whose result is there already, and can be read
+    /// until then, finishes here.
+    async fn tasks(&self, token: &str, grant: Grant, spec: Spec, until: Instant) -> Result<Vec<LeasedTask>, Refusal> {
         let sweep = grant.lease.sweep;
         let write_out = move || {
             let (mut tasks, mut failed, mut digests) = (Vec::new(), Vec::new(), Vec::new());
@@ -116,7 +126,7 @@ impl Coordinator {
         if !failed.is_empty() {
             self.finish(token, failed).await?;
         }
-        let ended = self.recall(token, sweep, digests).await?;
+        let ended = self.recall(token, sweep, digests, until).await?;
         tasks.retain(|task| !ended.contains(&task.point));
         Ok(tasks)
     }

@@ -84,10 +84,10 @@ async fn one_that_lives_says_so_without_a_token() {
 async fn of_several_the_next_is_asked_when_one_is_frozen() {
     let ((_frozen, url), answering) = (frozen().await, Answering::start(None).await);
     let urls = format!("{url},{}", answering.url);
-    assert!(client(&urls, Duration::from_secs(1)).await.list().await.unwrap().is_empty());
+    assert!(client(&urls, Duration::from_secs(3)).await.list().await.unwrap().is_empty());
     let request = v1::PauseSweepRequest { id: "x".to_owned() };
     let once = async |way: &mut Way| way.sweeps.pause_sweep(request).await;
-    let refused = client(&urls, Duration::from_secs(1)).await.ask_once(once).await.unwrap_err();
+    let refused = client(&urls, Duration::from_secs(3)).await.ask_once(once).await.unwrap_err();
     assert_eq!(refused.exit(), Exit::Refused, "{refused}");
 }
 

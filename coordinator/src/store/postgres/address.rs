@@ -47,10 +47,12 @@ impl Address {
 
     /// Whether everything stays on this machine.
     pub(super) fn is_local(&self) -> bool {
-        self.config.get_hosts().iter().all(|host| match host {
+        let hosts = self.config.get_hosts().iter().all(|host| match host {
             Host::Unix(_) => true,
             Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
-        })
+        });
+        // An address that stands beside a host is where it is looked for.
+        hosts && self.config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback)
     }
 }
 
@@ -120,6 +122,7 @@ mod tests {
     fn an_address_of_this_machine_is_known() {
         let local = |text: &str| text.parse::<Address>().unwrap().is_local();
         assert!(local("postgres://grid@127.0.0.1/sweeps") && local("postgres://grid@%2Frun%2Fpg/sweeps"));
+        assert!(!local("postgres://grid@localhost/sweeps?hostaddr=10.0.0.5"));
         assert!(!local("postgres://grid@db.example/sweeps") && !local("postgres://grid@localhost,10.0.0.1/sweeps"));
     }
 }

@@ -21,6 +21,11 @@ pub enum EncryptionError {
          --store-ca; or append ?sslmode=disable to its URL if nobody else is on the network"
     )]
     InTheClear(Box<Address>),
+    /// The address says that there is to be TLS.
+    #[error(
+        "sslmode in the URL of {0} asks for TLS: name the certificate of the CA that vouches for the server with --store-ca"
+    )]
+    NoCa(Box<Address>),
     /// The address says that there is to be none.
     #[error("--store-ca is of no use with sslmode=disable in the URL of {0}: leave one of them out")]
     Unwanted(Box<Address>),
@@ -44,7 +49,8 @@ impl Address {
         match (ca, mode) {
             (None, SslMode::Disable) => {}
             (None, SslMode::Prefer) if self.is_local() => {}
-            (None, _) => return Err(EncryptionError::InTheClear(Box::new(self))),
+            (None, SslMode::Prefer) => return Err(EncryptionError::InTheClear(Box::new(self))),
+            (None, _) => return Err(EncryptionError::NoCa(Box::new(self))),
             (Some(_), SslMode::Disable) => return Err(EncryptionError::Unwanted(Box::new(self))),
             (Some(ca), _) => {
                 self.config.ssl_mode(SslMode::Require);
@@ -103,11 +109,10 @@ mod tests {
         let refused = address("postgres://grid:s3cret@db.example/sweeps").guarded(None).unwrap_err().to_string();
         assert!(refused.contains("--store-ca") && refused.contains("sslmode=disable"), "{refused}");
         assert!(!refused.contains("s3cret"), "{refused}");
-        for refused in
-            ["postgres://grid@db.example/sweeps?sslmode=require", "postgres://grid@127.0.0.1/sweeps?sslmode=require"]
-        {
-            assert!(matches!(address(refused).guarded(None), Err(EncryptionError::InTheClear(_))), "{refused}");
-        }
+        let elsewhere = address("postgres://grid@localhost/sweeps?hostaddr=10.0.0.5").guarded(None);
+        assert!(matches!(elsewhere, Err(EncryptionError::InTheClear(_))));
+        let asked = address("postgres://grid@127.0.0.1/sweeps?sslmode=require").guarded(None);
+        assert!(matches!(asked, Err(EncryptionError::NoCa(_))));
         for taken in ["postgres://grid@db.example/sweeps?sslmode=disable", "postgres://grid@127.0.0.1/sweeps"] {
             assert_eq!(address(taken).guarded(None).unwrap(), address(taken));
         }

@@ -3,9 +3,10 @@
 //! One coordinator leads and the others stand by (`leadership`). Every commit of a leader holds its term in the same
 //! transaction, so one that was succeeded without noticing can write nothing.
 //!
-//! `address` says where the database is, `encryption` how it is talked to, `session` is a connection that comes back, `open` brings the schema up to date;
-//! `write` turns a group of writes into statements that travel together, `load` and `read` answer questions, `tokens` do
-//! both for access tokens, `segments` for sealed records; `values` are what goes into columns. All SQL is in `sql/`.
+//! `address` says where the database is, `encryption` how it is talked to, `session` is a connection that comes back, `open`
+//! brings the schema up to date; `write` turns a group of writes into statements that travel together, `load` and `read`
+//! answer questions, `tokens` do both for access tokens, `segments` for sealed records; `values` are what goes into columns.
+//! All SQL is in `sql/`.
 
 mod address;
 mod encryption;
@@ -22,6 +23,7 @@ mod values;
 mod write;
 
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{WasNull, WrongType};
 
 use super::StoreError;
 use super::encoding::Unreadable;
@@ -71,9 +73,12 @@ impl Fault {
     /// Whether the connection is of no more use.
     fn is_of_connection(&self) -> bool {
         match self {
-            Self::Sql(error) => error.code().is_none_or(|state| {
-                [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(state)
-            }),
+            Self::Sql(error) => match error.code() {
+                Some(state) => {
+                    [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(state)
+                }
+                None => !is_of_value(error),
+            },
             Self::Silent => true,
             Self::Conflict(_) | Self::Unreadable(_) => false,
         }
@@ -85,6 +90,7 @@ impl Fault {
             Self::Conflict(what) => StoreError::Conflict(what),
             Self::Unreadable(Unreadable(reason)) => StoreError::Damaged { place, reason },
             Self::Silent => StoreError::Failed { place, reason: "it does not answer".to_owned() },
+            Self::Sql(error) if is_of_value(&error) => StoreError::Damaged { place, reason: reason(&error) },
             Self::Sql(error) => match error.code() {
                 Some(state) if *state == SqlState::DISK_FULL => StoreError::Full { place },
                 Some(state) if *state == SqlState::UNIQUE_VIOLATION => StoreError::Conflict("a row is there already"),
@@ -95,6 +101,11 @@ impl Fault {
             },
         }
     }
+}
+
+/// Whether a value that was answered is not what its column must have.
+fn is_of_value(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<WrongType>() || source.is::<WasNull>())
 }
 
 /// What the server says, or the innermost reason: the outer ones say only that there is one.
