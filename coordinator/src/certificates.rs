@@ -107,3 +107,21 @@ fn params(hosts: Vec<String>, name: &str, now: SystemTime) -> Result<Certificate
     (params.not_before, params.not_after) = ((now - SKEW).into(), (now + VALID).into());
     Ok(params)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn a_further_certificate_takes_a_ca_of_ours_and_its_key() {
+        let hosts = ["gpu-head-2".to_owned()];
+        let [ours, other] = [(); 2].map(|()| Cluster::new(&hosts, clock::now()).unwrap());
+        let further = |ca: &str, key: &str| Cluster::with_ca(ca.to_owned(), key, &hosts, clock::now()).map(drop);
+        assert!(further(&ours.ca, &ours.ca_key).is_ok());
+        assert!(matches!(further(&ours.ca, &other.ca_key), Err(FurtherError::Mismatch)));
+        let key = KeyPair::generate().unwrap();
+        let foreign = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap().pem();
+        assert!(matches!(further(&foreign, &key.serialize_pem()), Err(FurtherError::Foreign)));
+    }
+}
