@@ -2,7 +2,7 @@
 //! tells its workers.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use url::Url;
@@ -27,11 +27,21 @@ pub enum Place {
 }
 
 impl Place {
-    /// The folder at a path, which starts from the working folder if it is relative.
+    /// The folder at a path, which starts from the working folder if it is relative. "a/.." is nothing, whatever "a" is: so it
+    /// is in a URL, and who is told the place is to find the same.
     #[must_use]
     pub fn folder(path: &Path) -> Self {
         // Fails if there is no working folder, in which case the folder cannot be made either.
-        Self::Folder(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut folder = PathBuf::new();
+        for part in absolute.components() {
+            match part {
+                // Above the root there is the root.
+                Component::ParentDir => drop(folder.pop()),
+                part => folder.push(part),
+            }
+        }
+        Self::Folder(folder)
     }
 
     /// The place as a URL; empty if it is nowhere.
@@ -95,6 +105,8 @@ mod tests {
             ("/var/snapshots", Place::Folder("/var/snapshots".into())),
             ("snapshots", Place::Folder(here.join("snapshots"))),
             ("./s3:a", Place::Folder(here.join("s3:a"))),
+            ("..", Place::Folder(here.parent().unwrap().to_owned())),
+            ("/a/./b//../../../c/", Place::Folder("/c".into())),
             ("/a:b/c", Place::Folder("/a:b/c".into())),
             ("file:///var/two%20words", Place::Folder("/var/two words".into())),
             ("s3://bucket", s3("bucket", "")),
