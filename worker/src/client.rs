@@ -375,8 +375,8 @@ impl Client {
         }
         if Remedy::of(status) == Remedy::Wait {
             self.services.leave(known.coordinator);
+            self.outage.noticed(&reason, backoff.failures());
         }
-        self.outage.noticed(&reason, backoff.failures());
         tokio::time::sleep(backoff.next(chance())).await;
         Ok(())
     }

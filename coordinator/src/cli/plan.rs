@@ -66,6 +66,7 @@ fn summary(spec: &Spec, rate: f64, cores: u64) -> String {
     let cost = spec.total_cost();
     let seconds = cost.flops / (rate * cores as f64);
     let time = Duration::try_from_secs_f64(seconds).map_or("forever".to_owned(), span);
+    let about = if seconds < 1.0 { "" } else { "about " };
     let axes: Vec<_> = spec.axes().iter().map(|axis| described(spec, axis)).collect();
     let samplers = match spec.sampler_coordinates().len() {
         0 => "none: no LLC is estimated".to_owned(),
@@ -78,7 +79,7 @@ fn summary(spec: &Spec, rate: f64, cores: u64) -> String {
         ("samplers", samplers),
         ("records", format!("{:.0}", cost.records)),
         ("work", format!("{}FLOP", metric(cost.flops))),
-        ("time", format!("about {time} on {} at {}FLOP/s each", counted(cores, "core"), metric(rate))),
+        ("time", format!("{about}{time} on {} at {}FLOP/s each", counted(cores, "core"), metric(rate))),
         ("storage", format!("about {}B", metric(cost.bytes))),
     ];
     rows.into_iter().filter(|(_, value)| !value.is_empty()).map(row).collect()
