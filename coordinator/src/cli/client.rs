@@ -132,9 +132,17 @@ impl Client {
         &mut self,
         question: impl AsyncFn(&mut Way) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
+        self.answer(question).await.map_err(|status| self.failure(status))
+    }
+
+    /// The same, with the refusal as it is.
+    async fn answer<T>(
+        &mut self,
+        question: impl AsyncFn(&mut Way) -> Result<Response<T>, Status>,
+    ) -> Result<T, Status> {
         let time = self.answer_time;
         let answer = self.persist(async |way| within(time, question(way)).await).await;
-        answer.map(Response::into_inner).map_err(|status| self.failure(status))
+        answer.map(Response::into_inner)
     }
 
     /// Asks something that is not to be asked twice. Of several coordinators the one is found before that answers, by another
@@ -143,13 +151,12 @@ impl Client {
         &mut self,
         question: impl AsyncFnOnce(&mut Way) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
-        let time = self.answer_time;
         if !self.others.is_empty() {
             // Who answers; what it says does not matter.
             let request = v1::ListSweepsRequest { page_size: 1, page_token: String::new() };
-            let _ = self.persist(async |way| within(time, way.sweeps.list_sweeps(request.clone())).await).await;
+            let _ = self.answer(async |way| way.sweeps.list_sweeps(request.clone()).await).await;
         }
-        let answer = within(time, question(&mut self.way)).await;
+        let answer = within(self.answer_time, question(&mut self.way)).await;
         answer.map(Response::into_inner).map_err(|status| self.failure(status))
     }
 
@@ -228,10 +235,8 @@ impl Client {
         wish: v1::CreateSweepRequest,
     ) -> Result<v1::Sweep, Failure> {
         let request = v1::CreateSweepRequest { overrides: file.overrides.clone(), ..wish };
-        let time = self.answer_time;
-        let answer = self.persist(async |way| within(time, way.sweeps.create_sweep(request.clone())).await).await;
-        let answer = answer.map_err(|status| self.failure_of(file, status))?;
-        Ok(answer.into_inner().sweep.unwrap_or_default())
+        let answer = self.answer(async |way| way.sweeps.create_sweep(request.clone()).await).await;
+        Ok(answer.map_err(|status| self.failure_of(file, status))?.sweep.unwrap_or_default())
     }
 
     /// How many of the results of the sweep that the file describes are there already.
